@@ -1,0 +1,1 @@
+"""Detect AI-generated faces as anomalies of a density learnt from photographic faces alone."""

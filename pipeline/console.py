@@ -1,0 +1,71 @@
+"""What a person at the terminal sees of a stage: one progress bar, one short table, one clear error."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+WIDTH = 80
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage; a PipelineError becomes its message on stderr and exit status 1, without a traceback."""
+    try:
+        main()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def progress(iterable: Iterable[Any], *, total: int | None = None, what: str = "", unit: str = "face") -> Any:
+    """A tqdm bar over the iterable (with `.update`), silent where stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), ncols=WIDTH)
+
+
+def table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Print rows with equal keys as columns that fit 80 characters; long texts are cut with an ellipsis."""
+    print(format_table(rows, title))
+
+
+def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
+    """The text that `table` prints: numbers to the right, texts to the left."""
+    if not rows:
+        return f"{title}: nothing" if title else ""
+    names = list(rows[0])
+    cells = [[_text(row[name]) for name in names] for row in rows]
+    widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
+    while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    right = [all(isinstance(row[name], (int, float)) or row[name] is None for row in rows) for name in names]
+    lines = [names, ["-" * width for width in widths], *cells]
+    body = [_line(line, widths, right) for line in lines]
+    return "\n".join([title, *body] if title else body)
+
+
+def workers() -> int:
+    """Processes for local work: PIPELINE_WORKERS, or all cores. Results never depend on it."""
+    text = os.environ.get("PIPELINE_WORKERS", "")
+    if text and (not text.isdigit() or int(text) < 1):
+        raise PipelineError(f"environment variable PIPELINE_WORKERS is {text!r}: set a whole number from 1, or unset it")
+    return int(text) if text else len(os.sched_getaffinity(0))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) >= 1000 or (value and abs(value) < 1e-3) else f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, widths, strict=True)]
+    return "  ".join(
+        c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cut, widths, right, strict=True)
+    ).rstrip()
