@@ -1,0 +1,232 @@
+"""A physical camera: what the four EXIF tags do to a picture.
+
+Thin lens, full-frame sensor (36 x 24 mm). Every effect follows from the tags and the distances:
+
+- perspective: depth of the face over its distance, which follows from focal length and framing;
+- defocus: blur disc f^2 |d - s| / (N d (s - f)) of a point at d, lens focused at s (thin-lens equation);
+- diffraction: Airy pattern, Gaussian of sigma 0.45 lambda N (Goodman, Introduction to Fourier Optics);
+- motion blur: a line as long as hand shake (angular rate x time x focal length) and the subject's own motion;
+- vignetting: cos^4 of the field angle, and the optical vignetting of a wide-open lens;
+- sensor: Poisson photon noise and Gaussian read noise on a Bayer mosaic (RGGB), gains from ISO, clipping;
+- processing: bilinear demosaicing, white balance, the sRGB curve, JPEG.
+"""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import fft
+
+from pipeline.simulation.scene import FACE_HEIGHT_M, MARGIN, PIXELS_PER_UNIT, RASTER, SIDE, Layers
+
+ISO_STEPS = (100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250, 1600, 2000, 2500, 3200, 4000, 5000, 6400)
+F_NUMBERS = (1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.5, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0, 10.0, 11.0, 13.0, 14.0, 16.0)
+SHUTTER = (4, 5, 6, 8, 10, 13, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250)
+FULL_WELL = 18000.0  # electrons at ISO 100 for a picture element of this coarse raster
+READ_NOISE = 4.0  # electrons
+SENSOR_HEIGHT_MM = 24.0
+FACE_DEPTH_M = 0.12
+SHAKE_RAD_PER_S = 0.012
+WAVELENGTH_MM = 0.00055
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The tags and what else the physics needs; distances in metres."""
+
+    iso: float
+    f_number: float
+    exposure_time_s: float
+    focal_length_mm: float
+    face_share: float  # face height over frame height
+    background_m: float  # distance of the background behind the face
+    focus_error_m: float
+    exposure_error_stops: float
+    shake: tuple[float, float]  # direction and strength of hand shake, unit normal each axis
+    subject_speed: tuple[float, float]  # m/s
+    field: tuple[float, float]  # place of the face in the frame, -1..1
+    jpeg_quality: int
+
+    @property
+    def distance_m(self) -> float:
+        """Distance of the face: image height over focal length (far-field thin lens)."""
+        return self.focal_length_mm * FACE_HEIGHT_M / (self.face_share * SENSOR_HEIGHT_MM)
+
+    @property
+    def perspective(self) -> float:
+        """Depth of the face over its distance, at most 0.45."""
+        return min(0.45, FACE_DEPTH_M / self.distance_m)
+
+    @property
+    def pixel_pitch_mm(self) -> float:
+        """Side of a picture element on the sensor."""
+        return self.face_share * SENSOR_HEIGHT_MM / (2 * PIXELS_PER_UNIT)
+
+
+def draw_shot(rng: np.random.Generator, ev100: float) -> Shot:
+    """Tags as a photographer sets them for a scene of this brightness, all over what cameras do (the wide domain).
+
+    Focal length and f-number are taste; the exposure time is what the light gives at a preferred ISO, and the ISO
+    makes up the rest: N^2 / t = 2^EV * ISO / 100 to the nearest third of a stop.
+    """
+    focal = float(np.round(np.exp(rng.uniform(np.log(18), np.log(200)))))
+    preferred = rng.normal(4.0 + 0.25 * (ev100 - 8), 1.6)  # in stops, 2 log2 N
+    f_number = nearest(F_NUMBERS, 2 ** (np.clip(preferred, 1, 8) / 2))
+    wished_iso = 100 * 2 ** np.clip(rng.normal(2.6 - 0.28 * (ev100 - 8), 1.3), 0, 6)
+    time = 1 / nearest(SHUTTER, 1 / np.clip(f_number**2 / (2**ev100 * wished_iso / 100), 1 / 1250, 1 / 4))
+    iso = nearest(ISO_STEPS, 100 * f_number**2 / (time * 2**ev100))
+    return _circumstances(rng, (iso, f_number, time, focal), ev100)
+
+
+def draw_portrait_shot(rng: np.random.Generator, ev100: float) -> Shot:
+    """Tags of a portrait session, the target domain: 50-105 mm, f/2-f/6, 1/60-1/250 s, ISO 100-400."""
+    focal = float(rng.choice([50, 60, 70, 85, 90, 100, 105]))
+    f_number = nearest(F_NUMBERS[3:13], 2 ** rng.uniform(1.0, 2.55))
+    time = 1 / nearest((60, 80, 100, 125, 160, 200, 250), np.exp(rng.uniform(np.log(60), np.log(250))))
+    iso = nearest(ISO_STEPS[:7], 100 * f_number**2 / (time * 2**ev100))
+    return _circumstances(rng, (iso, f_number, time, focal), ev100)
+
+
+def _circumstances(rng: np.random.Generator, tags: tuple[float, float, float, float], ev100: float) -> Shot:
+    iso, f_number, time, focal = tags
+    metered = np.log2(100 * f_number**2 / (time * iso)) - ev100  # > 0: the picture comes out darker
+    share = float(np.exp(rng.uniform(np.log(0.22), np.log(0.6))))
+    return Shot(
+        iso=float(iso),
+        f_number=float(f_number),
+        exposure_time_s=float(time),
+        focal_length_mm=focal,
+        face_share=min(share, focal * FACE_HEIGHT_M / (0.35 * SENSOR_HEIGHT_MM)),
+        background_m=float(np.exp(rng.uniform(np.log(1.0), np.log(15)))),
+        focus_error_m=float(rng.normal(0, 0.015)),
+        exposure_error_stops=float(np.clip(rng.normal(0, 0.3) - metered, -1.2, 1.2)),
+        shake=(float(rng.normal()), float(rng.normal())),
+        subject_speed=(float(rng.normal(0, 0.12)), float(rng.normal(0, 0.06))),
+        field=(float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.6, 0.6))),
+        jpeg_quality=int(rng.integers(88, 98)),
+    )
+
+
+def nearest(steps: tuple[float, ...], value: float) -> float:
+    """The step closest to a value in ratio: cameras only have third stops."""
+    return min(steps, key=lambda step: abs(np.log(step / value)))
+
+
+def photograph(rng: np.random.Generator, layers: Layers, shot: Shot) -> np.ndarray:
+    """The camera's picture, uint8 (SIDE, SIDE, 3), before JPEG."""
+    return develop(expose(rng, optics(layers, shot), shot))
+
+
+def optics(layers: Layers, shot: Shot) -> np.ndarray:
+    """Light on the sensor, linear (SIDE, SIDE, 3): both layers blurred by their own kernel, composed, vignetted."""
+    focus = shot.distance_m + shot.focus_error_m
+    far = _transfer(shot, blur_disc_px(shot, focus, shot.distance_m + shot.background_m), subject=False)
+    near = _transfer(shot, blur_disc_px(shot, focus, shot.distance_m), subject=True)
+    background = _filter(layers.background, far)
+    subject = _filter(layers.subject, near)
+    light = background * (1 - subject[..., 3:]) + subject[..., :3]
+    inner = light[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
+    return np.maximum(0, inner) * _vignetting(shot)[..., None]
+
+
+def blur_disc_px(shot: Shot, focus_m: float, distance_m: float) -> float:
+    """Diameter in pixels of the blur disc of a point at a distance, lens focused elsewhere (thin lens)."""
+    f, s, d = shot.focal_length_mm, focus_m * 1000, distance_m * 1000
+    return f * f / shot.f_number * abs(d - s) / (d * (s - f)) / shot.pixel_pitch_mm
+
+
+def motion_px(shot: Shot, *, subject: bool) -> tuple[float, float]:
+    """Length of the motion line in pixels (x, y): hand shake, plus the subject's own motion."""
+    scale = SHAKE_RAD_PER_S * shot.exposure_time_s * shot.focal_length_mm / shot.pixel_pitch_mm
+    own = shot.exposure_time_s / FACE_HEIGHT_M * 2 * PIXELS_PER_UNIT if subject else 0.0
+    return tuple(scale * shake + own * speed for shake, speed in zip(shot.shake, shot.subject_speed, strict=True))  # type: ignore[return-value]
+
+
+def _transfer(shot: Shot, disc_px: float, *, subject: bool) -> np.ndarray:
+    """Transfer function (R, R/2+1): disc (Gaussian for tiny ones), diffraction and pixel Gaussian, motion sinc."""
+    fy, fx = np.fft.fftfreq(RASTER)[:, None].astype(np.float32), np.fft.rfftfreq(RASTER)[None, :].astype(np.float32)
+    sigma = np.hypot(0.45, 0.45 * WAVELENGTH_MM * shot.f_number / shot.pixel_pitch_mm)
+    square = fx * fx + fy * fy
+    gauss = np.exp(np.float32(-2 * np.pi**2 * sigma**2) * square)
+    dx, dy = motion_px(shot, subject=subject)
+    return gauss * _disc(np.sqrt(square), disc_px) * np.sinc(fx * np.float32(dx) + fy * np.float32(dy))
+
+
+def _disc(frequency: np.ndarray, diameter_px: float) -> np.ndarray:
+    """Transfer function of a uniform disc, 2 J1(pi D f) / (pi D f)."""
+    from scipy.special import j1
+
+    argument = np.maximum(np.float32(1e-4), np.float32(np.pi * min(diameter_px, 24.0)) * frequency)
+    return 2 * j1(argument) / argument
+
+
+def _filter(planes: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+    spectrum = fft.rfft2(planes, axes=(0, 1))
+    return fft.irfft2(spectrum * transfer[..., None], s=(RASTER, RASTER), axes=(0, 1))
+
+
+def _vignetting(shot: Shot) -> np.ndarray:
+    """Relative light (SIDE, SIDE): cos^4 falloff, and up to 0.8 stops more in the corners of a wide-open lens."""
+    scale = 2 * shot.pixel_pitch_mm / 43.3  # picture elements to half diagonals of the frame
+    axis = (np.arange(SIDE, dtype=np.float32) - SIDE / 2) * np.float32(scale)
+    square = (axis[None, :] + np.float32(0.8 * shot.field[0])) ** 2 + (axis[:, None] + np.float32(0.55 * shot.field[1])) ** 2
+    natural = (1 + square * np.float32((21.65 / shot.focal_length_mm) ** 2)) ** -2
+    mechanical = np.float32(0.8 * np.clip(2.8 / shot.f_number, 0, 1.5) ** 2)
+    return natural * np.exp2(-mechanical * square)
+
+
+def expose(rng: np.random.Generator, light: np.ndarray, shot: Shot) -> np.ndarray:
+    """Raw Bayer values (SIDE, SIDE) in 0..1 of the clipping level: photons are counted, then read with noise."""
+    level = 0.9 * 2**shot.exposure_error_stops
+    mosaic = _mosaic(light) * np.float32(level)
+    well = np.float32(FULL_WELL * 100 / shot.iso)
+    electrons = np.minimum(mosaic, 4) * well
+    variance = electrons + np.float32(READ_NOISE**2)
+    # At these counts a Poisson variable is a Gaussian of the same variance; read noise adds to it.
+    noisy = electrons + np.sqrt(variance) * rng.standard_normal(electrons.shape, dtype=np.float32)
+    return np.clip(noisy / well, 0, 1)
+
+
+def _mosaic(light: np.ndarray) -> np.ndarray:
+    raw = light[..., 1].copy()
+    raw[0::2, 0::2] = light[0::2, 0::2, 0]
+    raw[1::2, 1::2] = light[1::2, 1::2, 2]
+    return raw
+
+
+def develop(raw: np.ndarray) -> np.ndarray:
+    """Bilinear demosaicing of an RGGB mosaic, sRGB curve, uint8 (SIDE, SIDE, 3)."""
+    p = np.pad(raw, 1, mode="reflect")
+    cross = (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, :-2] + p[1:-1, 2:]) / 4
+    corner = (p[:-2, :-2] + p[:-2, 2:] + p[2:, :-2] + p[2:, 2:]) / 4
+    beside, above = (p[1:-1, :-2] + p[1:-1, 2:]) / 2, (p[:-2, 1:-1] + p[2:, 1:-1]) / 2
+    red, green, blue = corner.copy(), raw.copy(), corner.copy()
+    green[0::2, 0::2], green[1::2, 1::2] = cross[0::2, 0::2], cross[1::2, 1::2]
+    red[0::2, 0::2], red[0::2, 1::2], red[1::2, 0::2] = raw[0::2, 0::2], beside[0::2, 1::2], above[1::2, 0::2]
+    blue[1::2, 1::2], blue[1::2, 0::2], blue[0::2, 1::2] = raw[1::2, 1::2], beside[1::2, 0::2], above[0::2, 1::2]
+    return encode_srgb(np.stack([red, green, blue], axis=-1))
+
+
+def encode_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light in 0..1 to uint8 sRGB (IEC 61966-2-1), by a table of 4096 levels."""
+    return _SRGB[np.clip(linear * 4095 + np.float32(0.5), 0, 4095).astype(np.uint16)]
+
+
+def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """The picture after JPEG compression with 4:2:0 chroma, as cameras and services store it."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def without_motion(shot: Shot) -> Shot:
+    """The same shot of a still subject on a tripod."""
+    return replace(shot, shake=(0.0, 0.0), subject_speed=(0.0, 0.0))
+
+
+_LEVELS = np.arange(4096) / 4095
+_SRGB = np.round(
+    255 * np.where(_LEVELS <= 0.0031308, 12.92 * _LEVELS, 1.055 * np.maximum(_LEVELS, 1e-9) ** (1 / 2.4) - 0.055)
+).astype(np.uint8)

@@ -1,0 +1,123 @@
+"""Items of the simulated sample, each a pure function of (seed, number): photographs with EXIF, portraits, generated faces."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import randomness
+from pipeline.simulation import camera, generators, head, scene
+
+FIRST_FACE_ID, FIRST_PHOTO_ID = 100_000, 5_000_000_000
+PICTURES_PER_PERSON = 2
+TEST_SHARE = 0.35  # of the persons of the target domain, as test.txt lists them
+BAD_KINDS = (
+    "iso_missing",
+    "f_number_empty",
+    "exposure_unknown",
+    "picture_truncated",
+    "json_broken",
+    "json_missing",
+)
+
+
+@dataclass(frozen=True)
+class FaceRecord:
+    """One face of the pretext part: picture uint8 (128, 128, 3), its photo's EXIF strings and FDF metadata."""
+
+    face_id: str
+    photo_id: str
+    picture: np.ndarray
+    exif: dict[str, str]
+    metainfo: dict[str, Any]
+    bad: str | None
+
+
+def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -> FaceRecord:
+    """Photograph `number` of the wide domain: everything that cameras do, a share of the records broken."""
+    rng = randomness.generator(seed, "photograph", number)
+    ev100 = float(rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)]))
+    shot = camera.draw_shot(rng, ev100)
+    subject = generators.Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot)
+    picture = camera.photograph(rng, generators.render(rng, subject), shot)
+    photo_id = str(FIRST_PHOTO_ID + number)
+    author = f"author{randomness.key(seed, 'author', number) % max(1, photographs // 3):05d}"
+    place = rng.random() / bad_share if bad_share else 1.0
+    return FaceRecord(
+        face_id=str(FIRST_FACE_ID + number),
+        photo_id=photo_id,
+        picture=camera.jpeg(picture, shot.jpeg_quality),
+        exif=exif_strings(rng, shot),
+        metainfo={"author": author, "photo_id": photo_id, **_fdf_metainfo(rng, subject)},
+        bad=BAD_KINDS[int(place * len(BAD_KINDS))] if place < 1 else None,
+    )
+
+
+def exif_strings(rng: np.random.Generator, shot: camera.Shot) -> dict[str, str]:
+    """The four tags written as YFCC100M has them; now and then a camera that does not reduce its fractions."""
+    denominator = round(1 / shot.exposure_time_s)
+    exposure = f"1/{denominator}sec" if rng.random() > 0.05 else f"10/{10 * denominator} sec"
+    return {
+        "ISO Speed Ratings": f"{shot.iso:.0f}",
+        "Aperture Value": f"F{shot.f_number:.1f}",
+        "Exposure Time": exposure,
+        "Focal Length": f"{shot.focal_length_mm:.1f} mm",
+        "Make": "Simulated",
+        "Model": "Thin-lens",
+    }
+
+
+def portrait(seed: int, number: int) -> tuple[str, np.ndarray]:
+    """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face crop (side, side, 3)."""
+    person, picture = divmod(number, PICTURES_PER_PERSON)
+    rng = randomness.generator(seed, "portrait", number)
+    subject = generators.draw_subject(rng)
+    who = scene.draw_person(randomness.generator(seed, "portrait person", person))
+    subject = generators.Subject(who, subject.pose, subject.light, subject.shot)
+    taken = camera.photograph(rng, generators.render(rng, subject), subject.shot)
+    return f"{person:05d}_{picture}.png", _crop(rng, camera.jpeg(taken, subject.shot.jpeg_quality), subject)
+
+
+def in_test_list(seed: int, name: str) -> bool:
+    """Whether a portrait is listed in test.txt, decided for all pictures of a person together."""
+    return randomness.share(name.split("_")[0], seed, "portrait lists") < TEST_SHARE
+
+
+def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
+    """Face `number` of a simulated generator: file name and the face crop (side, side, 3)."""
+    rng = randomness.generator(seed, generator, number)
+    subject = generators.draw_subject(rng)
+    picture = np.clip(np.round(generators.GENERATORS[generator](rng, subject, seed) * 255), 0, 255).astype(np.uint8)
+    return f"{number:05d}.png", _crop(rng, camera.jpeg(picture, subject.shot.jpeg_quality), subject)
+
+
+def face_box(rng: np.random.Generator, subject: generators.Subject) -> tuple[float, float, float, float]:
+    """A detector's box in pixels (x0, y0, x1, y1): 1.7 x 2 face units, placed and sized with a few per cent of error."""
+    x, y = scene.project((0.0, 0.02), subject.pose, subject.shot.perspective)
+    height = 2 * scene.PIXELS_PER_UNIT * rng.normal(1, 0.02)
+    x, y = x + rng.normal(0, 0.6), y + rng.normal(0, 0.6)
+    return x - 0.425 * height, y - height / 2, x + 0.425 * height, y + height / 2
+
+
+def _crop(rng: np.random.Generator, picture: np.ndarray, subject: generators.Subject) -> np.ndarray:
+    """The square around the face box enlarged by 1.3, at whole pixels: no resampling."""
+    x0, y0, x1, y1 = face_box(rng, subject)
+    half = 0.65 * (y1 - y0)
+    left, top = (max(0, round(centre - half)) for centre in ((x0 + x1) / 2, (y0 + y1) / 2))
+    side = min(round(2 * half), scene.SIDE - left, scene.SIDE - top)
+    return picture[top : top + side, left : left + side]
+
+
+def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict[str, Any]:
+    """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure estimates against."""
+    box = face_box(rng, subject)
+    marks = head.landmarks(subject.person, subject.pose)
+    names = ("nose", "r_eye", "l_eye", "r_ear", "l_ear", "r_shoulder", "l_shoulder")
+    points = [scene.project(getattr(marks, name), subject.pose, subject.shot.perspective) for name in names]
+    seen = [[value + rng.normal(0, 0.4) for value in point] for point in points]
+    return {
+        "bounding_box": [round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in box],
+        "landmark": [[round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point] for point in seen],
+        "true_mouth": [round(v / scene.SIDE, 5) for v in scene.project(marks.mouth, subject.pose, subject.shot.perspective)],
+        "license": "simulated",
+    }
