@@ -1,0 +1,126 @@
+"""Thresholds on anomaly scores with a false alarm rate that holds on new photographs.
+
+Split-conformal calibration (Vovk, Gammerman, Shafer 2005; Bates et al. 2023, "Testing for outliers with conformal p-values"):
+the threshold is an order statistic of scores of photographs that the mixture has never seen. A face is flagged where its
+score is *greater* than the threshold. If new photographs are exchangeable with the calibration photographs, the chance that
+one is flagged is at most the chosen rate, whatever the encoder and the mixture are worth.
+
+Scores: higher = more anomalous, float64 (n,). Rates are shares in [0, 1]. Intervals are (low, high), both ends included.
+"""
+
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+
+
+def conformal_rank(n: int, false_alarm_rate: float) -> int:
+    """Which of n ascending calibration scores (from 1) is the threshold: ceil((n + 1)(1 - rate)).
+
+    In exact arithmetic on the decimal that was written, so that rounding of 0.95 cannot shift the rank.
+    Raises PipelineError where n is too small for the rate, with the number of photographs needed: ceil(1 / rate) - 1.
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise PipelineError(f"calibration.false_alarm_rate: {false_alarm_rate} is not between 0 and 1")
+    rate = Fraction(repr(float(false_alarm_rate)))
+    rank = ceil((n + 1) * (1 - rate))
+    if rank > n:
+        raise PipelineError(
+            f"a false alarm rate of {false_alarm_rate:g} needs at least {ceil(1 / rate) - 1} calibration photographs, got {n}: "
+            "add photographs, raise split.calibration, or raise calibration.false_alarm_rate"
+        )
+    return rank
+
+
+def conformal_threshold(scores: np.ndarray, false_alarm_rate: float) -> float:
+    """The threshold that flags (score > threshold) a new photograph with a chance of at most `false_alarm_rate`."""
+    s = check_scores(scores, "calibration scores")
+    return float(np.sort(s)[conformal_rank(len(s), false_alarm_rate) - 1])
+
+
+def guarantee(n: int, false_alarm_rate: float, confidence: float) -> dict[str, float]:
+    """Where the true false alarm rate of a threshold from n photographs lies: mean, and equal-tailed interval low, high.
+
+    Over draws of the calibration set it follows Beta(n + 1 - rank, rank) for continuous scores (Vovk 2012); ties lower it.
+    """
+    from scipy.special import betaincinv
+
+    a, b = _beta(n, false_alarm_rate)
+    low, high = betaincinv(a, b, _tails(confidence))
+    return {"mean": a / (a + b), "low": float(low), "high": float(high)}
+
+
+def p_values(scores: np.ndarray, calibration_scores: np.ndarray) -> np.ndarray:
+    """Conformal p-value of each score: (1 + number of calibration scores at least as high) / (n + 1), float64 (m,)."""
+    ordered = np.sort(check_scores(calibration_scores, "calibration scores"))
+    at_least = len(ordered) - np.searchsorted(ordered, check_scores(scores, "scores"), side="left")
+    return np.asarray((1 + at_least) / (len(ordered) + 1))
+
+
+def paper_protocol_threshold(fit_scores: np.ndarray, false_alarm_rate: float) -> float:
+    """The authors' threshold: the likelihood percentile (100 * rate) of the very faces that the mixture was fitted on.
+
+    For comparison only: the mixture fits these faces better than new ones, so the true false alarm rate is higher.
+    """
+    return float(np.quantile(check_scores(fit_scores, "fit scores"), 1 - false_alarm_rate))
+
+
+def binomial_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
+    """Clopper-Pearson interval of a share of which `successes` of n were observed (Clopper, Pearson 1934)."""
+    from scipy.special import betaincinv
+
+    if not 0 <= successes <= n or n == 0:
+        raise PipelineError(f"an interval needs 0 <= successes <= n and n >= 1, got {successes} of {n}")
+    lower, upper = _tails(confidence)
+    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, lower))
+    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, upper))
+    return low, high
+
+
+def binomial_range(n: int, rate: float, confidence: float) -> tuple[int, int]:
+    """Equal-tailed range of the count of flagged faces among n, if each is flagged with chance `rate`."""
+    from scipy.special import bdtr
+
+    return _quantiles(bdtr(np.arange(n + 1), n, rate), confidence)
+
+
+def beta_binomial_range(n: int, calibration_faces: int, false_alarm_rate: float, confidence: float) -> tuple[int, int]:
+    """As `binomial_range`, with the chance itself uncertain because the threshold rests on finitely many photographs.
+
+    The count of flagged test photographs is beta-binomial with the Beta law of `guarantee`.
+    """
+    from scipy.special import betaln, gammaln
+
+    a, b = _beta(calibration_faces, false_alarm_rate)
+    k = np.arange(n + 1)
+    log_choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    pmf = np.exp(log_choose + betaln(k + a, n - k + b) - betaln(a, b))
+    return _quantiles(np.cumsum(pmf), confidence)
+
+
+def check_scores(scores: np.ndarray, what: str) -> np.ndarray:
+    """Scores as float64 (n,), n >= 1. Raises PipelineError naming `what` on NaN, infinity, another shape, or no score."""
+    s = np.asarray(scores, dtype=np.float64)
+    if s.ndim != 1 or len(s) == 0:
+        raise PipelineError(f"{what}: no faces (shape {s.shape}), so nothing can be computed: look why this face set is empty")
+    bad = int((~np.isfinite(s)).sum())
+    if bad:
+        raise PipelineError(f"{what}: {bad} of {len(s)} are NaN or infinite: run extract_features and fit_gmm again")
+    return s
+
+
+def _beta(n: int, false_alarm_rate: float) -> tuple[int, int]:
+    rank = conformal_rank(n, false_alarm_rate)
+    return n + 1 - rank, rank
+
+
+def _tails(confidence: float) -> np.ndarray:
+    return np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+
+
+def _quantiles(cumulative: np.ndarray, confidence: float) -> tuple[int, int]:
+    """Smallest counts whose cumulative chance (n + 1,) reaches either tail."""
+    low, high = np.searchsorted(cumulative, _tails(confidence), side="left")
+    return int(low), min(int(high), len(cumulative) - 1)

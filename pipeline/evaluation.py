@@ -1,0 +1,116 @@
+"""How well anomaly scores tell AI-generated from photographic faces.
+
+Two arrays of scores everywhere, higher = more anomalous: `photographic` (n,) and `generated` (m,). Label 1 = AI-generated.
+Average precision depends on which class is positive and on n : m, so both are always named beside it.
+"""
+
+import numpy as np
+
+from pipeline.calibration import check_scores
+
+MAXIMUM_CURVE_POINTS = 500
+
+
+def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:
+    """Chance that a generated face scores higher than a photographic one, ties counting half (Mann-Whitney)."""
+    n, g = _check(photographic, generated)
+    n = np.sort(n)
+    below = np.searchsorted(n, g, side="left") + np.searchsorted(n, g, side="right")  # twice (below + half the ties)
+    return float(below.sum() / (2 * len(n) * len(g)))
+
+
+def average_precisions(photographic: np.ndarray, generated: np.ndarray) -> tuple[float, float]:
+    """Average precision with AI-generated faces as positive, and with photographic faces as positive (the authors')."""
+    from sklearn.metrics import average_precision_score
+
+    scores, labels = _pool(photographic, generated)
+    return float(average_precision_score(labels, scores)), float(average_precision_score(1 - labels, -scores))
+
+
+def at_threshold(photographic: np.ndarray, generated: np.ndarray, threshold: float) -> dict[str, float]:
+    """Rates where a face is called AI-generated if its score is greater than `threshold`.
+
+    `accuracy` is over all faces, so it depends on n : m; `balanced_accuracy` is the mean over the two classes.
+    """
+    n, g = _check(photographic, generated)
+    false_alarms, detections = int((n > threshold).sum()), int((g > threshold).sum())
+    return {
+        "accuracy": (len(n) - false_alarms + detections) / (len(n) + len(g)),
+        "balanced_accuracy": (1 - false_alarms / len(n) + detections / len(g)) / 2,
+        "false_alarm_rate": false_alarms / len(n),
+        "detection_rate": detections / len(g),
+    }
+
+
+def roc_curve(
+    photographic: np.ndarray, generated: np.ndarray, maximum_points: int = MAXIMUM_CURVE_POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """ROC curve as false alarm rates and detection rates, each (p,) ascending, p <= `maximum_points`.
+
+    A longer curve is thinned: both ends and the corners of its convex hull stay, the rest is spread evenly.
+    """
+    from sklearn.metrics import roc_curve as all_points
+
+    scores, labels = _pool(photographic, generated)
+    false_alarms, detections, _ = all_points(labels, scores)
+    if len(false_alarms) > maximum_points:
+        keep = _thin(false_alarms, detections, maximum_points)
+        false_alarms, detections = false_alarms[keep], detections[keep]
+    return false_alarms, detections
+
+
+def histogram(photographic: np.ndarray, generated: np.ndarray, bins: int) -> dict[str, np.ndarray]:
+    """Share of each class per bin of the anomaly score: `anomaly_score` (bin centre), `low`, `high`, two shares; each (bins,).
+
+    Bins are equally wide between the 0.5th and 99.5th percentile of all scores; the first and the last also hold what lies
+    beyond, so that one extreme face does not squeeze the picture and the shares of a class add up to 1.
+    """
+    n, g = _check(photographic, generated)
+    low, high = np.quantile(np.concatenate([n, g]), [0.005, 0.995])
+    if not high > low:  # constant scores: one bin's width around them
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, bins + 1)
+
+    def shares(scores: np.ndarray) -> np.ndarray:
+        return np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0] / len(scores)
+
+    return {
+        "anomaly_score": (edges[:-1] + edges[1:]) / 2,
+        "low": edges[:-1],
+        "high": edges[1:],
+        "photographic": shares(n),
+        "generated": shares(g),
+    }
+
+
+def _check(photographic: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return check_scores(photographic, "scores of photographic faces"), check_scores(generated, "scores of AI-generated faces")
+
+
+def _pool(photographic: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All scores (n + m,) and labels (n + m,), 1 = AI-generated."""
+    n, g = _check(photographic, generated)
+    return np.concatenate([n, g]), np.repeat([0, 1], [len(n), len(g)])
+
+
+def _thin(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """Ascending indices of at most `count` points: the ends, the upper hull's corners, and evenly spread others."""
+    hull = _upper_hull(x, y)
+    if len(hull) >= count:
+        return hull[np.linspace(0, len(hull) - 1, count).round().astype(int)]
+    others = np.setdiff1d(np.arange(len(x)), hull)
+    spread = others[np.linspace(0, len(others) - 1, count - len(hull)).round().astype(int)]
+    return np.union1d(hull, spread)
+
+
+def _upper_hull(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Indices of the corners of the upper convex hull of points sorted by x, then y (Andrew's monotone chain)."""
+    hull: list[int] = []
+    for i in range(len(x)):
+        while len(hull) > 1:
+            a, b = hull[-2], hull[-1]
+            if (x[b] - x[a]) * (y[i] - y[a]) < (y[b] - y[a]) * (x[i] - x[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    return np.array(hull)
