@@ -1,0 +1,237 @@
+"""The authors' records, good, broken and hostile."""
+
+import io
+import json
+import math
+import os
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import records
+from pipeline.errors import PipelineError
+
+ENTRY = {"author": " Ansel ", "bounding_box": [0.25, 0.2, 0.75, 0.8], "landmark": [[0.1 * i, 0.05 * i] for i in range(7)]}
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return path
+
+
+# ---- face list
+
+
+def test_faces_come_in_order_with_their_numbers(tmp_path):
+    path = write(tmp_path / "meta.json", {"7": ENTRY, "3": {**ENTRY, "author": None, "landmark": None}})
+    (first, none), (second, _) = records.iterate_faces(path)
+    assert none is None and first is not None and second is not None
+    assert first == ("7", "Ansel", (0.25, 0.2, 0.75, 0.8), tuple(x for i in range(7) for x in (0.1 * i, 0.05 * i)))
+    assert (second.face_id, second.author) == ("3", "")
+    assert all(math.isnan(x) for x in second.landmarks) and len(second.landmarks) == 14
+
+
+@pytest.mark.parametrize("landmark", [[], [[0.1, 0.2]] * 6, "nose", [[0.1, None]] * 7, [[True, False]] * 7])
+def test_unusable_landmarks_are_absent_not_fatal(tmp_path, landmark):
+    [(face, reason)] = records.iterate_faces(write(tmp_path / "meta.json", {"7": {**ENTRY, "landmark": landmark}}))
+    assert reason is None and face is not None and math.isnan(face.landmarks[0])
+
+
+@pytest.mark.parametrize(
+    ("face_id", "change", "reason"),
+    [
+        ("../../etc/passwd", {}, "face_id_unsafe"),
+        ("a/b", {}, "face_id_unsafe"),
+        ("a.b", {}, "face_id_unsafe"),
+        ("a\\b", {}, "face_id_unsafe"),
+        ("a\0", {}, "face_id_unsafe"),
+        ("", {}, "face_id_unsafe"),
+        ("7", None, "face_entry_not_an_object"),
+        ("7", {"bounding_box": None}, "box_missing"),
+        ("7", {"bounding_box": []}, "box_not_four_numbers"),
+        ("7", {"bounding_box": [0.1, 0.1, "0.5", 0.5]}, "box_not_four_numbers"),
+        ("7", {"bounding_box": [0.1, 0.1, 1e9, 0.5]}, "box_not_four_numbers"),
+        ("7", {"bounding_box": {"x": 1}}, "box_not_four_numbers"),
+        ("7", {"bounding_box": [0.5, 0.1, 0.5, 0.5]}, "box_outside_picture"),
+        ("7", {"bounding_box": [0.9, 0.1, 1.2, 0.5]}, "box_outside_picture"),
+        ("7", {"bounding_box": [-0.4, 0.1, 0.3, 0.5]}, "box_outside_picture"),
+    ],
+)
+def test_unusable_faces_have_a_reason(tmp_path, face_id, change, reason):
+    entry = None if change is None else {**ENTRY, **change}
+    path = write(tmp_path / "meta.json", {face_id: entry, "8": ENTRY})
+    assert [r for _, r in records.iterate_faces(path)] == [reason, None]
+
+
+@pytest.mark.parametrize("content", [b'{"7": {"author": "a"', b"", b'{"7": NaN}', b"\xff\xfe"])
+def test_a_broken_face_list_is_an_error(tmp_path, content):
+    with pytest.raises(PipelineError, match=r"meta\.json: broken JSON after 0 faces.*again"):
+        list(records.iterate_faces(write(tmp_path / "meta.json", content)))
+
+
+def test_a_missing_face_list_names_the_parameter(tmp_path):
+    with pytest.raises(PipelineError, match=r"no such file; set data\.root in params\.yaml"):
+        list(records.iterate_faces(tmp_path / "meta.json"))
+
+
+# ---- mapping
+
+
+@pytest.mark.parametrize("protocol", range(1, pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_pickles_are_read(tmp_path, protocol):
+    content = {str(i): (i * 10**8 if i % 2 else f"photo{i}") for i in range(700)}
+    path = write(tmp_path / "m.pkl", pickle.dumps(content, protocol=protocol))
+    assert records.read_mapping(path) == {key: str(value) for key, value in content.items()}
+
+
+def test_json_and_csv_are_read(tmp_path):
+    expected = {"100": "17", "101": "18"}
+    assert records.read_mapping(write(tmp_path / "m.json", {"100.png": "17", "101": 18})) == expected
+    assert (
+        records.read_mapping(write(tmp_path / "m.csv", b"\xef\xbb\xbfimage,photo_id\r\n100.png,17\r\n101,18\r\n")) == expected
+    )
+
+
+class Hostile:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (self.marker,)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("place", ["whole", "value", "key"])
+def test_hostile_pickles_are_refused_and_not_executed(tmp_path, protocol, place):
+    marker = tmp_path / "executed"
+    bad = Hostile(str(marker))
+    content = {"whole": bad, "value": {"a": "1", "b": bad}, "key": {bad: "1"}}[place]
+    path = write(tmp_path / "m.pkl", pickle.dumps(content, protocol=protocol))
+    with pytest.raises(PipelineError, match=r"m\.pkl: refused.*opcode"):
+        records.read_mapping(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cos\nsystem\n(S'echo hi'\ntR.",  # GLOBAL, REDUCE
+        b"(S'echo hi'\nios\nsystem\n.",  # INST
+        b"\x80\x02cbuiltins\neval\n.",  # a bare class or function
+        b"\x80\x02}\x8c\x01a\x81.",  # NEWOBJ
+        b"\x80\x02}}b.",  # BUILD
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"P123\n.",  # PERSID
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",  # a frame larger than the file
+        b"\x80\x02}r\xff\xff\xff\x7f.",  # memo index that would reserve 16 GB
+        b"\x80\x02}X\xff\xff\xff\x7fa.",  # text longer than the file
+        b"\x80\x02.",
+        b"",
+        b"not a pickle",
+    ],
+)
+def test_damaged_and_crafted_pickles_are_refused(tmp_path, content):
+    with pytest.raises(PipelineError, match=r"m\.pkl: refused"):
+        records.read_mapping(write(tmp_path / "m.pkl", content))
+
+
+def test_the_unpickler_itself_finds_no_class(tmp_path):
+    """The second wall, behind the opcodes."""
+    for payload in (pickle.dumps(Hostile(str(tmp_path / "x"))), b"cos\nsystem\n."):
+        with pytest.raises(pickle.UnpicklingError, match=r"it asks for \w+\.\w+"):
+            records._DataUnpickler(io.BytesIO(payload)).load()
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools, reading what it will then refuse
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda b: b"\x80\x04}(\x8c\x01a" + b))
+def test_any_bytes_give_a_mapping_or_an_error(tmp_path_factory, content):
+    path = write(tmp_path_factory.getbasetemp() / "fuzz.pkl", content)
+    try:
+        mapping = records.read_mapping(path)
+    except PipelineError:
+        return
+    assert all(type(key) is str and type(value) is str for key, value in mapping.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (["a"], "refused"),  # lists are not among the opcodes
+        ("a", "holds a str"),
+        ({"a": {"b": "c"}}, "str to dict"),
+        ({1: "a"}, "int to str"),
+        ({"a": True}, "refused"),
+        ({"a": 2**63}, "str to int"),
+        ({"a": 10**5000}, "str to int|refused"),
+        ({"a": 1.5}, "refused"),
+    ],
+)
+def test_pickles_of_other_data_are_refused(tmp_path, content, message):
+    with pytest.raises(PipelineError, match=message):
+        records.read_mapping(write(tmp_path / "m.pkl", pickle.dumps(content)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.json", b'["a"]', "holds a list"),
+        ("m.json", b'{"a": [1]}', "str to list"),
+        ("m.json", b'{"a": true}', "str to bool"),
+        ("m.json", b'{"a": "b"', "refused"),
+        ("m.json", b"[" * 100_000, "refused"),
+        ("m.csv", b"", "header is None"),
+        ("m.csv", b"photo,image\n1,2\n", "header"),
+        ("m.csv", b"image,photo_id\n1,2\n3\n", "line 3 has 1 cells"),
+    ],
+)
+def test_broken_json_and_csv_are_refused(tmp_path, name, content, message):
+    with pytest.raises(PipelineError, match=message):
+        records.read_mapping(write(tmp_path / name, content))
+
+
+def test_a_missing_mapping_is_an_error(tmp_path):
+    with pytest.raises(PipelineError, match="nor one ending in"):
+        records.read_mapping(tmp_path / "m.pkl")
+
+
+# ---- EXIF records
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"EXIF": {"ISO Speed Ratings": "200"}}', {"ISO Speed Ratings": "200"}),
+        (b'\xef\xbb\xbf{"EXIF": {"Make": "a"}}', {"Make": "a"}),
+        (b'{"EXIF": {"Make": "\xff"}}', {"Make": "\ufffd"}),
+        (b'{"EXIF": {}, "score": NaN}', {}),
+    ],
+)
+def test_exif_records(tmp_path, content, expected):
+    assert records.read_exif(write(tmp_path / "1.json", content)) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "photo_json_broken"),
+        (b'{"EXIF": {"ISO', "photo_json_broken"),
+        (b"[" * 10_000, "photo_json_broken"),
+        (b"[]", "photo_json_not_an_object"),
+        (b'"EXIF"', "photo_json_not_an_object"),
+        (b"{}", "exif_missing"),
+        (b'{"EXIF": null}', "exif_missing"),
+        (b'{"EXIF": ["a"]}', "exif_not_an_object"),
+        (b" " * (2**20 + 1), "photo_json_too_large"),
+    ],
+)
+def test_unusable_exif_records_have_a_reason(tmp_path, content, reason):
+    assert records.read_exif(write(tmp_path / "1.json", content)) == (None, reason)
+
+
+def test_exif_files_that_cannot_be_opened(tmp_path):
+    assert records.read_exif(tmp_path / "2.json") == (None, "photo_json_missing")
+    assert records.read_exif(tmp_path) == (None, "photo_json_unreadable")
