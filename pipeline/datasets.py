@@ -147,7 +147,7 @@ def cut(n: int, batch_size: int) -> list[slice]:
     starts = list(range(0, n, batch_size))
     if len(starts) > 1 and n - starts[-1] == 1:
         starts.pop()
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=False)]  # no slice for n = 0
 
 
 def batches(faces: FaceSet, plan: tuple[NDArray[np.int64], NDArray[np.int64]], batch_size: int) -> Iterator[Batch]:

@@ -49,7 +49,7 @@ def build_resnet(architecture: str) -> Any:
 
     if architecture == "resnet10":
         return ResNet(BasicBlock, [1, 1, 1, 1])
-    known = models.list_models(module=models.resnet)
+    known = [name for name in models.list_models(models) if getattr(models, name).__module__ == models.resnet.__name__]
     if architecture not in known:
         raise PipelineError(f"pretext.architecture: {architecture!r}; allowed are resnet10, {', '.join(known)}")
     return models.get_model(architecture, weights=None)

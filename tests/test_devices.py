@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from pipeline.devices import deterministic, select_device
+from pipeline.errors import PipelineError
+
+
+def state():
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
+
+
+def test_deterministic_inside_and_restored_afterwards():
+    before = state()
+    with pytest.raises(KeyError), deterministic():
+        assert state() == (True, False, True, False)
+        raise KeyError
+    assert state() == before
+
+
+def test_cpu_and_auto(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert select_device("cpu", key="k").type == select_device("auto", key="k").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert select_device("auto", key="k").type == select_device("cuda", key="k").type == "cuda"
+    assert select_device("cpu", key="k").type == "cpu"
+
+
+def test_cuda_asked_for_and_absent(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PipelineError, match=r"pretext\.device: cuda, but.*auto or cpu"):
+        select_device("cuda", key="pretext.device")
