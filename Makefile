@@ -1,0 +1,45 @@
+# Two commands do everything: `make repro` and `make test`. The README spells out what they run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help env repro test test-slow check bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+env: $(VENV)/.installed ## create .venv and install requirements.txt (about 5 GB)
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) is older than Python 3.11; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+repro: env ## make the sample, run the whole pipeline, print the results
+	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \
+	  || { echo "error: dvc needs a git repository; clone this project, or run 'git init' here first"; exit 1; }
+	dvc repro
+	@$(BIN)/python -m pipeline.results metrics/evaluation.json data/report
+
+test: env ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: env ## the slow tests: whole pipelines, real dvc, a real browser
+	$(BIN)/python -m pytest -m slow
+
+check: env ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: env ## measure the hot stages
+	$(BIN)/python -m benchmarks.filter_exif
+	$(BIN)/python -m benchmarks.manipulate_faces
+
+clean: ## remove the environment; data, models and the DVC cache stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,40 @@
+"""The files of this package that `python -m <module>` may import, found in the source without running it."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def closure(module: str, root: Path = ROOT, seen: set[str] | None = None) -> set[str]:
+    """Paths, relative to root, of all project modules that a module imports, directly or through others."""
+    seen = set() if seen is None else seen
+    parts = module.split(".")
+    for i in range(1, len(parts) + 1):
+        path = _file(parts[:i], root)
+        if path is None or path.relative_to(root).as_posix() in seen:
+            continue
+        seen.add(path.relative_to(root).as_posix())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for name in _imported(node):
+                if name.split(".")[0] == parts[0]:
+                    closure(name, root, seen)
+    return seen
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            raise ValueError("relative import: write the whole name, so that a reader and this check can follow it")
+        return [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def _file(parts: list[str], root: Path) -> Path | None:
+    base = root.joinpath(*parts)
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.exists():
+            return path
+    return None
