@@ -1,6 +1,7 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,8 @@ def test_round_trip(tmp_path):
 def test_bytes_depend_on_weights_and_meta_alone(tmp_path):
     for name, meta in (("a", META), ("b", dict(reversed(META.items()))), ("c", META | {"input_size": 65})):
         save_encoder(tmp_path / name, Encoder("resnet10", 8, seed=3), meta)
-    channels_last = Encoder("resnet10", 8, seed=3).to(memory_format=torch.channels_last)
+    channels_last: Any = Encoder("resnet10", 8, seed=3)
+    channels_last.to(memory_format=torch.channels_last)
     save_encoder(tmp_path / "d", channels_last, META)
     a, b, c, d = ((tmp_path / name).read_bytes() for name in "abcd")
     assert a == b == d != c

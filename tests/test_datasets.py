@@ -1,5 +1,6 @@
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,7 @@ def test_read_ahead_keeps_the_order_and_reads_little():
         time.sleep(0.001 * (5 - i % 5))
         return i
 
-    results = read_ahead((lambda i=i: slow(i) for i in range(12)), depth=2)
+    results = read_ahead((partial(slow, i) for i in range(12)), depth=2)
     assert next(results) == 0
     assert len(started) <= 3
     assert list(results) == list(range(1, 12))

@@ -10,7 +10,7 @@ def state():
         torch.are_deterministic_algorithms_enabled(),
         torch.backends.cudnn.benchmark,
         torch.backends.cudnn.deterministic,
-        torch.utils.deterministic.fill_uninitialized_memory,
+        vars(torch.utils.deterministic)["fill_uninitialized_memory"],
     )
 
 

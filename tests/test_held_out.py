@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pipeline import losses
 from pipeline.datasets import FaceSet
 from pipeline.held_out import NAMES, evaluate, held_out_losses, held_out_scores, ranking_accuracies
 
-SETTINGS = SimpleNamespace(batch_size=4, photograph_probability=0.5)
+SETTINGS: Any = SimpleNamespace(batch_size=4, photograph_probability=0.5)
 
 
 def make(n, per_face=4, tags=None):
@@ -77,19 +78,20 @@ def test_fewer_manipulations_leave_the_ranking_as_it_is():
 def test_losses_are_means_over_blocks_weighted_as_in_training():
     faces = make(6, per_face=2)
     scores, manipulated = held_out_scores(noisy, faces, 4, per_face=None)
-    found = held_out_losses(scores, manipulated, faces, SimpleNamespace(batch_size=4, photograph_probability=0.75))
+    settings: Any = SimpleNamespace(batch_size=4, photograph_probability=0.75)
+    found = held_out_losses(scores, manipulated, faces, settings)
     s, t = torch.from_numpy(scores), torch.from_numpy(faces.tags)
     blocks = [losses.ranking_loss(s[part, 1], t[part, 1]) * n for part, n in ((slice(0, 4), 4), (slice(4, 6), 2))]
     assert found["f_number"] == pytest.approx(float(sum(blocks)) / 6, abs=1e-6)
     p = torch.sigmoid(s[:, 4].double())
     parts = [(1 - torch.sqrt(q + 1e-8) - 1e-4).mean() for q in (1 - p[:6], p[6:])]
     assert found["manipulation"] == pytest.approx(float(0.75 * parts[0] + 0.25 * parts[1]), abs=1e-6)
-    assert found["total"] == pytest.approx(sum(found[name] for name in NAMES))
+    assert found["total"] == pytest.approx(sum(found[name] or 0 for name in NAMES))
 
 
 def test_perfect_and_constant_scorers():
-    tags = np.linspace(0, 4, 8)[:, None].repeat(4, 1)
-    assert ranking_accuracies(np.c_[tags, tags[:, 0]], tags)["mean"] == 1
+    tags = np.linspace(0, 4, 8, dtype=np.float32)[:, None].repeat(4, 1)
+    assert ranking_accuracies(np.c_[tags, tags[:, 0]].astype(np.float32), tags)["mean"] == 1
     metrics = evaluate(lambda batch: torch.zeros(len(batch.boxes), 5), make(8, tags=tags), SETTINGS)
     assert metrics["ranking_accuracy"]["mean"] == 0.5 and metrics["manipulation_auc"] == 0.5
 

@@ -80,7 +80,7 @@ def test_gradients_are_finite_however_far_apart_the_scores(dtype, size):
     loss = losses.ranking_loss(scores, torch.tensor([1.0, 2.0, 2.0, 3.0]))
     loss = loss + losses.manipulation_loss(scores, torch.tensor([0.0, 1.0, 1.0, 0.0]))
     loss.backward()
-    assert torch.isfinite(scores.grad).all()
+    assert scores.grad is not None and torch.isfinite(scores.grad).all()
 
 
 def test_gradient_agrees_with_finite_differences():

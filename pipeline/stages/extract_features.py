@@ -25,11 +25,10 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if bool(options.list) != bool(options.split):
         parser.error("--list needs --split, and --folder takes none")
-    p = params.load("seed", "data", "split", "features", "evaluation")
+    p = params.load("seed", "data", "split", "features")
 
     names = list_names(options, p)
-    maximum = p.features.maximum_fit_faces if options.split in ("fit", "calibration") else p.evaluation.maximum_faces
-    chosen = features.choose(names, maximum, seed=p.seed)
+    chosen = features.choose(names, p.features.maximum_fit_faces, seed=p.seed)
     encoder, meta = checkpoints.load_encoder(options.encoder)
     result = features.extract(encoder, meta["input_size"], options.root, chosen, p.features)
     counts = {"listed": len(names), "chosen": len(chosen), "readable": len(result.names), "unreadable": result.unreadable}

@@ -1,0 +1,125 @@
+import hashlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline import features
+from pipeline.encoder import Encoder, normalise
+from pipeline.errors import PipelineError
+from pipeline.faces import person_of
+
+
+def settings(**changes) -> Any:
+    values = dict(resize="bilinear", antialias=True, batch_size=3, device="cpu", precision="float32")
+    return SimpleNamespace(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder("resnet10", 6, seed=1).eval()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Seven pictures of several sizes and formats, and three that cannot be read."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "faces").mkdir()
+    for i, (suffix, shape) in enumerate(
+        zip(["png", "jpg", "webp", "png", "jpeg", "png", "png"], [(40, 30)] * 4 + [(32, 32)] * 3, strict=True)
+    ):
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(tmp_path / f"faces/{i}.{suffix}")
+    (tmp_path / "faces/7.png").write_bytes(b"no picture")
+    (tmp_path / "faces/8.png").write_bytes((tmp_path / "faces/0.png").read_bytes()[:300])
+    return tmp_path
+
+
+@pytest.fixture
+def names(root):
+    return [*sorted(f"faces/{path.name}" for path in (root / "faces").iterdir()), "faces/9.png"]
+
+
+def test_features_are_those_of_the_encoder_on_pils_resize(root, names, encoder):
+    result = features.extract(encoder, 32, root, names, settings())
+    assert result.names == names[:7] and result.features.shape == (7, 6) and result.heads.shape == (7, 5)
+    for i, name in enumerate(result.names):
+        with Image.open(root / name) as image:
+            small = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR), dtype=np.float32)
+        with torch.no_grad():
+            feature, heads = encoder(normalise(torch.from_numpy(small).permute(2, 0, 1)[None]))
+        assert result.features[i] == pytest.approx(feature[0].numpy(), abs=0.02)  # PIL rounds to whole numbers, we do not
+        assert result.heads[i] == pytest.approx(heads[0].numpy(), abs=0.02)
+        assert result.sha256[i] == hashlib.sha256((root / name).read_bytes()).hexdigest()
+
+
+def test_unreadable_pictures_are_counted_by_reason(root, names, encoder):
+    unreadable = features.extract(encoder, 32, root, names, settings()).unreadable
+    assert sum(unreadable.values()) == 3 and unreadable["missing"] == 1 and unreadable["not_a_picture"] == 1
+
+
+def test_number_of_threads_does_not_matter(root, names, encoder, monkeypatch):
+    results = []
+    for workers in ("1", "4"):
+        monkeypatch.setenv("PIPELINE_WORKERS", workers)
+        results.append(features.extract(encoder, 32, root, names, settings()))
+    assert results[0].names == results[1].names and results[0].sha256 == results[1].sha256
+    assert results[0].features.tobytes() == results[1].features.tobytes()
+    assert results[0].heads.tobytes() == results[1].heads.tobytes()
+
+
+def test_resize_mode_and_antialias_matter(root, names, encoder):
+    found = [
+        features.extract(encoder, 16, root, names[:2], settings(resize=mode, antialias=antialias)).features
+        for mode, antialias in (("bilinear", True), ("bilinear", False), ("bicubic", True), ("nearest", True))
+    ]
+    assert all(not np.allclose(a, b, atol=1e-4) for i, a in enumerate(found) for b in found[:i])
+
+
+def test_bfloat16_is_close_and_saved_as_float32(root, names, encoder):
+    low = features.extract(encoder, 32, root, names, settings(precision="bfloat16")).features
+    high = features.extract(encoder, 32, root, names, settings()).features
+    assert low.dtype == np.float32 and not np.array_equal(low, high)
+    assert low == pytest.approx(high, abs=0.1)
+
+
+def test_nothing_readable_gives_empty_arrays(root, encoder):
+    result = features.extract(encoder, 32, root, ["faces/7.png"], settings())
+    assert result.features.shape == (0, 6) and result.heads.shape == (0, 5) and result.names == []
+
+
+def test_absent_cuda_names_the_parameter(root, names, encoder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PipelineError, match=r"features\.device: cuda"):
+        features.extract(encoder, 32, root, names, settings(device="cuda"))
+
+
+def test_splits_are_complete_and_share_no_person():
+    names = [f"data/celeba-face/{person:03}_{k:02}.jpg" for person in range(200) for k in range(3)]
+    fit, calibration = (
+        features.of_split(names, split, pattern="^([^_]+)_", seed=1, calibration=0.4) for split in ("fit", "calibration")
+    )
+    assert sorted(fit + calibration) == names
+    persons = [{person_of(name, "^([^_]+)_") for name in part} for part in (fit, calibration)]
+    assert not persons[0] & persons[1]
+    assert len(persons[1]) / 200 == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 200))
+
+
+@given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 50), st.randoms())
+def test_choice_ignores_order_and_repetitions(numbers, maximum, random):
+    names = [f"{number:02}.png" for number in numbers]
+    chosen = features.choose(names, maximum, seed=1)
+    assert chosen == sorted(chosen) and len(chosen) == min(maximum, len(set(names)))
+    shuffled = names + names[:3]
+    random.shuffle(shuffled)
+    assert features.choose(shuffled, maximum, seed=1) == chosen
+    assert set(features.choose(names, max(maximum - 1, 1), seed=1)) <= set(chosen)
+
+
+def test_choice_depends_on_the_seed():
+    names = [f"{i}.png" for i in range(100)]
+    assert features.choose(names, 10, seed=1) != features.choose(names, 10, seed=2)
