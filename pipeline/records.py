@@ -148,7 +148,10 @@ def read_mapping(path: Path) -> dict[str, str]:
                 f"{path}: an entry is {type(key).__name__} to {type(value).__name__}, "
                 "not an image name (str) to a photo id (str or int)"
             )
-    return {name.removesuffix(".png"): str(photo_id) for name, photo_id in content.items()}
+        content[key] = str(value)  # in place: a second dict of millions of faces would be felt
+    if any(name.endswith(".png") for name in content):
+        return {name.removesuffix(".png"): photo_id for name, photo_id in content.items()}
+    return content
 
 
 def read_exif(path: Path) -> tuple[dict[str, Any] | None, str | None]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SIDE = 128  # FDF's pictures: pixels of a side
 FACES_PER_JOB = 256
+SEEN = "/seen"  # no photo id
 
 
 class Listed(NamedTuple):
@@ -36,7 +37,6 @@ class Listed(NamedTuple):
 
     face: Face
     photo_id: str
-    group: str
 
 
 class Packed(NamedTuple):
@@ -50,51 +50,56 @@ class Packed(NamedTuple):
 
 @dataclass
 class Table:
-    """The rows of faces.parquet while they come in."""
+    """The rows of faces.parquet while they come in, about 250 bytes each."""
 
-    listed: list[tuple[str, str, str, str]] = field(default_factory=list)  # face id, photo id, author, group
-    numbers: list[NDArray[np.float64]] = field(default_factory=list)  # (k, 22): box, landmarks, tags
+    face_ids: list[str] = field(default_factory=list)
+    photo_ids: list[str] = field(default_factory=list)
+    authors: list[str] = field(default_factory=list)
+    places: list[NDArray[np.float32]] = field(default_factory=list)  # (k, 18) box and landmarks in pixels
+    tags: list[NDArray[np.float64]] = field(default_factory=list)  # (k, 4)
 
     def append(self, listed: list[Listed], tags: NDArray[np.float64]) -> None:
         """Add k kept faces with their tags (k, 4)."""
-        self.listed += [(one.face.face_id, one.photo_id, one.face.author, one.group) for one in listed]
-        places = np.array([(*one.face.box, *one.face.landmarks) for one in listed]).reshape(-1, 18)
-        self.numbers.append(np.hstack([places * SIDE, tags]))
+        self.face_ids += [one.face.face_id for one in listed]
+        self.photo_ids += [one.photo_id for one in listed]
+        self.authors += [one.face.author for one in listed]
+        places = np.array([(*one.face.box, *one.face.landmarks) for one in listed], dtype=np.float64).reshape(-1, 18)
+        self.places.append((places * SIDE).astype(np.float32))
+        self.tags.append(tags)
 
     def frame(self, split_of: Callable[[str], str]) -> "pd.DataFrame":
         """All rows as a data frame; boxes and landmarks in pixels."""
         import pandas as pd
 
-        face_ids, photo_ids, authors, groups = zip(*self.listed, strict=True)
-        numbers = np.concatenate(self.numbers)
-        columns: dict[str, Any] = {"face_id": face_ids, "photo_id": photo_ids, "author": authors, "group": groups}
+        groups = [faces.group_of(*pair) for pair in zip(self.authors, self.photo_ids, strict=True)]
+        columns: dict[str, Any] = {"face_id": self.face_ids, "photo_id": self.photo_ids, "author": self.authors}
+        columns["group"] = groups
         columns["split"] = [split_of(group) for group in groups]
-        columns["row"] = np.arange(len(face_ids))
-        names = (*faces.BOX_COLUMNS, *faces.LANDMARK_COLUMNS, *exif.TAGS)
-        return pd.DataFrame(columns | {name: numbers[:, i] for i, name in enumerate(names)})
+        columns["row"] = np.arange(len(groups))
+        for names, blocks in ((faces.BOX_COLUMNS + faces.LANDMARK_COLUMNS, self.places), (exif.TAGS, self.tags)):
+            columns |= zip(names, np.concatenate(blocks).T, strict=True)
+            blocks.clear()  # memory holds the numbers once
+        return pd.DataFrame(columns)
 
 
 def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Listed]:
     """The faces of the list that have a photograph; the others are counted in `reasons`."""
-    photo_ids: dict[str, str | None] = dict(read_mapping(layout.mapping))
+    photo_ids = read_mapping(layout.mapping)
     groups: dict[str, str] = {}
     for face, reason in console.progress(iterate_faces(layout.metainfo), total=len(photo_ids), what="filter_exif"):
         if face is None:
             reasons[str(reason)] += 1
             continue
-        photo_id = photo_ids.get(face.face_id, "")
-        if photo_id is None:
-            reasons["face_repeated"] += 1
+        photo_id = photo_ids.get(face.face_id)
+        if photo_id is None or photo_id is SEEN or not safe_id(photo_id):
+            reasons["photo_id_missing" if photo_id is None else "face_repeated" if photo_id is SEEN else "photo_id_unsafe"] += 1
             continue
-        if not safe_id(photo_id):
-            reasons["photo_id_unsafe" if photo_id else "photo_id_missing"] += 1
-            continue
-        photo_ids[face.face_id] = None  # seen; also gives the memory back
+        photo_ids[face.face_id] = SEEN
         group = faces.group_of(face.author, photo_id)
         if groups.setdefault(photo_id, group) != group:  # would put one photograph on both sides of a split
             reasons["photo_of_two_authors"] += 1
             continue
-        yield Listed(face, photo_id, group)
+        yield Listed(face, photo_id)
 
 
 def pack(job: list[Listed], layout: Layout, bounds: exif.Bounds) -> Packed:
@@ -219,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
             writer.append(packed.pixels)
             reasons.update(packed.reasons)
         writer.close()
-        if not table.listed:
+        if not table.face_ids:
             check({}, args.root, reasons)
         frame = table.frame(lambda group: faces.split_of(group, p.seed, shares))
         metrics = summary(frame, reasons)
