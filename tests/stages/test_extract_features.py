@@ -22,10 +22,8 @@ features: {resize: bilinear, antialias: true, batch_size: 4, device: cpu, precis
 
 
 def run(*source):
-    extract_features.main(
-        "--root root --set-name a_set --encoder encoder.safetensors --output out/a_set.npz --metrics metrics/a_set.json".split()
-        + list(source)
-    )
+    written = ["--output", "out/a_set.npz", "--metrics", "metrics/a_set.json"]
+    extract_features.main(["--root", "root", "--set-name", "a_set", "--encoder", "encoder.safetensors", *written, *source])
     return artifacts.read_npz("out/a_set.npz"), artifacts.read_json("metrics/a_set.json")
 
 
