@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.simulation.scene import (
     PIXELS_PER_UNIT,
     RASTER,
+    SIDE,
     Light,
     Person,
     Pose,
@@ -17,6 +18,7 @@ from pipeline.simulation.scene import (
 )
 
 EYE_Y, MOUTH_Y, NOSE_Y = -0.14, 0.46, 0.16
+HEAD_REACH = 46  # pixels from the raster's centre that hold the head and its hair
 
 
 @dataclass(frozen=True)
@@ -75,24 +77,39 @@ def draw_subject(
     x, y = face_grid(pose, perspective)
     marks = landmarks(person, pose)
     fine, coarse = coloured_noise(rng, 0.3), coloured_noise(rng, 1.1)
-    picture, alpha = _body(person, light, x, y, coarse)
-    _paint(picture, alpha, *_back_hair(person, light, x, y, coarse))
-    head = _head_distance(person, x, y)
-    skin = person.skin * (1 + np.float32(person.freckles) * fine + np.float32(0.05) * coarse)[..., None]
-    shade, shine = _relief(person, marks, light, x, y)
-    _paint(picture, alpha, skin * shade[..., None] * light.colour + shine[..., None] * light.colour, coverage(head))
-    shade = shade[..., None] * light.colour
-    _draw_eyes(picture, person, pose, marks, eyes or natural_eyes(person, pose, light), perspective, (x, y, shade))
+    subject = np.zeros((RASTER, RASTER, 4), np.float32)
+    below = slice(RASTER // 2, RASTER)
+    _draw_body(subject[below], person, light, x[below], y[below], coarse[below])
+    near = slice(RASTER // 2 - HEAD_REACH, RASTER // 2 + HEAD_REACH)
+    fields = tuple(field[near, near] for field in (x, y, fine, coarse))
+    _draw_hair(subject[: near.stop, near], person, light, tuple(f[: near.stop, near] for f in (x, y, coarse)))
+    shade = _draw_skin(subject[near, near], person, marks, light, fields)
+    picture = subject[near, near, :3]
+    _draw_eyes(picture, person, pose, marks, eyes or natural_eyes(person, pose, light), perspective, (*fields[:2], shade))
     rows, columns = _window((marks.mouth[0], (MOUTH_Y + NOSE_Y) / 2), 0.45, pose, perspective)
-    fields = (x[rows, columns], y[rows, columns], shade[rows, columns], fine[rows, columns])
-    _draw_mouth(picture[rows, columns], person, pose, marks, light, fields)
-    _paint(picture, alpha, *_front_hair(person, pose, light, x, y, coarse))
-    return np.concatenate([picture, alpha[..., None]], axis=-1)
+    around = tuple(field[rows, columns] for field in (*fields[:2], shade, fields[2]))
+    _draw_mouth(picture[rows, columns], person, pose, marks, light, around)
+    _draw_fringe(subject[near, near], person, pose, light, (fields[0], fields[1], fields[3]))
+    return subject
 
 
-def _paint(picture: np.ndarray, alpha: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
-    picture += cover[..., None] * (colour - picture)
-    alpha += cover * (1 - alpha)
+def _paint(subject: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
+    """Lay an opaque colour (h, w, 3) over a premultiplied subject (h, w, 4), where it covers."""
+    subject[..., :3] += cover[..., None] * (colour - subject[..., :3])
+    subject[..., 3] += cover * (1 - subject[..., 3])
+
+
+def _draw_skin(
+    subject: np.ndarray, person: Person, marks: Landmarks, light: Light, fields: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """Paint the head and return its coloured shading (h, w, 3)."""
+    x, y, fine, coarse = fields
+    texture = 1 + np.float32(person.freckles) * fine + np.float32(0.05) * coarse
+    relief, shine = _relief(person, marks, light, x, y)
+    shade = relief[..., None] * light.colour
+    colour = person.skin * texture[..., None] * shade + shine[..., None] * light.colour
+    _paint(subject, colour, coverage(_head_distance(person, x, y)))
+    return shade
 
 
 def _head_distance(person: Person, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -129,12 +146,12 @@ def _relief(
 
 
 def _window(centre: tuple[float, float], reach: float, pose: Pose, perspective: float) -> tuple[slice, slice]:
-    """Rows and columns of the raster around a face point."""
-    column, row = (value + (RASTER - 128) / 2 for value in project(centre, pose, perspective))
+    """Rows and columns around a face point, in the part of the raster that holds the head."""
+    column, row = (value - SIDE / 2 + HEAD_REACH for value in project(centre, pose, perspective))
     half = int(reach * PIXELS_PER_UNIT * 1.5) + 2
     return (
-        slice(max(0, int(row) - half), min(RASTER, int(row) + half)),
-        slice(max(0, int(column) - half), min(RASTER, int(column) + half)),
+        slice(max(0, int(row) - half), min(2 * HEAD_REACH, int(row) + half)),
+        slice(max(0, int(column) - half), min(2 * HEAD_REACH, int(column) + half)),
     )
 
 
@@ -221,41 +238,37 @@ def _draw_mouth(
         picture *= 1 - (np.float32(0.65) * dark)[..., None]
 
 
-def _body(person: Person, light: Light, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Neck and clothes: colour (R, R, 3) premultiplied, and coverage."""
-    picture = np.zeros((RASTER, RASTER, 3), np.float32)
-    alpha = np.zeros((RASTER, RASTER), np.float32)
+def _draw_body(subject: np.ndarray, person: Person, light: Light, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> None:
+    """Neck and clothes."""
     side = np.clip(np.float32(0.6) + np.float32(0.35 * light.direction[0]) * x, np.float32(0.25), 1)
     neck = coverage(np.maximum(np.abs(x) - np.float32(0.42), np.float32(0.5) - y))
-    _paint(picture, alpha, person.skin * light.colour * (np.float32(0.75) * side * (1 + np.float32(0.05) * noise))[..., None], neck)
+    _paint(subject, person.skin * light.colour * (np.float32(0.75) * side * (1 + np.float32(0.05) * noise))[..., None], neck)
     weave = 1 + np.float32(0.25) * np.sin(np.float32(28) * (x + np.float32(0.4) * y)) + np.float32(0.12) * noise
     shoulders = coverage(np.float32(1.12) + np.float32(0.22) * x * x - y)
-    _paint(picture, alpha, person.cloth * light.colour * (side * weave)[..., None], shoulders)
-    return picture, alpha
+    _paint(subject, person.cloth * light.colour * (side * weave)[..., None], shoulders)
 
 
-def _hair_colour(person: Person, light: Light, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _hair_colour(person: Person, light: Light, fields: tuple[np.ndarray, ...]) -> np.ndarray:
+    x, y, noise = fields
     strands = np.sin(np.float32(55) * x / (np.float32(1.2) + np.abs(y)) + np.float32(5) * noise)
     glow = np.exp(-((y + np.float32(0.85) - np.float32(0.2 * light.direction[0]) * x) ** 2) / np.float32(0.05))
     tone = np.float32(0.75) + np.float32(0.3) * strands + np.float32(0.15) * noise + np.float32(0.6 * (1 - light.ambient)) * glow
     return person.hair * light.colour * np.maximum(np.float32(0.1), tone)[..., None]
 
 
-def _back_hair(
-    person: Person, light: Light, x: np.ndarray, y: np.ndarray, noise: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_hair(subject: np.ndarray, person: Person, light: Light, fields: tuple[np.ndarray, ...]) -> None:
+    """The hair behind the face."""
+    x, y, noise = fields
     width = np.float32(person.head_width * 1.22)
     dome = np.hypot(x / width, (y + np.float32(0.12)) / np.float32(1.08)) - 1
     fall = np.maximum(np.abs(x) / width - 1, -y - np.float32(0.12))
-    shape = np.minimum(dome, fall)
-    shape = np.maximum(shape, y - np.float32(person.hair_length)) + np.float32(0.03) * noise
-    return _hair_colour(person, light, x, y, noise) * np.float32(0.7), coverage(shape)
+    shape = np.maximum(np.minimum(dome, fall), y - np.float32(person.hair_length)) + np.float32(0.03) * noise
+    _paint(subject, _hair_colour(person, light, fields) * np.float32(0.7), coverage(shape))
 
 
-def _front_hair(
-    person: Person, pose: Pose, light: Light, x: np.ndarray, y: np.ndarray, noise: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    width = np.float32(person.head_width * 1.12)
-    cap = np.hypot(x / width, (y + np.float32(0.08)) / np.float32(1.06)) - 1
+def _draw_fringe(subject: np.ndarray, person: Person, pose: Pose, light: Light, fields: tuple[np.ndarray, ...]) -> None:
+    """The hair before the forehead, from the crown to a hairline that is parted somewhere."""
+    x, y, noise = fields
+    cap = np.hypot(x / np.float32(person.head_width * 1.12), (y + np.float32(0.08)) / np.float32(1.06)) - 1
     line = np.float32(person.hairline) + np.float32(0.45) * (x - np.float32(pose.parting)) ** 2 + np.float32(0.04) * noise
-    return _hair_colour(person, light, x, y, noise), coverage(np.maximum(cap, y - line))
+    _paint(subject, _hair_colour(person, light, fields), coverage(np.maximum(cap, y - line)))

@@ -172,8 +172,8 @@ def coverage(distance: np.ndarray) -> np.ndarray:
 
 def coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
     """Gaussian noise (R, R) float32 of unit variance whose amplitude falls as frequency^-slope; periodic."""
-    spectrum = fft.rfft2(rng.standard_normal((RASTER, RASTER), dtype=np.float32))
-    spectrum *= _frequency() ** np.float32(-slope)
+    white = rng.standard_normal((RASTER, RASTER // 2 + 1, 2), dtype=np.float32)
+    spectrum = white.view(np.complex64)[..., 0] * _frequency() ** np.float32(-slope)
     spectrum[0, 0] = 0
     noise = fft.irfft2(spectrum, s=(RASTER, RASTER))
     return noise / noise.std()
