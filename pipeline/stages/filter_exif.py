@@ -232,7 +232,8 @@ def main(argv: list[str] | None = None) -> None:
         artifacts.write_table(folder / "faces.parquet", frame)
     artifacts.write_json(args.metrics, metrics)
     artifacts.write_csv(args.tags, distributions(frame))
-    console.table([{"rejected because": k, "faces": n} for k, n in reasons.most_common()], f"kept {len(frame):,} faces")
+    counts = [("kept", len(frame)), *reasons.most_common()]
+    console.table([{"faces": what, "number": number} for what, number in counts], f"{args.root}: faces kept and rejected")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def test_bad_records_are_counted_and_never_fatal(world, capsys):
     assert metrics["kept"] == len(table) == 40
     assert metrics["rejected"] == len(expected) and metrics["records"] == 40 + len(expected)
     printed = capsys.readouterr().out
-    assert "kept 40 faces" in printed and "picture_truncated" in printed
+    assert re.search(r"kept +40\n", printed) and re.search(r"picture_truncated +1\n", printed)
 
 
 def test_a_face_listed_twice_counts_once(world):
