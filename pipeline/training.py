@@ -60,7 +60,7 @@ def train(encoder: Encoder, faces: FaceSet, held_out: FaceSet, settings: Pretext
 
         def measure(per_face: int | None) -> dict[str, Any]:
             encoder.eval()
-            return evaluate(lambda batch: forward(model, batch, settings), held_out, settings, per_face=per_face)
+            return evaluate(lambda batch: forward(encoder, batch, settings), held_out, settings, per_face=per_face)
 
         with console.progress((), total=total, what="train_pretext", unit="face") as bar:
             while state.epoch < settings.epochs:
@@ -95,7 +95,8 @@ def train_epoch(
     plan = datasets.epoch_plan(faces, seed=seed, epoch=state.epoch, photograph_probability=p)
     state.encoder.train()
     for batch in datasets.batches(faces, plan, settings.batch_size):
-        five = pretext_losses(model, batch.to(device), settings)  # (5,)
+        whole = len(batch.boxes) == settings.batch_size  # another size would be compiled anew, for one step
+        five = pretext_losses(model if whole else state.encoder, batch.to(device), settings)  # (5,)
         state.optimiser.zero_grad(set_to_none=True)
         five.sum().backward()
         state.optimiser.step()

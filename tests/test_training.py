@@ -141,6 +141,24 @@ def test_bfloat16_computes_in_it_and_returns_float32():
     assert seen == [torch.bfloat16, torch.float32]
 
 
+def test_only_whole_training_batches_are_compiled(monkeypatch):
+    seen = []
+
+    def fake_compile(encoder):
+        def compiled_encoder(inputs):
+            seen.append((len(inputs), encoder.training))
+            return encoder(inputs)
+
+        return compiled_encoder
+
+    plain, compiled = Encoder("resnet10", 8, seed=1), Encoder("resnet10", 8, seed=1)
+    train(plain, bright_faces(19), bright_faces(9), pretext(), seed=1)
+    monkeypatch.setattr(torch, "compile", fake_compile)
+    train(compiled, bright_faces(19), bright_faces(9), pretext(compile=True), seed=1)
+    assert seen == [(8, True), (8, True)]  # not the last three faces, nor the held-out ones
+    assert same(weights_of(plain), weights_of(compiled))
+
+
 def test_crop_comes_from_the_box():
     faces = bright_faces(2)
     faces.boxes[:] = [0, 26, 48, 48]  # within the lower half, which the manipulation leaves alone
