@@ -1,4 +1,5 @@
-"""Everything drawn with matplotlib or Pillow: contact sheets, curves, histograms. No method lives here."""
+"""Contact sheets of pictures, drawn with Pillow. The figures of the report are in figures.py, so that a new curve there does
+not make DVC run the stages anew that draw a contact sheet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ def contact_sheet(
     *,
     side: int = 112,
 ) -> None:
-    """Write pictures (each uint8 (H, W, 3), any size) as a PNG grid with titles above columns and left of rows."""
+    """Write pictures (each uint8 (H, W, 3), any size) as a PNG grid, each fitted into its cell, with titles above and left."""
     from PIL import Image, ImageDraw, ImageFont
 
     from pipeline.artifacts import atomic
@@ -33,6 +34,7 @@ def contact_sheet(
         for column, picture in enumerate(pictures):
             tile = Image.fromarray(picture)
             tile.thumbnail((side, side), Image.Resampling.LANCZOS)
-            sheet.paste(tile, (left + column * (side + 4), top + row * (side + 4)))
+            x, y = left + column * (side + 4), top + row * (side + 4)
+            sheet.paste(tile, (x + (side - tile.width) // 2, y + (side - tile.height) // 2))
     with atomic(path) as temporary:
         sheet.save(temporary, "PNG", optimize=True)

@@ -1,0 +1,98 @@
+"""The stage end to end on a metrics folder made here."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.stages import report
+from tests.fake_results import build
+
+OUTPUTS = (
+    "metrics/evaluation.json",
+    "metrics/roc_all.csv",
+    "metrics/overview.png",
+    "data/report/index.html",
+    "data/report/report.md",
+)
+NAMES = {"sim_b": 30, "sim_a": 5}
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return build(tmp_path, NAMES, faces=60)
+
+
+def test_outputs(command, capsys):
+    report.main(command)
+    evaluation = json.loads(Path("metrics/evaluation.json").read_text())
+    one = json.loads(Path("metrics/generators/sim_a.json").read_text())
+    assert set(evaluation) == {"sim_a", "sim_b", "mean"}
+    assert {key: one[key] for key in evaluation["sim_a"]} == evaluation["sim_a"]
+    assert {"auc", "ap_generated", "ap_photographic", "accuracy", "false_alarm_rate", "detection_rate"} <= set(
+        evaluation["mean"]
+    )
+    assert set(evaluation["mean"]["paper_protocol"]) == set(one["paper_protocol"])
+    assert Image.open("metrics/overview.png").width == 1600
+    printed = capsys.readouterr().out
+    assert "mean" in printed and "simulated data" in printed and "data/report/index.html" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_all_curves_stand_in_one_table_in_the_order_of_the_parameters(command):
+    report.main(command)
+    with open("metrics/roc_all.csv") as file:
+        rows = list(csv.DictReader(file))
+    expected = []
+    for name in NAMES:
+        with open(f"metrics/roc/{name}.csv") as file:
+            expected += [{"generator": name, **row} for row in csv.DictReader(file)]
+    assert rows == expected
+
+
+def test_same_bytes_twice(command):
+    contents = []
+    for _ in range(2):
+        report.main(command)
+        contents.append([Path(path).read_bytes() for path in OUTPUTS])
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(("folder", "end"), [("generators", "json"), ("roc", "csv"), ("histograms", "csv"), ("faces", "png")])
+def test_results_of_another_list_of_generators_are_refused(command, folder, end):
+    old = Path("metrics") / folder / f"sim_a.{end}"
+    old.rename(old.with_name(f"sim_old.{end}"))
+    with pytest.raises(PipelineError, match=rf"(?s)stale.*sim_old\.{end}.*missing: sim_a\.{end}"):
+        report.main(command)
+    assert not Path("data/report").exists()
+
+
+def test_an_old_report_is_replaced_as_a_whole(command):
+    Path("data/report").mkdir(parents=True)
+    Path("data/report/old.html").touch()
+    report.main(command)
+    assert {path.name for path in Path("data/report").iterdir()} == {"index.html", "report.md"}
+
+
+def test_torch_and_scikit_learn_are_not_imported():
+    code = (
+        "import sys; from pipeline.stages import report; sys.exit(bool({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    root = Path(report.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_nothing_slow_is_imported_while_it_runs(command):
+    root = Path(report.__file__).parents[2]
+    code = (
+        "import sys; from pipeline.stages import report; report.main(sys.argv[1:]); "
+        "sys.exit(bool({'torch', 'sklearn', 'pandas', 'matplotlib.pyplot'} & set(sys.modules)))"
+    )
+    environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
+    assert subprocess.run([sys.executable, "-c", code, *command], check=False, env=environment).returncode == 0

@@ -1,0 +1,46 @@
+"""Contact sheets."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.plots import contact_sheet
+
+
+def plain(height, width, colour):
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_pictures_stand_in_their_cells(tmp_path):
+    contact_sheet([[plain(40, 40, 10), plain(40, 40, 20)], [plain(40, 40, 30)]], None, tmp_path / "s.png", side=40)
+    sheet = read(tmp_path / "s.png")
+    assert sheet.shape == (4 + 2 * 44, 4 + 2 * 44, 3)
+    assert (sheet[4:44, 4:44] == 10).all() and (sheet[4:44, 48:88] == 20).all() and (sheet[48:88, 4:44] == 30).all()
+    assert (sheet[48:88, 48:88] == 255).all()  # a short row ends in white
+
+
+def test_a_small_picture_stays_as_it_is_in_the_middle_and_a_large_one_is_fitted(tmp_path):
+    contact_sheet([[plain(20, 10, 7), plain(400, 200, 9)]], None, tmp_path / "s.png", side=40)
+    sheet = read(tmp_path / "s.png")
+    rows, columns = np.nonzero((sheet == 7).all(axis=2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (14, 33, 19, 28)
+    rows, columns = np.nonzero((sheet == 9).all(axis=2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 43, 58, 77)
+
+
+@pytest.mark.parametrize("titles", [{"column_titles": ["a", "b"]}, {"column_titles": None, "row_titles": ["a long title"]}])
+def test_titles_make_room(tmp_path, titles):
+    contact_sheet([[plain(30, 30, 0)] * 2], path=tmp_path / "s.png", side=30, **titles)
+    height, width, _ = read(tmp_path / "s.png").shape
+    assert (height > 38) == ("row_titles" not in titles) and (width > 72) == ("row_titles" in titles)
+
+
+def test_same_bytes_twice(tmp_path):
+    rows = [list(np.random.default_rng(0).integers(0, 256, (3, 50, 60, 3), dtype=np.uint8))]
+    for name in ("a", "b"):
+        contact_sheet(rows, ["x", "y", "z"], tmp_path / name, ["r"])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
