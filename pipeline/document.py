@@ -138,13 +138,15 @@ def to_html(document: Document) -> str:
 
 
 def to_markdown(document: Document) -> str:
-    """The same texts and tables; of each drawing its caption and what it shows in words."""
+    """The same texts and tables, without drawings and pictures, and without the sections that are nothing else."""
     parts = [f"# {document.title}", document.lead]
     if document.banner:
         parts.append(f"> **{document.banner}**")
+    parts.append("Curves, histograms and pictures are in `index.html` beside this file.")
     for section in document.sections:
-        parts.append(f"## {section.title}")
-        parts += [_markdown(block) for block in section.blocks]
+        shown = [block for block in section.blocks if not isinstance(block, Panels | Picture)]
+        if len(shown) == len(section.blocks) or not all(isinstance(block, Text) for block in shown):
+            parts += [f"## {section.title}", *map(_markdown, shown)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -156,12 +158,10 @@ def _markdown(block: Block) -> str:
             return "\n".join(f"- {tile.label}: **{tile.value}** ({tile.remark})" for tile in tiles)
         case Table():
             return f"{_markdown_table(block)}\n\n{block.caption}"
-        case Panels(alts=alts, caption=caption):
-            return "\n".join([f"*Figure: {caption}*", "", *(f"- {alt}" for alt in alts)])
-        case Picture(alt=alt, caption=caption):
-            return f"*Picture: {caption}* {alt}"
+        case Code(text=text):
+            return f"```yaml\n{text}\n```"
         case _:
-            return f"```yaml\n{block.text}\n```"
+            raise TypeError(f"no Markdown for {type(block).__name__}")
 
 
 def _markdown_table(table: Table) -> str:

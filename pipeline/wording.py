@@ -42,7 +42,7 @@ def verdict_of_rate(test: Mapping[str, Any], rate: float) -> tuple[str, bool]:
         f"{percent(test['false_alarm_rate'])} ({test['false_alarms']:,}). "
     )
     if binomial["within"]:
-        return said + f"That is within the binomial 99 % range, between {interval(binomial)}: the promise holds.", True
+        return said + f"That is within the binomial 99 % range, between {interval(binomial)}: compatible with the choice.", True
     if wide["within"]:
         return (
             said + f"That is outside the binomial 99 % range, between {interval(binomial)}, but within {interval(wide)}, which "

@@ -100,9 +100,19 @@ def test_markup_in_results_stays_text():
 
 def test_every_block_in_markdown():
     text = to_markdown(document(*EVERY_BLOCK))
-    assert text.startswith("# Title\n\nLead.\n\n> **simulated**\n\n## First section\n\nplain\n\n> **bad news**\n")
+    there = "Curves, histograms and pictures are in `index.html` beside this file."
+    start = f"# Title\n\nLead.\n\n> **simulated**\n\n{there}\n\n## First section\n\nplain\n\n> **bad news**\n"
+    assert text.startswith(start)
     assert "| name | group: a | group: b |\n| --- | ---: | ---: |\n| x | 1 | 2 |\n| mean | 3 | 4 |\n\ncaption" in text
-    assert "- AUC: **0.9** (mean)" in text and "- left\n- right" in text and "```yaml\nseed: 1\n```" in text
+    assert "- AUC: **0.9** (mean)" in text and "left" not in text and "```yaml\nseed: 1\n```" in text
+
+
+@pytest.mark.parametrize(
+    ("blocks", "shown"),
+    [((Text("a"), Picture(PNG, "", "")), False), ((Text("a"),), True), ((Text("a"), Picture(PNG, "", ""), Code("b")), True)],
+)
+def test_markdown_leaves_out_sections_of_pictures(blocks, shown):
+    assert ("## First section" in to_markdown(document(*blocks))) == shown
 
 
 def test_no_banner_without_a_reason():

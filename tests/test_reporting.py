@@ -45,7 +45,8 @@ def blocks(document, anchor, kind):
 
 
 def test_the_summary_shows_each_generator_and_the_mean_as_written(built):
-    table = blocks(report(built), "results", Table)[0]
+    document = report(built)
+    table = blocks(document, "results", Table)[0]
     rows = {row[0]: row for row in table.rows}
     assert list(rows) == ["sim_a", "sim_b", "mean"] and table.last_is_total
     content = json.loads((built / "metrics/generators/sim_a.json").read_text())
@@ -54,7 +55,7 @@ def test_the_summary_shows_each_generator_and_the_mean_as_written(built):
     assert rows["sim_a"][5:8] == [f"{100 * content[key]:.1f} %" for key in ("accuracy", "false_alarm_rate", "detection_rate")]
     assert rows["sim_a"][8:] == [f"{100 * paper[key]:.1f} %" for key in ("accuracy", "false_alarm_rate", "detection_rate")]
     assert table.full_head[5] == "calibrated threshold: accuracy" and table.full_head[8] == "paper_protocol: accuracy"
-    auc = blocks(report(built), "results", Tiles)[0].tiles[0]
+    auc = blocks(document, "results", Tiles)[0].tiles[0]
     assert auc.value == rows["mean"][2] and "sim_b" in auc.remark
 
 
@@ -122,7 +123,7 @@ def limits(within, low=0.02, high=0.08):
 @pytest.mark.parametrize(
     ("binomial", "wide", "good", "said"),
     [
-        (True, True, True, "the promise holds"),
+        (True, True, True, "compatible with the choice"),
         (False, True, True, "more of them would make it sharper"),
         (False, False, False, "does not hold"),
     ],
