@@ -38,7 +38,7 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
     names = list(rows[0])
     cells = [[_text(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
-    while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > 8:
+    while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > 3:
         widths[widths.index(max(widths))] -= 1
     right = [all(isinstance(row[name], (int, float)) or row[name] is None for row in rows) for name in names]
     lines = [names, ["-" * width for width in widths], *cells]
@@ -49,7 +49,7 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
 def workers() -> int:
     """Processes for local work: PIPELINE_WORKERS, or all cores. Results never depend on it."""
     text = os.environ.get("PIPELINE_WORKERS", "")
-    if text and (not text.isdigit() or int(text) < 1):
+    if text and (not text.isdecimal() or int(text) < 1):
         raise PipelineError(f"environment variable PIPELINE_WORKERS is {text!r}: set a whole number from 1, or unset it")
     return int(text) if text else len(os.sched_getaffinity(0))
 
@@ -66,6 +66,4 @@ def _text(value: Any) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, widths, strict=True)]
-    return "  ".join(
-        c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cut, widths, right, strict=True)
-    ).rstrip()
+    return "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cut, widths, right, strict=True)).rstrip()

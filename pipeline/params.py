@@ -5,39 +5,63 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from pipeline.errors import PipelineError
 
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    if pattern and groups != 1:
+        raise ValueError("needs exactly one group in parentheses, or must be empty")
+    return pattern
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] < pair[1]:
+        raise ValueError("needs two positive numbers, the smaller first")
+    return pair
+
+
+def _small_shares(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1] < 0.2:
+        raise ValueError("needs 0 < low <= high < 0.2 (shares of the side)")
+    return pair
+
+
+def _distinct_sets(names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands twice: name each folder once")
+    reserved = sorted(name for name in names if name.startswith("photographic_") or name == "mean")
+    if reserved:
+        raise ValueError(f"{', '.join(reserved)}: 'mean' and 'photographic_*' are names of results, rename the folder")
+    return names
+
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Range = Annotated[tuple[float, float], Field(min_length=2, max_length=2)]
+Pair = Annotated[tuple[float, float], Field(strict=False)]  # YAML has lists only; the two numbers stay strict
+Range = Annotated[Pair, AfterValidator(_ascending)]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: no unknown keys, no silent conversions."""
+    """A part of params.yaml: no unknown keys, no silent conversions ("5", `no` and 1 are not 5, false and true)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(Section):
     """Where the pictures lie, and how file names tell who is on them."""
 
     root: str = Field(min_length=1)
-    person_pattern: str
-
-    @model_validator(mode="after")
-    def _compiles(self) -> "Data":
-        try:
-            groups = re.compile(self.person_pattern).groups
-        except re.error as error:
-            raise ValueError(f"person_pattern is no regular expression: {error}") from None
-        if self.person_pattern and groups != 1:
-            raise ValueError("person_pattern needs exactly one group in parentheses, or must be empty")
-        return self
+    person_pattern: Annotated[str, AfterValidator(_one_group)]
 
 
 class Simulation(Section):
@@ -57,13 +81,6 @@ class Exif(Section):
     exposure_time_s: Range
     focal_length_mm: Range
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Exif":
-        for name, (low, high) in self.model_dump().items():
-            if not 0 < low < high:
-                raise ValueError(f"{name} needs two positive numbers, the smaller first, not [{low}, {high}]")
-        return self
-
 
 class Split(Section):
     """Shares of the hashed splits."""
@@ -76,15 +93,8 @@ class Manipulation(Section):
     """How negatives are made from photographic faces."""
 
     source: Literal["generate", "ready-made"]
-    warp_sigma: Range
+    warp_sigma: Annotated[Pair, AfterValidator(_small_shares)]
     blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Manipulation":
-        low, high = self.warp_sigma
-        if not 0 < low <= high < 0.2:
-            raise ValueError(f"warp_sigma needs 0 < low <= high < 0.2 (shares of the side), not [{low}, {high}]")
-        return self
 
 
 class Pretext(Section):
@@ -100,7 +110,7 @@ class Pretext(Section):
     epochs: int = Field(ge=0)
     batch_size: int = Field(ge=4)
     learning_rate: float = Field(gt=0)
-    betas: Annotated[tuple[Share, Share], Field(min_length=2, max_length=2)]
+    betas: Annotated[tuple[Share, Share], Field(strict=False)]
     epsilon: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     schedule_epochs: Count
@@ -130,7 +140,7 @@ class Gmm(Section):
     covariance_type: Literal["full", "tied", "diag", "spherical"]
     standardise: bool
     pca_components: int = Field(ge=0)
-    regularisation: float = Field(ge=0)
+    regularisation: float = Field(gt=0)
     maximum_iterations: Count
     tolerance: float = Field(gt=0)
     starts: Count
@@ -165,48 +175,39 @@ class Params(Section):
     gmm: Gmm
     calibration: Calibration
     evaluation: Evaluation
-    generators: list[FolderName] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _generators_differ(self) -> "Params":
-        twice = sorted({g for g in self.generators if self.generators.count(g) > 1})
-        if twice:
-            raise ValueError(f"generators lists {', '.join(twice)} twice: name each folder once")
-        reserved = sorted(g for g in self.generators if g.startswith("photographic_") or g == "mean")
-        if reserved:
-            raise ValueError(f"generators lists {', '.join(reserved)}: 'mean' and 'photographic_*' are names of results")
-        return self
+    generators: Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars, as DVC reads them: 1e-3 is a number, `no` is a text, and a key stands once."""
+    """YAML 1.2 scalars, as DVC reads them: 1e-3 is a number, `no` a text, 010 is ten, and a key stands once."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """A mapping; a key given twice is an error instead of the last one winning."""
-        keys = [k.value for k, _ in node.value]
+        keys = [str(k.value) for k, _ in node.value]
         twice = sorted({k for k in keys if keys.count(k) > 1})
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
+_SCALARS = {
+    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    "int": (r"^[-+]?[0-9]+$", "-+0123456789"),
+    "float": (r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$", "-+0123456789."),
+}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _SCALARS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
+for _name, (_pattern, _first) in _SCALARS.items():  # in this order: the first that matches wins
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(_pattern), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:
     """The named top-level sections of a params file, validated; others are not visible and not validated.
 
-    Sections are named as in dvc.yaml's `params:`, so that a stage sees what DVC watches and nothing else.
-    Raises PipelineError with file, key, value and what is allowed.
+    Named as in dvc.yaml's `params:`, so that a stage sees what DVC watches. Raises PipelineError with file, key and value.
     """
     tree = read_yaml(path)
     fields: Any = {name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in sections}
@@ -234,12 +235,16 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def _validate(model: type[Section], tree: dict[str, Any], path: str | Path) -> Any:
     try:
-        return model.model_validate(tree, strict=False)
+        return model.model_validate(tree)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc']) or '(file)'} = {problem['input']!r}: {problem['msg']}"
-            if problem["type"] != "missing"
-            else f"  {'.'.join(str(part) for part in problem['loc'])}: missing; see params.yaml's comments for legal values"
-            for problem in error.errors()
-        ]
-        raise PipelineError(f"{path}: wrong parameters\n" + "\n".join(lines)) from None
+        raise PipelineError(f"{path}: wrong parameters\n" + "\n".join(_explain(e) for e in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    """One line: the key, its value, and what is allowed."""
+    key, value = ".".join(str(part) for part in problem["loc"]), repr(problem["input"])
+    if problem["type"] == "missing":
+        return f"  {key}: missing; params.yaml's comments say what is allowed"
+    if problem["type"] == "extra_forbidden":
+        return f"  {key}: unknown key; correct its spelling (params.yaml shows every key) or remove it"
+    return f"  {key} = {value:.60}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,20 @@
+"""What all tests share: the repository's root, no colours or threads to differ by, and short property tests."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch start their threads
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=40, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("fast")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return Path(__file__).resolve().parents[1]

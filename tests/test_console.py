@@ -1,0 +1,119 @@
+"""What a person sees: tables of 80 columns, one clear error, a checked number of workers."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import console
+from pipeline.errors import PipelineError
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**9), 10**9),
+    st.floats(),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126)),
+)
+
+
+@st.composite
+def tables(draw):
+    names = draw(st.lists(st.text("abcdefgh _", min_size=1, max_size=90), min_size=1, max_size=12, unique=True))
+    return [{name: draw(values) for name in names} for _ in range(draw(st.integers(1, 4)))]
+
+
+@given(tables())
+def test_a_table_fits_80_columns_and_has_a_line_for_every_row(rows):
+    lines = console.format_table(rows).split("\n")
+    assert max(map(len, lines)) <= 80
+    assert len(lines) == 2 + len(rows)
+
+
+def test_numbers_stand_right_and_texts_left():
+    rows = [
+        {"generator": "sim_latent", "faces": 12345, "auc": 0.98765, "note": None},
+        {"generator": "b", "faces": 7, "auc": 1e-6, "note": 2.0},
+    ]
+    assert console.format_table(rows, "Result").split("\n") == [
+        "Result",
+        "generator    faces    auc   note",
+        "----------  ------  -----  -----",
+        "sim_latent  12,345  0.988      -",
+        "b                7  1e-06  2.000",
+    ]
+
+
+def test_long_texts_are_cut_with_an_ellipsis_and_numbers_stay_whole():
+    line = console.format_table([{"path": "x" * 200, "faces": 1234567}]).split("\n")[-1]
+    assert len(line) == 80 and "…" in line and line.endswith("1,234,567")
+
+
+def test_no_rows():
+    assert console.format_table([], "Rejected") == "Rejected: nothing"
+    assert console.format_table([]) == ""
+
+
+def test_table_prints_to_stdout(capsys):
+    console.table([{"a": 1}], "Title")
+    captured = capsys.readouterr()
+    assert captured.out == "Title\na\n-\n1\n" and captured.err == ""
+
+
+# --- errors
+
+
+def test_a_pipeline_error_is_its_message_and_exit_status_1(capsys):
+    def stage() -> None:
+        raise PipelineError("params.yaml: seed = -1: must be at least 0")
+
+    with pytest.raises(SystemExit) as stop:
+        console.run(stage)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "error: params.yaml: seed = -1: must be at least 0\n"
+
+
+def test_at_the_terminal_there_is_no_traceback_for_a_pipeline_error_but_one_for_a_bug(root):
+    def run(statement: str) -> subprocess.CompletedProcess:
+        code = f"from pipeline import console, errors\ndef main():\n    {statement}\nconsole.run(main)"
+        return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+
+    wrong_input, bug = run("raise errors.PipelineError('bad picture')"), run("1 / 0")
+    assert (wrong_input.returncode, wrong_input.stderr) == (1, "error: bad picture\n")
+    assert bug.returncode == 1 and "Traceback" in bug.stderr and "ZeroDivisionError" in bug.stderr
+    assert run("pass").returncode == 0
+
+
+def test_run_passes_over_a_stage_that_succeeds():
+    called: list[int] = []
+    console.run(lambda: called.append(1))
+    assert called == [1]
+
+
+# --- progress and workers
+
+
+def test_progress_yields_everything_and_is_silent_without_a_terminal(capsys):
+    assert list(console.progress(range(5), total=5, what="x")) == list(range(5))
+    with console.progress((), total=3) as bar:
+        bar.update(3)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " 2", "²", "1e1"])
+def test_a_wrong_number_of_workers_is_named(monkeypatch, text):
+    monkeypatch.setenv("PIPELINE_WORKERS", text)
+    with pytest.raises(PipelineError, match=r"PIPELINE_WORKERS is .*set a whole number from 1") as error:
+        console.workers()
+    assert repr(text) in str(error.value)
+
+
+def test_workers_default_to_the_cores_this_process_may_use(monkeypatch):
+    monkeypatch.setenv("PIPELINE_WORKERS", "3")
+    assert console.workers() == 3
+    for unset in (True, False):
+        monkeypatch.delenv("PIPELINE_WORKERS") if unset else monkeypatch.setenv("PIPELINE_WORKERS", "")
+        assert console.workers() == len(os.sched_getaffinity(0))
