@@ -1,6 +1,7 @@
-"""The files of this package that `python -m <module>` may import, found in the source without running it."""
+"""What `python -m <module>` may import, found in the source without running it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,11 +16,17 @@ def closure(module: str, root: Path = ROOT, seen: set[str] | None = None) -> set
         if path is None or path.relative_to(root).as_posix() in seen:
             continue
         seen.add(path.relative_to(root).as_posix())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for name in _imported(node):
-                if name.split(".")[0] == parts[0]:
-                    closure(name, root, seen)
+        for name in imports(path):
+            if name.split(".")[0] == parts[0]:
+                closure(name, root, seen)
     return seen
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Full names that a source file imports anywhere, inside functions too: modules, and names that may be modules."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(name for node in ast.walk(tree) for name in _imported(node))
 
 
 def _imported(node: ast.AST) -> list[str]:

@@ -1,0 +1,81 @@
+"""The house: which module lies in which layer, that imports go down only, and that cheap stages stay cheap."""
+
+import subprocess
+import sys
+from functools import cache
+from graphlib import TopologicalSorter
+
+import pytest
+
+from tests.closure import ROOT, closure, imports
+
+# The layers of the house, lowest first; a module may import its own layer (but for stages) and those below.
+BASE = {"errors", "randomness"}
+NOUNS = {
+    *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder"),
+    *("mixture", "density", "calibration", "evaluation", "wording"),
+    *("simulation.scene", "simulation.head", "simulation.camera", "simulation.generators", "simulation.sample"),
+}
+EDGES = {
+    *("params", "artifacts", "console", "layout", "records", "checkpoints", "plots"),
+    *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
+}
+LOOPS = {"negatives", "datasets", "held_out", "training", "features"}
+LAYERS = [BASE, NOUNS, EDGES, LOOPS]
+
+ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
+WITHOUT_TORCH = ("simulate_sample", "fit_gmm", "calibrate", "evaluate", "report")
+
+
+@cache
+def modules() -> dict[str, set[str]]:
+    """What each module of the package imports from the package, both without the leading `pipeline.`."""
+    files = {
+        p.relative_to(ROOT / "pipeline").with_suffix("").as_posix().replace("/", "."): p
+        for p in (ROOT / "pipeline").rglob("*.py")
+        if p.name != "__init__.py"
+    }
+    return {name: {i.removeprefix("pipeline.") for i in imports(path)} & set(files) for name, path in files.items()}
+
+
+def test_every_module_lies_in_one_layer():
+    found = {name for name in modules() if not name.startswith("stages.")}
+    assert found == set().union(*LAYERS), "say in this test in which layer a new module lies"
+    assert len(found) == sum(map(len, LAYERS))
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_go_down(name):
+    here = next((i for i, layer in enumerate(LAYERS) if name in layer), len(LAYERS))
+    allowed = set().union(*LAYERS[: here + 1])
+    assert modules()[name] <= allowed, "a noun imports no edge, an edge no loop, and nothing imports a stage"
+
+
+def test_no_circles():
+    list(TopologicalSorter(modules()).static_order())
+
+
+@pytest.mark.parametrize("name", sorted(BASE | NOUNS))
+def test_nouns_know_no_disk_format_and_no_terminal(name):
+    known = {i.split(".")[0] for i in imports(ROOT / f"pipeline/{name.replace('.', '/')}.py")} & ONLY_EDGES_KNOW
+    if name == "simulation.camera":
+        known -= {"PIL"}  # JPEG compression is a part of what a camera does to a picture
+    assert not known
+
+
+# --- cheap stages stay cheap
+
+
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
+def test_cheap_stages_never_import_torch(name):
+    for path in closure(f"pipeline.stages.{name}"):
+        assert "torch" not in {i.split(".")[0] for i in imports(ROOT / path)}, f"{name} through {path}"
+
+
+def test_starting_a_cheap_stage_loads_neither_torch_nor_sklearn_nor_matplotlib():
+    cheap = [f"pipeline.stages.{name}" for name in (*WITHOUT_TORCH, "filter_exif")]
+    code = (
+        f"import sys, {', '.join(cheap)}; print({{'torch', 'sklearn', 'matplotlib', 'pandas', 'pyarrow'}} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"
