@@ -1,0 +1,340 @@
+"""The camera against its formulas: what each tag does, worked out by hand or by brute force in plain NumPy."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import j1
+
+from pipeline import randomness
+from pipeline.simulation import camera, scene
+
+SHOT = camera.Shot(
+    iso=100,
+    f_number=8,
+    exposure_time_s=1 / 100,
+    focal_length_mm=50,
+    face_share=0.4,
+    background_m=3,
+    focus_error_m=0,
+    exposure_error_stops=0,
+    shake=(0, 0),
+    subject_speed=(0, 0),
+    field=(0, 0),
+    jpeg_quality=95,
+)
+R, M, SIDE = scene.RASTER, scene.MARGIN, scene.SIDE
+
+
+def shot(**changes) -> camera.Shot:
+    return replace(SHOT, **changes)
+
+
+def picture_on_sensor(layer: np.ndarray, taken: camera.Shot, *, subject: bool) -> np.ndarray:
+    """Light on the sensor of one layer (R, R), vignetting removed; the layer fills the view."""
+    field = np.repeat(layer[..., None], 3, axis=2).astype(np.float32)
+    opaque = np.concatenate([field, np.ones((R, R, 1), np.float32)], axis=2)
+    empty = np.zeros((R, R, 4), np.float32)
+    layers = scene.Layers(np.zeros_like(field), opaque) if subject else scene.Layers(field, empty)
+    flat = scene.Layers(np.ones_like(field), empty)
+    return (camera.optics(layers, taken) / camera.optics(flat, taken))[..., 1]
+
+
+def point_spread(taken: camera.Shot, *, subject: bool) -> np.ndarray:
+    """What becomes of a point of light in the middle, (SIDE, SIDE), of sum 1."""
+    point = np.ones((R, R))  # a bright field below it, so that ringing is not cut off at zero
+    point[R // 2, R // 2] += 2
+    return (picture_on_sensor(point, taken, subject=subject) - 1) / 2
+
+
+def transfer(spread: np.ndarray) -> np.ndarray:
+    """Fourier transform of a point spread around the middle, (SIDE, SIDE), zero frequency first."""
+    return np.fft.fft2(np.fft.ifftshift(spread)).real
+
+
+FREQUENCY = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :])
+
+
+# --- distances and perspective
+
+
+def test_distance_and_perspective_by_hand():
+    taken = shot(focal_length_mm=85, face_share=0.5)  # a face of 0.24 m is 12 mm high on the sensor
+    assert taken.distance_m == pytest.approx(1.7)
+    assert taken.perspective == pytest.approx(0.12 / 1.7)
+    assert taken.pixel_pitch_mm == pytest.approx(12 / (2 * scene.PIXELS_PER_UNIT))
+    assert shot(focal_length_mm=10).perspective == 0.45
+
+
+# --- defocus
+
+
+def test_blur_disc_by_hand():
+    # f = 50 mm, N = 2, focus at 2 m, point at 4 m: 1250 mm * 2000 / (4000 * 1950) = 0.32051 mm
+    taken = shot(f_number=2)
+    assert camera.blur_disc_px(taken, 2, 4) * taken.pixel_pitch_mm == pytest.approx(0.3205128, rel=1e-6)
+
+
+@given(st.floats(18, 200), st.floats(1.2, 22), st.floats(0.5, 10), st.floats(0.5, 50))
+def test_blur_disc_is_what_the_lens_equation_gives(f, number, focus, distance):
+    # 1/f = 1/s + 1/v: the cone of the aperture's diameter f/N, focused v behind the lens, cut by the sensor.
+    taken = shot(focal_length_mm=f, f_number=number)
+    sensor, image = (1 / (1 / f - 1 / (1000 * d)) for d in (focus, distance))
+    disc_mm = f / number * abs(image - sensor) / image
+    assert camera.blur_disc_px(taken, focus, distance) * taken.pixel_pitch_mm == pytest.approx(disc_mm, rel=1e-6, abs=1e-9)
+
+
+def disc_transfer(diameter: float, over: int = 16) -> np.ndarray:
+    """Transfer function of a disc, by FFT of a finely sampled one, (SIDE, SIDE)."""
+    side = SIDE * over
+    axis = (np.arange(side) - side // 2) / over
+    disc = (np.hypot(axis[:, None], axis[None, :]) <= diameter / 2).astype(float)
+    spectrum = np.fft.fft2(np.fft.ifftshift(disc / disc.sum())).real
+    keep = np.r_[: SIDE // 2, side - SIDE // 2 : side]
+    return spectrum[np.ix_(keep, keep)]
+
+
+@pytest.mark.parametrize("background_m", [0.35, 1.0, 3.0])
+def test_defocus_is_a_disc_of_that_diameter(background_m):
+    taken = shot(f_number=1.4, focal_length_mm=85, background_m=background_m)
+    diameter = camera.blur_disc_px(taken, taken.distance_m, taken.distance_m + background_m)
+    assert 2 < diameter < 24
+    blurred, sharp = (transfer(point_spread(t, subject=False)) for t in (taken, replace(taken, background_m=1e-9)))
+    low = FREQUENCY < 0.35
+    np.testing.assert_allclose((blurred / sharp)[low], disc_transfer(diameter)[low], atol=0.02)
+    argument = np.pi * diameter * FREQUENCY[low][1:]
+    np.testing.assert_allclose((blurred / sharp)[low][1:], 2 * j1(argument) / argument, atol=0.01)
+
+
+def test_blur_spreads_light_and_loses_none():
+    for taken in (SHOT, shot(f_number=1.4), shot(exposure_time_s=0.05, shake=(1, 1))):
+        assert point_spread(taken, subject=False).sum() == pytest.approx(1, abs=0.01)
+
+
+def test_the_subject_stays_sharp_where_the_background_blurs():
+    taken = shot(f_number=1.4, focal_length_mm=85)
+    assert point_spread(taken, subject=True).max() > 20 * point_spread(taken, subject=False).max()
+    assert point_spread(shot(f_number=1.4, focus_error_m=0.05), subject=True).max() < point_spread(SHOT, subject=True).max()
+
+
+# --- diffraction
+
+
+def test_diffraction_is_close_to_the_airy_pattern():
+    # The Gaussian stands for the Airy pattern's core: their transfer functions stay within 0.12 of each other.
+    open_lens, stopped = shot(f_number=1e-3, background_m=1e-12), shot(f_number=400, background_m=1e-12)
+    ratio = transfer(point_spread(stopped, subject=False)) / transfer(point_spread(open_lens, subject=False))
+    v = FREQUENCY * camera.WAVELENGTH_MM * 400 / SHOT.pixel_pitch_mm  # 1 = cut-off
+    seen = (v < 0.7) & (FREQUENCY < 0.35)
+    airy = 2 / np.pi * (np.arccos(np.minimum(v, 1)) - v * np.sqrt(np.maximum(0, 1 - v * v)))
+    assert v[seen].max() > 0.3
+    np.testing.assert_allclose(ratio[seen], airy[seen], atol=0.12)
+    np.testing.assert_allclose(ratio[seen], np.exp(-2 * (np.pi * 0.45 * v[seen]) ** 2), atol=0.005)
+
+
+# --- motion
+
+
+def test_motion_by_hand():
+    taken = shot(exposure_time_s=0.1, shake=(1, -2), subject_speed=(0.12, 0))
+    shake_mm = camera.SHAKE_RAD_PER_S * 0.1 * 50  # small angles: angle times focal length
+    x, y = camera.motion_px(taken, subject=False)
+    assert (x, y) == pytest.approx((shake_mm / taken.pixel_pitch_mm, -2 * shake_mm / taken.pixel_pitch_mm))
+    moved = camera.motion_px(taken, subject=True)  # 12 mm of a face of 240 mm that is two units high
+    assert moved == pytest.approx((x + 2 * scene.PIXELS_PER_UNIT * 12 / 240, y))
+    assert camera.motion_px(camera.without_motion(taken), subject=True) == (0, 0)
+
+
+@pytest.mark.parametrize(("shake", "speed"), [((9.0, 0.0), (0.0, 0.0)), ((2.0, 3.0), (0.4, -0.2)), ((0.0, 0.0), (0.3, 0.5))])
+def test_motion_blur_is_the_average_along_the_line(shake, speed):
+    taken = shot(exposure_time_s=0.1, shake=shake, subject_speed=speed)
+    dx, dy = camera.motion_px(taken, subject=True)
+    assert math.hypot(dx, dy) > 4
+    sharp = np.fft.fft2(point_spread(camera.without_motion(taken), subject=True))
+    fy, fx = np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :]
+    steps = np.linspace(-0.5, 0.5, 200, endpoint=False) + 1 / 400
+    shifted = np.mean([np.exp(-2j * np.pi * t * (fx * dx + fy * dy)) for t in steps], axis=0)
+    line = np.fft.ifft2(sharp * shifted).real
+    np.testing.assert_allclose(point_spread(taken, subject=True), line, atol=0.003)
+
+
+# --- vignetting
+
+
+def light_falloff(taken: camera.Shot) -> np.ndarray:
+    flat = scene.Layers(np.ones((R, R, 3), np.float32), np.zeros((R, R, 4), np.float32))
+    return camera.optics(flat, taken)[..., 1]
+
+
+def test_vignetting_is_1_in_the_middle_and_symmetric():
+    falloff = light_falloff(shot(f_number=1.4))
+    assert falloff[64, 64] == pytest.approx(1, abs=1e-5) and falloff.max() == falloff[64, 64]
+    inner = falloff[1:, 1:]
+    for mirrored in (inner[::-1], inner[:, ::-1], inner.T):
+        np.testing.assert_allclose(inner, mirrored, atol=1e-5)
+
+
+def test_a_stopped_down_lens_falls_off_by_cos_4():
+    taken = shot(f_number=1000, focal_length_mm=24, face_share=0.6)
+    axis = (np.arange(SIDE) - SIDE / 2) * taken.pixel_pitch_mm
+    angle = np.arctan(np.hypot(axis[:, None], axis[None, :]) / 24)
+    np.testing.assert_allclose(light_falloff(taken), np.cos(angle) ** 4, atol=1e-4)
+
+
+def test_a_wide_open_lens_and_a_place_near_the_corner_are_darker():
+    assert light_falloff(shot(f_number=1.4)).mean() < light_falloff(shot(f_number=8)).mean()
+    assert light_falloff(shot(field=(0.7, 0.6))).mean() < light_falloff(SHOT).mean()
+
+
+# --- sensor
+
+
+def raw(light: float, **changes) -> np.ndarray:
+    flat = np.full((SIDE, SIDE, 3), light, np.float32)
+    return camera.expose(randomness.generator(1, "noise", str(changes)), flat, shot(**changes)).astype(np.float64)
+
+
+@pytest.mark.parametrize("iso", [50, 100, 400, 1600])
+@pytest.mark.parametrize("light", [0.2, 0.4, 0.6])
+def test_noise_is_photons_and_reading(iso, light):
+    values = raw(light, iso=iso)
+    well = camera.FULL_WELL * 100 / iso
+    electrons = 0.9 * light * well
+    assert electrons > 4.5 * math.sqrt(electrons + camera.READ_NOISE**2), "else black clips the noise"
+    assert values.mean() * well == pytest.approx(electrons, rel=0.01)
+    assert values.var() * well**2 == pytest.approx(electrons + camera.READ_NOISE**2, rel=0.06)  # 128^2 samples: 1.1 %
+
+
+def test_variance_over_mean_follows_iso():
+    ratios = {}
+    for iso in (100, 400, 1600):
+        values, well = raw(0.4, iso=iso), camera.FULL_WELL * 100 / iso
+        ratios[iso] = (values.var() - (camera.READ_NOISE / well) ** 2) / values.mean()
+    assert ratios[400] / ratios[100] == pytest.approx(4, rel=0.1)
+    assert ratios[1600] / ratios[100] == pytest.approx(16, rel=0.1)
+
+
+def test_the_exposure_error_is_in_stops_and_bright_light_clips():
+    assert raw(0.2, exposure_error_stops=1).mean() / raw(0.2).mean() == pytest.approx(2, rel=0.01)
+    assert raw(10).min() == raw(10).max() == 1
+    assert raw(0).min() == 0
+
+
+# --- developing
+
+
+def mosaic(picture: np.ndarray) -> np.ndarray:
+    """RGGB, pixel by pixel."""
+    out = np.empty(picture.shape[:2], np.float32)
+    for y, x in np.ndindex(*out.shape):
+        out[y, x] = picture[y, x, (y % 2) + (x % 2)]
+    return out
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1."""
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-12) ** (1 / 2.4) - 0.055)
+
+
+def test_the_sensor_is_an_rggb_mosaic():
+    light = np.random.default_rng(1).uniform(0.2, 0.9, (SIDE, SIDE, 3)).astype(np.float32)
+    seen = camera.expose(randomness.generator(1, "x"), light, shot(iso=1e-4, exposure_error_stops=math.log2(1 / 0.9)))
+    np.testing.assert_allclose(seen, mosaic(light), atol=2e-3)
+
+
+@given(st.tuples(*[st.floats(0, 1, width=32)] * 3))
+def test_one_colour_is_developed_exactly_up_to_the_edges(colour):
+    picture = np.broadcast_to(np.array(colour, np.float32), (12, 12, 3))
+    developed = camera.develop(mosaic(picture))
+    np.testing.assert_array_equal(developed, camera.encode_srgb(picture))
+    assert developed.dtype == np.uint8
+
+
+def test_demosaicing_is_bilinear():
+    light = np.random.default_rng(2).uniform(0, 1, (16, 16, 3)).astype(np.float32)
+    seen = mosaic(light)
+    expected = np.zeros((14, 14, 3))
+    for y in range(1, 15):
+        for x in range(1, 15):
+            for channel in range(3):
+                around = [
+                    (abs(j - y) + abs(i - x), seen[j, i])
+                    for j in range(y - 1, y + 2)
+                    for i in range(x - 1, x + 2)
+                    if (j % 2) + (i % 2) == channel
+                ]
+                nearest = min(distance for distance, _ in around)
+                expected[y - 1, x - 1, channel] = np.mean([value for distance, value in around if distance == nearest])
+    difference = camera.develop(seen)[1:-1, 1:-1].astype(float) - srgb(expected)
+    assert np.abs(difference).max() <= 1.01
+
+
+@given(st.floats(0, 1))
+def test_srgb_is_the_standards_curve_to_one_level(linear):
+    assert abs(int(camera.encode_srgb(np.full(1, linear, np.float32))[0]) - srgb(np.array(linear))) <= 1.01
+
+
+def test_srgb_is_exact_at_the_ends_monotone_and_clipped():
+    levels = camera.encode_srgb(np.linspace(-0.5, 1.5, 5000, dtype=np.float32)).astype(int)
+    assert levels[0] == 0 and levels[-1] == 255 and (np.diff(levels) >= 0).all() and len(set(levels)) > 240
+
+
+def test_jpeg_keeps_the_picture_and_loses_more_at_low_quality():
+    y, x = np.mgrid[0:88, 0:88]
+    picture = np.stack([100 + 50 * np.sin(x / 3), 120 + 40 * np.cos(y / 4), 90 + x], axis=-1).astype(np.uint8)
+    errors = [np.abs(camera.jpeg(picture, q).astype(int) - picture).mean() for q in (97, 90, 30)]
+    assert errors[0] < errors[1] < errors[2] < 20 and errors[0] < 4
+    assert camera.jpeg(picture, 95).shape == picture.shape
+
+
+# --- how a photographer sets the tags
+
+
+def test_exposure_triangle_closes_to_a_third_of_a_stop():
+    clipped = 0
+    for number in range(600):
+        rng = randomness.generator(1, "triangle", number)
+        ev100 = float(rng.uniform(3, 15))
+        taken = camera.draw_shot(rng, ev100)
+        stops = math.log2(100 * taken.f_number**2 / (taken.exposure_time_s * taken.iso)) - ev100
+        at_the_end = taken.iso in (camera.ISO_STEPS[0], camera.ISO_STEPS[-1])
+        clipped += at_the_end
+        assert at_the_end or abs(stops) <= 1 / 3, taken
+        assert taken.iso in camera.ISO_STEPS and taken.f_number in camera.F_NUMBERS
+        assert round(1 / taken.exposure_time_s) in camera.SHUTTER and 18 <= taken.focal_length_mm <= 200
+        assert abs(taken.exposure_error_stops) <= 1.2
+    assert clipped < 400
+
+
+def test_portraits_stay_in_the_target_domain():
+    for number in range(300):
+        rng = randomness.generator(1, "portraits", number)
+        taken = camera.draw_portrait_shot(rng, float(rng.uniform(8.5, 13.5)))
+        assert 50 <= taken.focal_length_mm <= 105 and 2 <= taken.f_number <= 6
+        assert 1 / 250 <= taken.exposure_time_s <= 1 / 60 and 100 <= taken.iso <= 400
+
+
+def test_a_darker_scene_takes_a_higher_iso_or_a_longer_time():
+    def mean(ev100: float, tag: str) -> float:
+        shots = [camera.draw_shot(randomness.generator(2, "dark", n), ev100) for n in range(150)]
+        return float(np.mean([math.log2(getattr(s, tag)) for s in shots]))
+
+    assert mean(5, "iso") > mean(13, "iso") + 1
+    assert mean(5, "exposure_time_s") > mean(13, "exposure_time_s") + 1
+
+
+@given(st.floats(0.5, 30))
+def test_nearest_step_is_nearest_in_ratio(value):
+    chosen = camera.nearest(camera.F_NUMBERS, value)
+    assert all(max(chosen / value, value / chosen) <= max(s / value, value / s) + 1e-9 for s in camera.F_NUMBERS)
+
+
+def test_a_photograph_depends_on_its_key_alone():
+    layers = scene.Layers(np.full((R, R, 3), 0.3, np.float32), np.zeros((R, R, 4), np.float32))
+    first, again, other = (camera.photograph(randomness.generator(1, "p", k), layers, SHOT) for k in (1, 1, 2))
+    assert first.dtype == np.uint8 and first.shape == (SIDE, SIDE, 3)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
