@@ -24,7 +24,7 @@ repro: env ## make the sample, run the whole pipeline, print the results
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \
 	  || { echo "error: dvc needs a git repository; clone this project, or run 'git init' here first"; exit 1; }
 	dvc repro
-	@$(BIN)/python -m pipeline.results metrics/evaluation.json data/report
+	@$(BIN)/python -m pipeline.summary metrics/evaluation.json data/report
 
 test: env ## the fast tests
 	$(BIN)/python -m pytest -m "not slow"

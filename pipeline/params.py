@@ -131,6 +131,7 @@ class FeatureExtraction(Section):
     precision: Precision
     maximum_unreadable_share: float = Field(ge=0, lt=1)
     maximum_fit_faces: Count
+    maximum_faces: Count
 
 
 class Gmm(Section):
@@ -155,7 +156,6 @@ class Calibration(Section):
 class Evaluation(Section):
     """Sizes of the evaluation per generator."""
 
-    maximum_faces: Count
     histogram_bins: int = Field(ge=2, le=500)
     faces_shown: int = Field(ge=1, le=20)
 

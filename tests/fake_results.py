@@ -30,11 +30,12 @@ pretext: {architecture: resnet18, feature_dim: 256, start: none, input_size: 96,
   weight_decay: 1e-4, schedule_epochs: 8, minimum_learning_rate: 1e-7, device: auto, precision: float32,
   channels_last: true, compile: false}
 features: {resize: bilinear, antialias: true, batch_size: 64, device: auto, precision: float32,
-  maximum_unreadable_share: 0.01, maximum_fit_faces: 25000}
+  maximum_unreadable_share: 0.01, maximum_fit_faces: 25000,
+  maximum_faces: 5000}
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: 32, regularisation: 1e-6,
   maximum_iterations: 200, tolerance: 1e-3, starts: 1}
 calibration: {false_alarm_rate: 0.05}
-evaluation: {maximum_faces: 5000, histogram_bins: 40, faces_shown: 8}
+evaluation: {histogram_bins: 40, faces_shown: 8}
 generators: [%s]
 """
 

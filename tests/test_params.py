@@ -175,7 +175,7 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("gmm.tolerance", 0, "greater than 0"),
         ("gmm.starts", 0, "greater than or equal to 1"),
         ("calibration.false_alarm_rate", 5, "less than 1"),
-        ("evaluation.maximum_faces", 0, "greater than or equal to 1"),
+        ("features.maximum_faces", 0, "greater than or equal to 1"),
         ("evaluation.histogram_bins", 1, "greater than or equal to 2"),
         ("evaluation.faces_shown", 21, "less than or equal to 20"),
         ("generators", [], "at least 1 item"),

@@ -19,14 +19,14 @@ from scipy import fft
 
 from pipeline.simulation.scene import FACE_HEIGHT_M, MARGIN, PIXELS_PER_UNIT, RASTER, SIDE, Layers
 
-ISO_STEPS = (100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250, 1600, 2000, 2500, 3200, 4000, 5000, 6400)
+ISO_STEPS = (50, 64, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250, 1600, 2000, 2500, 3200, 4000, 5000, 6400)
 F_NUMBERS = (1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.5, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0, 10.0, 11.0, 13.0, 14.0, 16.0)
 SHUTTER = (4, 5, 6, 8, 10, 13, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250)
-FULL_WELL = 18000.0  # electrons at ISO 100 for a picture element of this coarse raster
-READ_NOISE = 4.0  # electrons
+FULL_WELL = 3500.0  # electrons at ISO 100: a phone camera's pixel of about 1.4 micrometres
+READ_NOISE = 5.0  # electrons
 SENSOR_HEIGHT_MM = 24.0
 FACE_DEPTH_M = 0.12
-SHAKE_RAD_PER_S = 0.012
+SHAKE_RAD_PER_S = 0.015
 WAVELENGTH_MM = 0.00055
 
 
@@ -42,7 +42,7 @@ class Shot:
     background_m: float  # distance of the background behind the face
     focus_error_m: float
     exposure_error_stops: float
-    shake: tuple[float, float]  # direction and strength of hand shake, unit normal each axis
+    shake: tuple[float, float]  # direction and strength of hand shake, 1 = SHAKE_RAD_PER_S
     subject_speed: tuple[float, float]  # m/s
     field: tuple[float, float]  # place of the face in the frame, -1..1
     jpeg_quality: int
@@ -72,7 +72,7 @@ def draw_shot(rng: np.random.Generator, ev100: float) -> Shot:
     focal = float(np.round(np.exp(rng.uniform(np.log(18), np.log(200)))))
     preferred = rng.normal(4.0 + 0.25 * (ev100 - 8), 1.6)  # in stops, 2 log2 N
     f_number = nearest(F_NUMBERS, 2 ** (np.clip(preferred, 1, 8) / 2))
-    wished_iso = 100 * 2 ** np.clip(rng.normal(2.6 - 0.28 * (ev100 - 8), 1.3), 0, 6)
+    wished_iso = 100 * 2 ** np.clip(rng.normal(1.8 - 0.28 * (ev100 - 8), 1.5), -1, 6)
     time = 1 / nearest(SHUTTER, 1 / np.clip(f_number**2 / (2**ev100 * wished_iso / 100), 1 / 1250, 1 / 4))
     iso = nearest(ISO_STEPS, 100 * f_number**2 / (time * 2**ev100))
     return _circumstances(rng, (iso, f_number, time, focal), ev100)
@@ -83,28 +83,33 @@ def draw_portrait_shot(rng: np.random.Generator, ev100: float) -> Shot:
     focal = float(rng.choice([50, 60, 70, 85, 90, 100, 105]))
     f_number = nearest(F_NUMBERS[3:13], 2 ** rng.uniform(1.0, 2.55))
     time = 1 / nearest((60, 80, 100, 125, 160, 200, 250), np.exp(rng.uniform(np.log(60), np.log(250))))
-    iso = nearest(ISO_STEPS[:7], 100 * f_number**2 / (time * 2**ev100))
+    iso = nearest(ISO_STEPS[3:10], 100 * f_number**2 / (time * 2**ev100))
     return _circumstances(rng, (iso, f_number, time, focal), ev100)
 
 
 def _circumstances(rng: np.random.Generator, tags: tuple[float, float, float, float], ev100: float) -> Shot:
     iso, f_number, time, focal = tags
     metered = np.log2(100 * f_number**2 / (time * iso)) - ev100  # > 0: the picture comes out darker
-    share = float(np.exp(rng.uniform(np.log(0.22), np.log(0.6))))
+    share = float(np.exp(rng.uniform(np.log(0.3), np.log(0.55))))
     return Shot(
         iso=float(iso),
         f_number=float(f_number),
         exposure_time_s=float(time),
         focal_length_mm=focal,
         face_share=min(share, focal * FACE_HEIGHT_M / (0.35 * SENSOR_HEIGHT_MM)),
-        background_m=float(np.exp(rng.uniform(np.log(1.0), np.log(15)))),
+        background_m=float(np.exp(rng.uniform(np.log(1.5), np.log(15)))),
         focus_error_m=float(rng.normal(0, 0.015)),
         exposure_error_stops=float(np.clip(rng.normal(0, 0.3) - metered, -1.2, 1.2)),
-        shake=(float(rng.normal()), float(rng.normal())),
-        subject_speed=(float(rng.normal(0, 0.12)), float(rng.normal(0, 0.06))),
+        shake=_direction(rng, np.exp(rng.normal(0, 0.4))),
+        subject_speed=_direction(rng, 0.15 * np.exp(rng.normal(0, 0.5))),
         field=(float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.6, 0.6))),
-        jpeg_quality=int(rng.integers(88, 98)),
+        jpeg_quality=int(rng.integers(92, 99)),
     )
+
+
+def _direction(rng: np.random.Generator, length: float) -> tuple[float, float]:
+    angle = rng.uniform(0, 2 * np.pi)
+    return float(length * np.cos(angle)), float(length * np.sin(angle))
 
 
 def nearest(steps: tuple[float, ...], value: float) -> float:
@@ -122,11 +127,11 @@ def optics(layers: Layers, shot: Shot) -> np.ndarray:
     focus = shot.distance_m + shot.focus_error_m
     far = _transfer(shot, blur_disc_px(shot, focus, shot.distance_m + shot.background_m), subject=False)
     near = _transfer(shot, blur_disc_px(shot, focus, shot.distance_m), subject=True)
-    background = _filter(layers.background, far)
-    subject = _filter(layers.subject, near)
-    light = background * (1 - subject[..., 3:]) + subject[..., :3]
-    inner = light[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
-    return np.maximum(0, inner) * _vignetting(shot)[..., None]
+    inner = slice(MARGIN, MARGIN + SIDE)
+    background = _filter(layers.background, far)[:, inner, inner]  # (3, SIDE, SIDE)
+    subject = _filter(layers.subject, near)[:, inner, inner]  # (4, SIDE, SIDE)
+    light = background * (1 - subject[3]) + subject[:3]
+    return np.ascontiguousarray((np.maximum(0, light) * _vignetting(shot)).transpose(1, 2, 0))
 
 
 def blur_disc_px(shot: Shot, focus_m: float, distance_m: float) -> float:
@@ -145,7 +150,7 @@ def motion_px(shot: Shot, *, subject: bool) -> tuple[float, float]:
 def _transfer(shot: Shot, disc_px: float, *, subject: bool) -> np.ndarray:
     """Transfer function (R, R/2+1): disc (Gaussian for tiny ones), diffraction and pixel Gaussian, motion sinc."""
     fy, fx = np.fft.fftfreq(RASTER)[:, None].astype(np.float32), np.fft.rfftfreq(RASTER)[None, :].astype(np.float32)
-    sigma = np.hypot(0.45, 0.45 * WAVELENGTH_MM * shot.f_number / shot.pixel_pitch_mm)
+    sigma = np.hypot(0.5, 0.45 * WAVELENGTH_MM * shot.f_number / shot.pixel_pitch_mm)
     square = fx * fx + fy * fy
     gauss = np.exp(np.float32(-2 * np.pi**2 * sigma**2) * square)
     dx, dy = motion_px(shot, subject=subject)
@@ -161,8 +166,10 @@ def _disc(frequency: np.ndarray, diameter_px: float) -> np.ndarray:
 
 
 def _filter(planes: np.ndarray, transfer: np.ndarray) -> np.ndarray:
-    spectrum = fft.rfft2(planes, axes=(0, 1))
-    return fft.irfft2(spectrum * transfer[..., None], s=(RASTER, RASTER), axes=(0, 1))
+    """Planes (R, R, c) through a transfer function, as (c, R, R): channels first, where transforms are fastest."""
+    spectrum = fft.rfft2(np.ascontiguousarray(planes.transpose(2, 0, 1)), overwrite_x=True)
+    spectrum *= transfer
+    return fft.irfft2(spectrum, s=(RASTER, RASTER), overwrite_x=True)
 
 
 def _vignetting(shot: Shot) -> np.ndarray:

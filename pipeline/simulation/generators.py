@@ -71,17 +71,15 @@ def sim_upsampling(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
 def sim_vector_quantised(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
     """Patches replaced by the nearest entry of a learnt codebook (van den Oord et al. 2017; VQ-GAN, Esser et al. 2021).
 
-    4 x 4 patches, 1,024 codes (VQ-GAN's codebook size), plus the patch's own mean from a coarser quantised level,
-    as in hierarchical VQ-VAE-2 (Razavi et al. 2019).
+    Two levels as in VQ-VAE-2 (Razavi et al. 2019), 512 codes each: the mean colour of a 4 x 4 patch, and its detail.
     """
     picture = clean(render(rng, subject), subject.shot)
     patches = _patches(picture, 4)
-    means = np.round(patches.mean(axis=1, keepdims=True) * 64) / 64
-    codebook = _codebook(seed)
-    detail = patches - means
-    flat = detail.reshape(len(detail), -1)
-    distance = (codebook**2).sum(1)[None, :] - 2 * flat @ codebook.T
-    return _unpatch(codebook[distance.argmin(axis=1)].reshape(detail.shape) + means, 4)
+    means = patches.mean(axis=1)
+    detail = (patches - means[:, None]).reshape(len(patches), -1)
+    colours, details = _codebooks(seed)
+    coded = _nearest(details, detail).reshape(patches.shape) + _nearest(colours, means)[:, None]
+    return _unpatch(coded, 4)
 
 
 def sim_latent(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
@@ -179,15 +177,23 @@ def _training_patches(seed: int, purpose: str, side: int, portraits: int) -> np.
 
 
 @cache
-def _codebook(seed: int) -> np.ndarray:
-    """1,024 codes (1024, 48) of mean-free 4 x 4 patches of 40 portraits that are in no face set."""
+def _codebooks(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """512 mean colours (512, 3) and 512 mean-free details (512, 48) of 4 x 4 patches of 40 portraits in no face set."""
     from sklearn.cluster import MiniBatchKMeans
 
     patches = _training_patches(seed, "sim_vector_quantised portraits", 4, 40)
-    flat = (patches - patches.mean(axis=1, keepdims=True)).reshape(len(patches), -1)
+    means = patches.mean(axis=1)
     state = randomness.key(seed, "sim_vector_quantised codes") % 2**32
-    means = MiniBatchKMeans(1024, random_state=state, n_init=1, max_iter=10, batch_size=4096).fit(flat)
-    return means.cluster_centers_.astype(np.float32)
+    books = [
+        MiniBatchKMeans(512, random_state=state, n_init=1, max_iter=10, batch_size=4096).fit(vectors).cluster_centers_
+        for vectors in (means, (patches - means[:, None]).reshape(len(patches), -1))
+    ]
+    return books[0].astype(np.float32), books[1].astype(np.float32)
+
+
+def _nearest(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """The code nearest to each vector, (n, d), in Euclidean distance."""
+    return codes[((codes**2).sum(1) - 2 * vectors @ codes.T).argmin(axis=1)]
 
 
 @cache

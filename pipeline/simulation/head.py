@@ -18,7 +18,7 @@ from pipeline.simulation.scene import (
 )
 
 EYE_Y, MOUTH_Y, NOSE_Y = -0.14, 0.46, 0.16
-HEAD_REACH = 46  # pixels from the raster's centre that hold the head and its hair
+HEAD_REACH = 56  # pixels from the raster's centre that hold the head and its hair
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def draw_subject(
     """
     x, y = face_grid(pose, perspective)
     marks = landmarks(person, pose)
-    fine, coarse = coloured_noise(rng, 0.3), coloured_noise(rng, 1.1)
+    fine, coarse = coloured_noise(rng, 1.0), coloured_noise(rng, 1.5)
     subject = np.zeros((RASTER, RASTER, 4), np.float32)
     below = slice(RASTER // 2, RASTER)
     _draw_body(subject[below], person, light, x[below], y[below], coarse[below])
@@ -139,6 +139,8 @@ def _relief(
     norm = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
     lx, ly, lz = light.direction
     lambert = np.maximum(0, (lz - lx * slope_x - ly * slope_y) * norm)
+    cast = (x - nose_x + np.float32(1.5 * np.sign(lx)) * width) / (np.float32(1.2) * width)  # the nose's shadow
+    lambert *= 1 - np.float32(0.9) * np.abs(lx) * np.exp(-(cast**2) - ((y - np.float32(0.14)) / np.float32(0.2)) ** 2)
     ambient = np.float32(light.ambient) * (np.float32(0.6) + np.float32(0.4) * norm)
     half = np.maximum(0, (lz + 1 - lx * slope_x - ly * slope_y) * norm / np.sqrt(2 + 2 * lz))
     shine = np.float32(0.16 * (1 - light.ambient)) * half ** np.float32(40)
@@ -177,7 +179,7 @@ def _draw_eye(picture: np.ndarray, person: Person, pose: Pose, eyes: Eyes, place
     """One eye in its own coordinates: u towards the nose, v down, in eye half-widths."""
     side, inner, u, v, shade = place
     size = np.float32(eyes.size[side])
-    v = v - np.float32(0.12) * u  # the inner corner lies lower
+    v = v - np.float32(0.2) * u  # the inner corner lies lower
     arch = np.maximum(0, 1 - u * u)
     upper, lower = -np.float32(pose.lid) * arch ** np.float32(0.7), np.float32(0.38) * arch
     inside = coverage(np.maximum(upper - v, v - lower) * size) * coverage((np.abs(u) - 1) * size)
@@ -201,8 +203,8 @@ def _draw_eye(picture: np.ndarray, person: Person, pose: Pose, eyes: Eyes, place
     picture *= 1 - (np.float32(0.75) * lash)[..., None]
     crease = np.exp(-(((v - upper * np.float32(1.25) + np.float32(0.32)) * size / np.float32(0.02)) ** 2))
     picture *= 1 - (np.float32(0.25) * crease * coverage((np.abs(u) - 1) * size))[..., None]
-    arc = v + np.float32(1.55) - np.float32(0.3) * arch + np.float32(0.15) * u
-    thick = np.float32(0.22) * (np.float32(0.65) + np.float32(0.35) * u)
+    arc = v + np.float32(1.55) - np.float32(0.3) * arch - np.float32(0.1) * u
+    thick = np.float32(0.26) * (np.float32(0.55) + np.float32(0.45) * u)  # thick at the nose, a thin tail
     brow = coverage((np.abs(arc) - thick) * size) * coverage((np.abs(u) - np.float32(1.25)) * size)
     picture += (np.float32(person.brow) * brow)[..., None] * (person.hair * shade - picture)
 
@@ -250,7 +252,7 @@ def _draw_body(subject: np.ndarray, person: Person, light: Light, x: np.ndarray,
 
 def _hair_colour(person: Person, light: Light, fields: tuple[np.ndarray, ...]) -> np.ndarray:
     x, y, noise = fields
-    strands = np.sin(np.float32(55) * x / (np.float32(1.2) + np.abs(y)) + np.float32(5) * noise)
+    strands = np.sin(np.float32(55) * x / (np.float32(1.2) + np.abs(y)) + np.float32(2.5) * noise)
     glow = np.exp(-((y + np.float32(0.85) - np.float32(0.2 * light.direction[0]) * x) ** 2) / np.float32(0.05))
     tone = np.float32(0.75) + np.float32(0.3) * strands + np.float32(0.15) * noise + np.float32(0.6 * (1 - light.ambient)) * glow
     return person.hair * light.colour * np.maximum(np.float32(0.1), tone)[..., None]

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline import randomness
 from pipeline.simulation import camera, generators, head, scene
 
+CROP = 88  # pixels, side of the face box enlarged by 1.3
 FIRST_FACE_ID, FIRST_PHOTO_ID = 100_000, 5_000_000_000
 PICTURES_PER_PERSON = 2
 TEST_SHARE = 0.35  # of the persons of the target domain, as test.txt lists them
@@ -68,7 +69,7 @@ def exif_strings(rng: np.random.Generator, shot: camera.Shot) -> dict[str, str]:
 
 
 def portrait(seed: int, number: int) -> tuple[str, np.ndarray]:
-    """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face crop (side, side, 3)."""
+    """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face crop (CROP, CROP, 3)."""
     person, picture = divmod(number, PICTURES_PER_PERSON)
     rng = randomness.generator(seed, "portrait", number)
     subject = generators.draw_subject(rng)
@@ -84,7 +85,7 @@ def in_test_list(seed: int, name: str) -> bool:
 
 
 def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
-    """Face `number` of a simulated generator: file name and the face crop (side, side, 3)."""
+    """Face `number` of a simulated generator: file name and the face crop (CROP, CROP, 3)."""
     rng = randomness.generator(seed, generator, number)
     subject = generators.draw_subject(rng)
     picture = np.clip(np.round(generators.GENERATORS[generator](rng, subject, seed) * 255), 0, 255).astype(np.uint8)
@@ -92,20 +93,22 @@ def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
 
 
 def face_box(rng: np.random.Generator, subject: generators.Subject) -> tuple[float, float, float, float]:
-    """A detector's box in pixels (x0, y0, x1, y1): 1.7 x 2 face units, placed and sized with a few per cent of error."""
+    """A detector's box in pixels (x0, y0, x1, y1), off by a pixel or so.
+
+    All faces are taken at one size and the enlarged box (x 1.3) lies on whole pixels, so that cropping to CROP pixels
+    needs no resampling: interpolation would wash out the sensor's traces.
+    """
     x, y = scene.project((0.0, 0.02), subject.pose, subject.shot.perspective)
-    height = 2 * scene.PIXELS_PER_UNIT * rng.normal(1, 0.02)
-    x, y = x + rng.normal(0, 0.6), y + rng.normal(0, 0.6)
-    return x - 0.425 * height, y - height / 2, x + 0.425 * height, y + height / 2
+    left, top = (round(float(np.clip(v + rng.normal(0, 0.8) - CROP / 2, 0, scene.SIDE - CROP))) for v in (x, y))
+    margin = (CROP - CROP / 1.3) / 2
+    return left + margin, top + margin, left + CROP - margin, top + CROP - margin
 
 
 def _crop(rng: np.random.Generator, picture: np.ndarray, subject: generators.Subject) -> np.ndarray:
-    """The square around the face box enlarged by 1.3, at whole pixels: no resampling."""
+    """The square of CROP pixels around the face box."""
     x0, y0, x1, y1 = face_box(rng, subject)
-    half = 0.65 * (y1 - y0)
-    left, top = (max(0, round(centre - half)) for centre in ((x0 + x1) / 2, (y0 + y1) / 2))
-    side = min(round(2 * half), scene.SIDE - left, scene.SIDE - top)
-    return picture[top : top + side, left : left + side]
+    left, top = round((x0 + x1 - CROP) / 2), round((y0 + y1 - CROP) / 2)
+    return picture[top : top + CROP, left : left + CROP]
 
 
 def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict
     points = [scene.project(getattr(marks, name), subject.pose, subject.shot.perspective) for name in names]
     seen = [[value + rng.normal(0, 0.4) for value in point] for point in points]
     return {
-        "bounding_box": [round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in box],
+        "bounding_box": [round(value / scene.SIDE, 8) for value in box],
         "landmark": [[round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point] for point in seen],
         "true_mouth": [round(v / scene.SIDE, 5) for v in scene.project(marks.mouth, subject.pose, subject.shot.perspective)],
         "license": "simulated",

@@ -14,7 +14,7 @@ from scipy import fft
 SIDE = 128
 MARGIN = 8
 RASTER = SIDE + 2 * MARGIN
-PIXELS_PER_UNIT = 34.0
+PIXELS_PER_UNIT = 42.0
 FACE_HEIGHT_M = 0.24
 
 
@@ -96,7 +96,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         lip_height=rng.uniform(0.07, 0.12),
         hairline=rng.uniform(-0.72, -0.52),
         hair_length=rng.choice([-0.3, 0.1, 0.6, 1.3]) + rng.uniform(-0.2, 0.2),
-        freckles=rng.uniform(0.02, 0.07),
+        freckles=rng.uniform(0.02, 0.06),
         cloth=(rng.uniform(0.02, 0.5) * rng.uniform(0.6, 1.0, 3)).astype(np.float32),
     )
 
@@ -105,12 +105,12 @@ def draw_pose(rng: np.random.Generator) -> Pose:
     """A pose and an expression; real smiles are skewed and real gazes are off-centre."""
     return Pose(
         roll=rng.normal(0, 0.07),
-        yaw=float(np.clip(rng.normal(0, 0.3), -0.7, 0.7)),
+        yaw=float(np.clip(rng.normal(0, 0.35), -0.7, 0.7)),
         centre=(rng.normal(0, 0.02), rng.normal(0, 0.02)),
         smile=rng.uniform(-0.03, 0.12),
-        smile_skew=rng.normal(0, 0.06),
+        smile_skew=rng.normal(0, 0.1),
         mouth_open=float(max(0.0, rng.normal(0.01, 0.05))),
-        gaze=(rng.normal(0, 0.22), rng.normal(0, 0.1)),
+        gaze=(rng.normal(0, 0.35), rng.normal(0, 0.1)),
         lid=rng.uniform(0.45, 0.62),
         parting=rng.uniform(-0.5, 0.5),
     )
@@ -124,7 +124,7 @@ def draw_light(rng: np.random.Generator, ev100: float) -> Light:
     warmth = np.clip(rng.normal(0.12 - 0.17 * hard, 0.06), -0.15, 0.3)
     return Light(
         direction=direction.astype(np.float32),
-        ambient=float(np.clip(rng.normal(0.42 - 0.22 * hard, 0.07), 0.1, 0.7)),
+        ambient=float(np.clip(rng.normal(0.38 - 0.22 * hard, 0.07), 0.1, 0.7)),
         colour=np.array([1 + warmth, 1, 1 - warmth], np.float32),
         ev100=ev100,
     )
@@ -171,7 +171,10 @@ def coverage(distance: np.ndarray) -> np.ndarray:
 
 
 def coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
-    """Gaussian noise (R, R) float32 of unit variance whose amplitude falls as frequency^-slope; periodic."""
+    """Gaussian noise (R, R) float32 of unit variance whose amplitude falls as frequency^-slope; periodic.
+
+    Natural scenes have slopes of 1 and more (Field 1987): texture that is white would pass for sensor noise.
+    """
     white = rng.standard_normal((RASTER, RASTER // 2 + 1, 2), dtype=np.float32)
     spectrum = white.view(np.complex64)[..., 0] * _frequency() ** np.float32(-slope)
     spectrum[0, 0] = 0
@@ -184,7 +187,7 @@ def draw_background(rng: np.random.Generator, light: Light) -> np.ndarray:
     axis = (np.arange(RASTER, dtype=np.float32) - RASTER / 2) / RASTER
     x, y = axis[None, :], axis[:, None]
     base = np.exp(rng.uniform(np.log(0.04), np.log(0.5))) * rng.uniform(0.8, 1.2, 3)
-    texture = np.exp(np.float32(rng.uniform(0.15, 0.6)) * coloured_noise(rng, rng.uniform(0.6, 1.3)))
+    texture = np.exp(np.float32(rng.uniform(0.15, 0.6)) * coloured_noise(rng, rng.uniform(1.0, 1.5)))
     picture = texture[..., None] * base.astype(np.float32)
     for _ in range(rng.integers(3, 9)):
         angle, offset, width = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5), rng.uniform(0.01, 0.15)
@@ -192,9 +195,10 @@ def draw_background(rng: np.random.Generator, light: Light) -> np.ndarray:
         band = coverage((across - np.float32(width)) * 4)[..., None]
         tint = np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.15, 3)).astype(np.float32)
         picture *= 1 + band * (tint - 1)
-    for _ in range(rng.poisson(7)):
+    gloom = np.clip(11 - light.ev100, 0, 8)  # lamps stay as bright as they are when the scene around them darkens
+    for _ in range(rng.poisson(3 + gloom)):
         row, column = rng.integers(2, RASTER - 2, 2)
-        picture[row - 1 : row + 1, column - 1 : column + 1] += np.float32(np.exp(rng.uniform(0.5, 2.7)))
+        picture[row - 1 : row + 1, column - 1 : column + 1] += np.float32(np.exp(rng.uniform(0.5, 2.0)) * 1.3**gloom)
     return picture * light.colour
 
 

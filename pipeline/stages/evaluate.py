@@ -15,19 +15,18 @@ from pipeline.errors import PipelineError
 from pipeline.layout import read_picture
 from pipeline.mixture import Mixture, feature_set
 from pipeline.plots import contact_sheet
-from pipeline.randomness import hashes, uniforms
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "evaluation")
+    p = params.load("evaluation")
 
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     threshold, paper_threshold = _thresholds(options.threshold)
     sets = []
     for path in (options.photographs, options.features):
-        names, features = _choose(*feature_set(artifacts.read_npz(path), str(path)), p.evaluation.maximum_faces, p.seed)
+        names, features = feature_set(artifacts.read_npz(path), str(path))
         sets.append((names, mixture.anomaly_score(features)))
     (photographs, photographic), (faces, generated) = sets
 
@@ -79,14 +78,6 @@ def _thresholds(path: Path) -> tuple[float, float]:
         raise PipelineError(
             f"{path}: no number at 'threshold' or 'paper_protocol.threshold' ({error}): run calibrate again"
         ) from None
-
-
-def _choose(names: np.ndarray, features: np.ndarray, maximum: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most `maximum` faces by keyed hash of the name, ordered by name: the same photographs whatever the generator."""
-    places = uniforms(seed, "evaluate", hashes(names.tolist()))
-    chosen = np.lexsort((names, places))[:maximum]
-    chosen = chosen[np.argsort(names[chosen])]
-    return names[chosen], features[chosen]
 
 
 def _write_scores(path: Path, sets: list[tuple[np.ndarray, np.ndarray]], threshold: float) -> None:

@@ -28,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "data", "split", "features")
 
     names = list_names(options, p)
-    chosen = features.choose(names, p.features.maximum_fit_faces, seed=p.seed)
+    maximum = p.features.maximum_fit_faces if options.split in ("fit", "calibration") else p.features.maximum_faces
+    chosen = features.choose(names, maximum, seed=p.seed)
     encoder, meta = checkpoints.load_encoder(options.encoder)
     result = features.extract(encoder, meta["input_size"], options.root, chosen, p.features)
     counts = {"listed": len(names), "chosen": len(chosen), "readable": len(result.names), "unreadable": result.unreadable}

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from pipeline import artifacts, console, document, figures, params, provenance, reporting, results
+from pipeline import artifacts, console, document, figures, params, provenance, reporting, results, summary
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         folder.mkdir()
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
         (folder / "report.md").write_text(document.to_markdown(page), encoding="utf-8")
-    show(found, options.output, page.banner)
+    summary.show(found.evaluation, options.output)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -63,25 +63,6 @@ def roc_all(found: results.Results) -> dict[str, list[str] | list[float]]:
     names = [name for name, curve in found.roc.items() for _ in curve["fpr"]]
     columns = {column: [value for curve in found.roc.values() for value in curve[column]] for column in ("fpr", "tpr")}
     return {"generator": names, **columns}
-
-
-def show(found: results.Results, output: Path, banner: str) -> None:
-    """Print the results per generator, and where the report lies."""
-    shown = {
-        "AUC": "auc",
-        "AP": "ap_generated",
-        "accuracy": "accuracy",
-        "false alarms": "false_alarm_rate",
-        "detected": "detection_rate",
-    }
-    rows = [
-        {"generator": name, "faces": content.get("generated_faces"), **{title: content[key] for title, key in shown.items()}}
-        for name, content in found.evaluation.items()
-    ]
-    console.table(rows, "AI-generated faces as anomalies (AP: AI-generated is positive)")
-    if banner:
-        print("simulated data: the numbers say nothing about real generators")
-    print(f"report: {output / 'index.html'}")
 
 
 if __name__ == "__main__":

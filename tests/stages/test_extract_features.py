@@ -17,7 +17,7 @@ seed: 3
 data: {root: root, person_pattern: '^([^_]+)_'}
 split: {validation: 0.2, calibration: 0.5}
 features: {resize: bilinear, antialias: true, batch_size: 4, device: cpu, precision: float32, maximum_unreadable_share: 0.2,
-  maximum_fit_faces: 12}
+  maximum_fit_faces: 12, maximum_faces: 12}
 """
 
 
