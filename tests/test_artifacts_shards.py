@@ -1,0 +1,88 @@
+"""Shards: any split of appends gives the same bytes, rows come back as they were, and wrong rows or types are refused."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import artifacts
+from pipeline.errors import PipelineError
+
+SHAPE = (4, 3, 3)
+
+
+def pictures(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+
+
+def write(folder: Path, parts: list[np.ndarray], per_shard: int) -> None:
+    with artifacts.atomic(folder) as temporary:
+        writer = artifacts.ShardWriter(temporary, SHAPE, per_shard)
+        for part in parts:
+            writer.append(part)
+        writer.close()
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 7), st.data())
+def test_any_split_of_appends_gives_the_same_bytes_and_the_same_rows(tmp_path_factory, sizes, per_shard, data):
+    base, all_pictures = tmp_path_factory.getbasetemp(), pictures(sum(sizes))
+    write(base / "whole", [all_pictures], per_shard)
+    write(base / "parts", np.split(all_pictures, np.cumsum(sizes)[:-1]) if sizes else [], per_shard)
+    names = sorted(path.name for path in (base / "whole").iterdir())
+    assert names == sorted(path.name for path in (base / "parts").iterdir()) and len(names) == max(
+        1, math.ceil(len(all_pictures) / per_shard)
+    )
+    assert all((base / "whole" / n).read_bytes() == (base / "parts" / n).read_bytes() for n in names)
+    shards = artifacts.read_shards(base / "parts")
+    assert len(shards) == len(all_pictures) and shards.shape == SHAPE
+    rows = data.draw(st.lists(st.integers(0, len(shards) - 1), max_size=12)) if len(shards) else []
+    np.testing.assert_array_equal(shards[rows], all_pictures[np.array(rows, dtype=int)])
+    np.testing.assert_array_equal(shards[1::2], all_pictures[1::2])
+    np.testing.assert_array_equal(np.concatenate([np.load(base / "parts" / n) for n in names]), all_pictures)
+
+
+def test_views_of_any_layout_are_stored_by_value_and_later_changes_do_not_count(tmp_path):
+    block = pictures(6)
+    expected = block[::-1, :, ::-1].copy()
+    writer = artifacts.ShardWriter(tmp_path, SHAPE)
+    writer.append(block[::-1, :, ::-1])
+    block[:] = 0
+    writer.close()
+    shards = artifacts.read_shards(tmp_path)
+    np.testing.assert_array_equal(shards[:], expected)
+    shards[:][:] = 0
+    np.testing.assert_array_equal(shards[:], expected)
+
+
+@pytest.mark.parametrize("rows", [[5], [-1], [0, 99], np.array([2, -3])])
+def test_rows_outside_are_refused(tmp_path, rows):
+    write(tmp_path / "s", [pictures(5)], 2)
+    with pytest.raises(IndexError, match=r"outside 0\.\.4"):
+        artifacts.read_shards(tmp_path / "s")[rows]
+
+
+@pytest.mark.parametrize("rows", [np.array([True, False, True, False, True]), [0.5, 1.0]])
+def test_a_mask_or_fractions_are_no_rows(tmp_path, rows):
+    write(tmp_path / "s", [pictures(5)], 2)
+    with pytest.raises(TypeError, match="whole numbers"):
+        artifacts.read_shards(tmp_path / "s")[rows]
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((2, *SHAPE), np.float32), np.zeros((2, 4, 3, 1), np.uint8), np.zeros(SHAPE, np.uint8)]
+)
+def test_other_types_and_shapes_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"expected uint8 \(n, 4, 3, 3\), got"):
+        artifacts.ShardWriter(tmp_path, SHAPE).append(wrong)
+
+
+def test_a_broken_or_pickled_shard_is_named(tmp_path):
+    np.save(tmp_path / "pixels-00000.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(PipelineError, match="not readable as shards"):
+        artifacts.read_shards(tmp_path)
+    (tmp_path / "pixels-00000.npy").write_bytes(b"")
+    with pytest.raises(PipelineError, match="not readable as shards"):
+        artifacts.read_shards(tmp_path)
