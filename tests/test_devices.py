@@ -10,7 +10,7 @@ def state():
         torch.are_deterministic_algorithms_enabled(),
         torch.backends.cudnn.benchmark,
         torch.backends.cudnn.deterministic,
-        vars(torch.utils.deterministic)["fill_uninitialized_memory"],
+        getattr(torch.utils.deterministic, "fill_uninitialized_memory"),  # noqa: B009 (untyped)
     )
 
 

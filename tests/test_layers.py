@@ -14,7 +14,15 @@ BASE = {"errors", "randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder"),
     *("mixture", "density", "calibration", "evaluation", "wording"),
-    *("simulation.scene", "simulation.head", "simulation.camera", "simulation.generators", "simulation.sample"),
+    *(
+        "simulation.scene",
+        "simulation.shots",
+        "simulation.parts",
+        "simulation.head",
+        "simulation.camera",
+        "simulation.generators",
+        "simulation.sample",
+    ),
 }
 EDGES = {
     *("params", "artifacts", "console", "layout", "records", "checkpoints", "plots"),

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import j1
 
-from pipeline.simulation import camera, scene
+from pipeline.simulation import camera, scene, shots
 
-SHOT = camera.Shot(
+SHOT = shots.Shot(
     iso=100,
     f_number=8,
     exposure_time_s=1 / 100,
@@ -28,11 +28,11 @@ SHOT = camera.Shot(
 R, SIDE = scene.RASTER, scene.SIDE
 
 
-def shot(**changes) -> camera.Shot:
+def shot(**changes) -> shots.Shot:
     return replace(SHOT, **changes)
 
 
-def picture_on_sensor(layer: np.ndarray, taken: camera.Shot, *, subject: bool) -> np.ndarray:
+def picture_on_sensor(layer: np.ndarray, taken: shots.Shot, *, subject: bool) -> np.ndarray:
     """Light on the sensor of one layer (R, R), vignetting removed; the layer fills the view."""
     field = np.repeat(layer[..., None], 3, axis=2).astype(np.float32)
     opaque = np.concatenate([field, np.ones((R, R, 1), np.float32)], axis=2)
@@ -42,7 +42,7 @@ def picture_on_sensor(layer: np.ndarray, taken: camera.Shot, *, subject: bool) -
     return (camera.optics(layers, taken) / camera.optics(flat, taken))[..., 1]
 
 
-def point_spread(taken: camera.Shot, *, subject: bool) -> np.ndarray:
+def point_spread(taken: shots.Shot, *, subject: bool) -> np.ndarray:
     """What becomes of a point of light in the middle, (SIDE, SIDE), of sum 1."""
     point = np.ones((R, R))  # a bright field below it, so that ringing is not cut off at zero
     point[R // 2, R // 2] += 2
@@ -144,7 +144,7 @@ def test_motion_by_hand():
     assert (x, y) == pytest.approx((shake_mm / taken.pixel_pitch_mm, -2 * shake_mm / taken.pixel_pitch_mm))
     moved = camera.motion_px(taken, subject=True)  # 12 mm of a face of 240 mm that is two units high
     assert moved == pytest.approx((x + 2 * scene.PIXELS_PER_UNIT * 12 / 240, y))
-    assert camera.motion_px(camera.without_motion(taken), subject=True) == (0, 0)
+    assert camera.motion_px(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True) == (0, 0)
 
 
 @pytest.mark.parametrize(("shake", "speed"), [((9.0, 0.0), (0.0, 0.0)), ((2.0, 3.0), (0.4, -0.2)), ((0.0, 0.0), (0.3, 0.5))])
@@ -152,7 +152,7 @@ def test_motion_blur_is_the_average_along_the_line(shake, speed):
     taken = shot(exposure_time_s=0.1, shake=shake, subject_speed=speed)
     dx, dy = camera.motion_px(taken, subject=True)
     assert math.hypot(dx, dy) > 4
-    sharp = np.fft.fft2(point_spread(camera.without_motion(taken), subject=True))
+    sharp = np.fft.fft2(point_spread(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True))
     fy, fx = np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :]
     steps = np.linspace(-0.5, 0.5, 200, endpoint=False) + 1 / 400
     shifted = np.mean([np.exp(-2j * np.pi * t * (fx * dx + fy * dy)) for t in steps], axis=0)
@@ -163,7 +163,7 @@ def test_motion_blur_is_the_average_along_the_line(shake, speed):
 # --- vignetting
 
 
-def light_falloff(taken: camera.Shot) -> np.ndarray:
+def light_falloff(taken: shots.Shot) -> np.ndarray:
     flat = scene.Layers(np.ones((R, R, 3), np.float32), np.zeros((R, R, 4), np.float32))
     return camera.optics(flat, taken)[..., 1]
 

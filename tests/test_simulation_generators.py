@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from pipeline import randomness
-from pipeline.simulation import camera, generators, head, scene
+from pipeline.simulation import camera, generators, parts, scene
 
 SEED, COUNT = 1, 8
 FREQUENCY = np.hypot(np.fft.fftfreq(scene.SIDE)[:, None], np.fft.fftfreq(scene.SIDE)[None, :])
@@ -196,7 +196,7 @@ def test_asymmetric_eyes_differ_and_natural_ones_do_not(monkeypatch):
         generators.sim_asymmetric(rng, subject, SEED)
         (args, kwargs) = recorder.calls[-1]
         eyes = kwargs.get("eyes", args[2] if len(args) > 2 else None)
-        natural = head.natural_eyes(subject.person, subject.pose, subject.light)
+        natural = parts.natural_eyes(subject.person, subject.pose, subject.light)
         np.testing.assert_array_equal(natural.iris[0], natural.iris[1])
         np.testing.assert_array_equal(eyes.iris[0], subject.person.iris)
         assert np.abs(eyes.iris[0] - eyes.iris[1]).max() > 0.001

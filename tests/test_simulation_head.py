@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import randomness
-from pipeline.simulation import head, scene
+from pipeline.simulation import head, parts, scene
 
 POSE = scene.Pose(
     roll=0.05, yaw=0.1, centre=(0.01, -0.02), smile=0.05, smile_skew=0, mouth_open=0, gaze=(0, 0), lid=0.55, parting=0
@@ -18,7 +18,7 @@ PERSPECTIVE = 0.1
 
 
 def draw(person=PERSON, pose=POSE, light=LIGHT, *, perspective=PERSPECTIVE, eyes=None) -> np.ndarray:
-    return head.draw_subject(randomness.generator(1, "draw"), person, pose, light, perspective=perspective, eyes=eyes)
+    return head.draw_subject(randomness.generator(1, "draw"), parts.Sitting(person, pose, light, perspective), eyes)
 
 
 def changed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -37,27 +37,27 @@ def value_at(subject: np.ndarray, point: tuple[float, float], pose: scene.Pose =
 
 
 def test_natural_eyes_are_alike():
-    eyes = head.natural_eyes(PERSON, POSE, LIGHT)
+    eyes = parts.natural_eyes(PERSON, POSE, LIGHT)
     np.testing.assert_array_equal(eyes.iris[0], eyes.iris[1])
     assert eyes.gaze[0] == eyes.gaze[1] and eyes.catchlight[0] == eyes.catchlight[1] and eyes.size[0] == eyes.size[1]
     np.testing.assert_array_equal(draw(eyes=eyes), draw())
 
 
 def test_landmarks_mirror_when_the_head_turns_the_other_way():
-    right, left = (head.landmarks(PERSON, replace(POSE, yaw=yaw)) for yaw in (0.4, -0.4))
+    right, left = (parts.landmarks(PERSON, replace(POSE, yaw=yaw)) for yaw in (0.4, -0.4))
     for a, b in (("nose", "nose"), ("r_eye", "l_eye"), ("r_ear", "l_ear"), ("r_shoulder", "l_shoulder"), ("mouth", "mouth")):
         x, y = getattr(left, b)
         assert getattr(right, a) == pytest.approx((-x, y))
 
 
 def test_what_stands_out_moves_more_when_the_head_turns():
-    still, turned = (head.landmarks(PERSON, replace(POSE, yaw=yaw)) for yaw in (0.0, 0.5))
+    still, turned = (parts.landmarks(PERSON, replace(POSE, yaw=yaw)) for yaw in (0.0, 0.5))
     moved = {name: getattr(turned, name)[0] - getattr(still, name)[0] for name in ("nose", "mouth", "r_eye", "r_ear")}
     assert moved["nose"] > moved["mouth"] > 0 > moved["r_ear"]
 
 
 def test_persons_right_is_on_the_left_of_the_picture():
-    marks = head.landmarks(PERSON, replace(POSE, yaw=0.0))
+    marks = parts.landmarks(PERSON, replace(POSE, yaw=0.0))
     assert marks.r_eye[0] < marks.nose[0] < marks.l_eye[0] and marks.r_ear[0] < marks.r_eye[0]
     assert marks.r_eye[1] < marks.nose[1] < marks.mouth[1] < marks.r_shoulder[1]
 
@@ -65,13 +65,13 @@ def test_persons_right_is_on_the_left_of_the_picture():
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("trait", ["iris", "gaze", "catchlight", "size"])
 def test_an_eye_changes_at_its_landmark_and_nowhere_else(side, trait):
-    eyes = head.natural_eyes(PERSON, POSE, LIGHT)
+    eyes = parts.natural_eyes(PERSON, POSE, LIGHT)
     other = {"iris": np.array([0.1, 0.4, 0.7], np.float32), "gaze": (0.3, 0.1), "catchlight": (-0.4, -0.3), "size": 0.2}[trait]
     pair = list(getattr(eyes, trait))
     pair[side] = other
     points = changed(draw(eyes=eyes), draw(eyes=replace(eyes, **{trait: tuple(pair)})))
     assert len(points) > 3
-    marks = head.landmarks(PERSON, POSE)
+    marks = parts.landmarks(PERSON, POSE)
     centre = scene.project((marks.r_eye, marks.l_eye)[side], POSE, PERSPECTIVE)
     reach = {"iris": 0.5, "gaze": 1.1, "catchlight": 1.1}.get(trait, 2.5) * 0.2 * scene.PIXELS_PER_UNIT
     assert max(math.dist(point, centre) for point in points) < reach + 2
@@ -86,11 +86,11 @@ def test_an_eye_changes_at_its_landmark_and_nowhere_else(side, trait):
 def test_the_subject_is_premultiplied_light_with_coverage(number):
     rng = randomness.generator(1, "subjects", number)
     person, pose, light = scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, 10)
-    subject = head.draw_subject(rng, person, pose, light, perspective=0.2)
+    subject = head.draw_subject(rng, parts.Sitting(person, pose, light, 0.2))
     assert subject.shape == (scene.RASTER, scene.RASTER, 4) and subject.dtype == np.float32 and np.isfinite(subject).all()
     assert subject.min() >= -1e-5 and subject[..., 3].max() <= 1 + 1e-6
     assert (subject[subject[..., 3] == 0][:, :3] == 0).all()
-    marks = head.landmarks(person, pose)
+    marks = parts.landmarks(person, pose)
     for name in ("nose", "r_eye", "l_eye", "mouth"):
         x, y = scene.project(getattr(marks, name), pose, 0.2)
         assert subject[int(y + scene.MARGIN), int(x + scene.MARGIN), 3] == pytest.approx(1, abs=1e-5)
@@ -117,7 +117,7 @@ def test_skin_and_light_colour_are_seen_on_the_cheek():
 
 def test_the_mouth_opens_at_the_mouth():
     points = changed(draw(), draw(pose=replace(POSE, mouth_open=0.1)))
-    centre = scene.project(head.landmarks(PERSON, POSE).mouth, POSE, PERSPECTIVE)
+    centre = scene.project(parts.landmarks(PERSON, POSE).mouth, POSE, PERSPECTIVE)
     assert math.dist(points.mean(axis=0), centre) < 4
     assert max(math.dist(point, centre) for point in points) < 0.6 * scene.PIXELS_PER_UNIT
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from pipeline import exif, randomness
-from pipeline.simulation import camera, generators, sample, scene
+from pipeline.simulation import camera, generators, sample, scene, shots
 
 
 def record_of(seed: int, number: int) -> sample.FaceRecord:
@@ -69,7 +69,7 @@ def test_tags_are_read_back_by_the_parsers(quick):
     written: Counter[bool] = Counter()
     for number in range(300):
         rng = randomness.generator(3, "shots", number)
-        shot = camera.draw_shot(rng, float(rng.uniform(3, 15)))
+        shot = shots.draw_shot(rng, float(rng.uniform(3, 15)))
         strings = sample.exif_strings(rng, shot)
         written["/" in strings["Exposure Time"] and strings["Exposure Time"].startswith("10/")] += 1
         read = (

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from pipeline import randomness
-from pipeline.simulation import camera, head, scene
+from pipeline.simulation import camera, head, parts, scene, shots
 
 Picture = np.ndarray
 
@@ -26,26 +26,24 @@ class Subject:
     person: scene.Person
     pose: scene.Pose
     light: scene.Light
-    shot: camera.Shot
+    shot: shots.Shot
 
 
 def draw_subject(rng: np.random.Generator) -> Subject:
-    """A portrait of the target domain: bright, steady light and the tags of a portrait session."""
-    ev100 = float(np.clip(rng.normal(11, 1.0), 8.5, 13.5))
-    shot = camera.draw_portrait_shot(rng, ev100)
-    return Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot)
+    """A portrait of the target domain: one kind of light, and the tags of a portrait session."""
+    shot = shots.draw_portrait_shot(rng)
+    return Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, float(rng.normal(11, 0.5))), shot)
 
 
-def render(rng: np.random.Generator, subject: Subject, eyes: head.Eyes | None = None) -> scene.Layers:
+def render(rng: np.random.Generator, subject: Subject, eyes: parts.Eyes | None = None) -> scene.Layers:
     """The scene's light in front of the lens."""
     background = scene.draw_background(rng, subject.light)
-    drawn = head.draw_subject(
-        rng, subject.person, subject.pose, subject.light, perspective=subject.shot.perspective, eyes=eyes
-    )
+    who = parts.Sitting(subject.person, subject.pose, subject.light, subject.shot.perspective)
+    drawn = head.draw_subject(rng, who, eyes)
     return scene.Layers(background, drawn)
 
 
-def clean(layers: scene.Layers, shot: camera.Shot) -> Picture:
+def clean(layers: scene.Layers, shot: shots.Shot) -> Picture:
     """What a generator aims at: the optical image without sensor, display-referred, float32 (SIDE, SIDE, 3) in 0..1."""
     linear = camera.optics(layers, shot) * np.float32(0.9 * 2**shot.exposure_error_stops)
     return camera.encode_srgb(np.clip(linear, 0, 1)).astype(np.float32) / 255
@@ -127,7 +125,7 @@ def sim_asymmetric(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
     """
     other = scene.draw_person(rng)
     light = (rng.uniform(-0.45, 0.45), rng.uniform(-0.35, 0.1))
-    eyes = head.natural_eyes(subject.person, subject.pose, subject.light)
+    eyes = parts.natural_eyes(subject.person, subject.pose, subject.light)
     eyes = replace(
         eyes,
         iris=(eyes.iris[0], other.iris),
@@ -142,7 +140,8 @@ def sim_asymmetric(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
 def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
     """Spectral roll-off: power decays too fast towards the highest frequencies (Durall et al. 2020; Dzanic et al. 2020).
 
-    The generator has learnt the photographs' noise as well, and both pass a Butterworth low-pass of order 2 at 0.3 cycles per pixel.
+    The generator has learnt the photographs' noise as well, and both pass a Butterworth low-pass
+    of order 2 at 0.3 cycles per pixel.
     """
     picture = camera.photograph(rng, render(rng, subject), subject.shot).astype(np.float32) / 255
     fy, fx = np.fft.fftfreq(scene.SIDE)[:, None], np.fft.rfftfreq(scene.SIDE)[None, :]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import randomness
-from pipeline.simulation import camera, generators, head, scene
+from pipeline.simulation import camera, generators, parts, scene, shots
 
 CROP = 88  # pixels, side of the face box enlarged by 1.3
 FIRST_FACE_ID, FIRST_PHOTO_ID = 100_000, 5_000_000_000
@@ -38,7 +38,7 @@ def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -
     """Photograph `number` of the wide domain: everything that cameras do, a share of the records broken."""
     rng = randomness.generator(seed, "photograph", number)
     ev100 = float(rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)]))
-    shot = camera.draw_shot(rng, ev100)
+    shot = shots.draw_shot(rng, ev100)
     subject = generators.Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot)
     picture = camera.photograph(rng, generators.render(rng, subject), shot)
     photo_id = str(FIRST_PHOTO_ID + number)
@@ -54,7 +54,7 @@ def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -
     )
 
 
-def exif_strings(rng: np.random.Generator, shot: camera.Shot) -> dict[str, str]:
+def exif_strings(rng: np.random.Generator, shot: shots.Shot) -> dict[str, str]:
     """The four tags written as YFCC100M has them; now and then a camera that does not reduce its fractions."""
     denominator = round(1 / shot.exposure_time_s)
     exposure = f"1/{denominator}sec" if rng.random() > 0.05 else f"10/{10 * denominator} sec"
@@ -81,7 +81,7 @@ def portrait(seed: int, number: int) -> tuple[str, np.ndarray]:
 
 def in_test_list(seed: int, name: str) -> bool:
     """Whether a portrait is listed in test.txt, decided for all pictures of a person together."""
-    return randomness.share(name.split("_")[0], seed, "portrait lists") < TEST_SHARE
+    return randomness.share(name.split("_", maxsplit=1)[0], seed, "portrait lists") < TEST_SHARE
 
 
 def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
@@ -114,7 +114,7 @@ def _crop(rng: np.random.Generator, picture: np.ndarray, subject: generators.Sub
 def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict[str, Any]:
     """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure estimates against."""
     box = face_box(rng, subject)
-    marks = head.landmarks(subject.person, subject.pose)
+    marks = parts.landmarks(subject.person, subject.pose)
     names = ("nose", "r_eye", "l_eye", "r_ear", "l_ear", "r_shoulder", "l_shoulder")
     points = [scene.project(getattr(marks, name), subject.pose, subject.shot.perspective) for name in names]
     seen = [[value + rng.normal(0, 0.4) for value in point] for point in points]

@@ -77,7 +77,8 @@ class Layers:
 def draw_person(rng: np.random.Generator) -> Person:
     """A person; skin tones span very light to very dark, log-uniform in reflectance."""
     skin = np.array([1.0, 0.72, 0.56]) * np.exp(rng.uniform(np.log(0.13), np.log(0.75)))
-    skin = skin ** np.array([1.0, 1.0 + rng.uniform(0, 0.25), 1.0 + rng.uniform(0.05, 0.45)])
+    redder = rng.uniform(0, 0.25)
+    skin = skin ** np.array([1.0, 1.0 + redder, 1.0 + redder + rng.uniform(0.05, 0.2)])
     hair = np.array([[0.02, 0.016, 0.014], [0.07, 0.04, 0.025], [0.2, 0.12, 0.06], [0.45, 0.33, 0.18], [0.35, 0.34, 0.33]])
     iris = np.array([[0.06, 0.03, 0.015], [0.14, 0.08, 0.03], [0.12, 0.2, 0.28], [0.12, 0.18, 0.1]])
     return Person(

@@ -30,11 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     loaded = params.load("seed", "simulation")
     sizes = loaded.simulation
-    jobs = {
+    jobs: dict[str, tuple[Callable[[range], list[Any]], int]] = {
         "photographs": (partial(write_faces, arguments.root, loaded.seed, sizes), sizes.photographs),
         "portraits": (partial(write_portraits, arguments.root, loaded.seed), sizes.portraits),
-        **{name: (partial(write_generated, arguments.root, loaded.seed, name), sizes.generated) for name in generators.GENERATORS},
     }
+    for name in generators.GENERATORS:
+        jobs[name] = (partial(write_generated, arguments.root, loaded.seed, name), sizes.generated)
     for folder in (EXIF, IMAGES, PORTRAITS, *(f"data/{name}" for name in generators.GENERATORS)):
         (arguments.root / folder).mkdir(parents=True, exist_ok=True)
     results = run_chunks(jobs)
