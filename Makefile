@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro test test-slow check bench clean
+.PHONY: help env git-repository repro test test-slow check bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,11 +20,13 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-repro: env ## make the sample, run the whole pipeline, print the results
-	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \
-	  || { echo "error: dvc needs a git repository; clone this project, or run 'git init' here first"; exit 1; }
+repro: git-repository env ## make the sample, run the whole pipeline, print the results
 	dvc repro
 	@$(BIN)/python -m pipeline.summary metrics/evaluation.json data/report
+
+git-repository:
+	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \
+	  || { echo "error: dvc needs a git repository; clone this project, or run 'git init' here first"; exit 1; }
 
 test: env ## the fast tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -98,13 +98,16 @@ def _read_pth(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise PipelineError(f"{path}: not a checkpoint of plain tensors ({reason}); refused") from error
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise PipelineError(f"{path}: expected a state dict of tensors, or one under the key 'model'")
-    return from_authors(content)
+    try:
+        return from_authors(content)
+    except RuntimeError as error:  # heads that do not fit together
+        raise PipelineError(f"{path}: heads of wrong shape ({error})") from error
 
 
 def _load_imagenet(encoder: Encoder) -> None:

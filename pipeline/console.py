@@ -11,10 +11,10 @@ WIDTH = 80
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a PipelineError becomes its message on stderr and exit status 1, without a traceback."""
+    """Run a stage; a PipelineError or OSError becomes its message on stderr and exit status 1, without a traceback."""
     try:
         main()
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:  # an OSError is the machine's word: disk full, no permission, no such file
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

@@ -12,6 +12,8 @@ from pipeline.errors import PipelineError
 
 def select_device(name: str, *, key: str) -> torch.device:
     """`cpu`, `cuda`, or `auto` = cuda where there is one; PipelineError where cuda is asked for and absent."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PipelineError("launcher: starts several processes, and this version trains and extracts in one; use python")
     if name == "cuda" and not torch.cuda.is_available():
         raise PipelineError(f"{key}: cuda, but PyTorch sees no CUDA device here; set it to auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

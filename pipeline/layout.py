@@ -79,9 +79,12 @@ def read_list(path: Path, root: Path) -> list[str]:
         if not (text := line.strip()):
             continue
         entry = PurePosixPath(text)
-        real = os.path.join(folder(str(entry.parent)), entry.name)
-        real = os.path.realpath(real) if os.path.islink(real) else real
-        if entry.is_absolute() or ".." in entry.parts or "\0" in text or os.path.commonpath([inside, real]) != inside:
+        if (
+            entry.is_absolute()
+            or ".." in entry.parts
+            or "\0" in text
+            or not _stays_inside(inside, folder(str(entry.parent)), entry)
+        ):
             raise PipelineError(
                 f"{path}, line {number}: {text!r} leads out of the data root {root}; "
                 "name pictures below data.root (params.yaml), and copy rather than link those that lie elsewhere"
@@ -164,3 +167,10 @@ def _rgb(image: Any) -> NDArray[np.uint8]:
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _stays_inside(root: str, parent: str, entry: PurePosixPath) -> bool:
+    """Whether an entry whose folder is resolved to `parent` lies below `root`, its own link followed."""
+    real = os.path.join(parent, entry.name)
+    real = os.path.realpath(real) if os.path.islink(real) else real
+    return os.path.commonpath([root, real]) == root

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def _read_68(path: Path) -> tuple[NDArray[np.float64] | None, str]:
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         return None, "missing"
-    except (OSError, ValueError, EOFError, SyntaxError):
+    except (OSError, ValueError, EOFError, SyntaxError, BadZipFile):
         return None, "unreadable"
     if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
         return None, "not_numbers"

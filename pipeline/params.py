@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from pipeline.errors import PipelineError
+from pipeline.yaml_files import read_yaml
 
 
 def _one_group(pattern: str) -> str:
@@ -160,6 +160,9 @@ class Evaluation(Section):
     faces_shown: int = Field(ge=1, le=20)
 
 
+Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -175,33 +178,7 @@ class Params(Section):
     gmm: Gmm
     calibration: Calibration
     evaluation: Evaluation
-    generators: Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars, as DVC reads them: 1e-3 is a number, `no` a text, 010 is ten, and a key stands once."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A mapping; a key given twice is an error instead of the last one winning."""
-        keys = [str(k.value) for k, _ in node.value]
-        twice = sorted({k for k in keys if keys.count(k) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_SCALARS = {
-    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    "int": (r"^[-+]?[0-9]+$", "-+0123456789"),
-    "float": (r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$", "-+0123456789."),
-}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _SCALARS]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _name, (_pattern, _first) in _SCALARS.items():  # in this order: the first that matches wins
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(_pattern), list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+    generators: Generators
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:
@@ -210,27 +187,25 @@ def load(*sections: str, path: str | Path = "params.yaml") -> Any:
     Named as in dvc.yaml's `params:`, so that a stage sees what DVC watches. Raises PipelineError with file, key and value.
     """
     tree = read_yaml(path)
+    if unknown := sorted(map(str, tree.keys() - Params.model_fields.keys())):
+        raise PipelineError(f"{path}: unknown sections: {', '.join(unknown)}; known are {', '.join(Params.model_fields)}")
     fields: Any = {name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in sections}
     part = create_model("Params", __base__=Section, **fields)
     return _validate(part, {name: tree[name] for name in sections if name in tree}, path)
 
 
+def check_generator(name: str) -> str:
+    """The name, if `generators` may hold it: it becomes a folder, a file name and a part of a command."""
+    try:
+        TypeAdapter(Generators).validate_python([name])
+    except ValidationError as error:
+        raise PipelineError(f"generators: {name!r} is no usable name: {error.errors()[0]['msg']}") from None
+    return name
+
+
 def load_all(path: str | Path = "params.yaml") -> Params:
     """The whole params file, validated, unknown sections refused."""
     return _validate(Params, read_yaml(path), path)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping read by YAML 1.2's rules for numbers and booleans, without any Python objects."""
-    try:
-        tree = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run in the repository's root, or copy profiles/*.yaml there") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise PipelineError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
-    return tree
 
 
 def _validate(model: type[Section], tree: dict[str, Any], path: str | Path) -> Any:

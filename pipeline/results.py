@@ -64,11 +64,13 @@ class Results:
 
 def read(sources: Sources, generators: Sequence[str]) -> Results:
     """Read everything. Raises PipelineError where per-generator files are not exactly those of `generators`."""
-    features = per_set(sources.features, ".json", [*PHOTOGRAPHIC_SETS, *generators])
-    evaluations = per_set(sources.generators, ".json", generators)
-    roc = per_set(sources.roc, ".csv", generators)
-    histograms = per_set(sources.histograms, ".csv", generators)
-    pictures = per_set(sources.pictures, ".png", generators)
+    features, evaluations, roc, histograms, pictures = per_set(
+        (sources.features, ".json", [*PHOTOGRAPHIC_SETS, *generators]),
+        (sources.generators, ".json", generators),
+        (sources.roc, ".csv", generators),
+        (sources.histograms, ".csv", generators),
+        (sources.pictures, ".png", generators),
+    )
     return Results(
         exif=read_json(sources.exif),
         tags=_by_tag(sources.tags),
@@ -86,19 +88,22 @@ def read(sources: Sources, generators: Sequence[str]) -> Results:
     )
 
 
-def per_set(folder: Path, suffix: str, names: Sequence[str]) -> dict[str, Path]:
-    """The file of each name in a folder. Raises PipelineError unless the folder holds exactly these files."""
-    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
-    wanted = {f"{name}{suffix}" for name in names}
+def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
+    """Per (folder, suffix, names) the file of each name; PipelineError unless every folder holds exactly these files."""
+    stale, missing = [], []
+    for folder, suffix, names in folders:
+        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
+        wanted = {f"{name}{suffix}" for name in names}
+        stale += sorted(f"{folder.as_posix()}/{name}" for name in there - wanted)
+        missing += sorted(f"{folder.as_posix()}/{name}" for name in wanted - there)
     problems = []
-    if stale := sorted(there - wanted):
-        paths = " ".join(f"{folder.as_posix()}/{name}" for name in stale)
-        problems.append(f"stale, of no face set in `generators`: {', '.join(stale)}. Delete: git rm -f {paths} (or rm)")
-    if missing := sorted(wanted - there):
+    if stale:
+        problems.append(f"stale, of no face set in `generators`. Delete them and run `dvc repro` again: rm {' '.join(stale)}")
+    if missing:
         problems.append(f"missing: {', '.join(missing)}. Make them: dvc repro")
     if problems:
-        raise PipelineError(f"{folder}: not exactly the results of `generators` in params.yaml\n  " + "\n  ".join(problems))
-    return {name: folder / f"{name}{suffix}" for name in names}
+        raise PipelineError("metrics are not exactly those of `generators` in params.yaml\n  " + "\n  ".join(problems))
+    return [{name: folder / f"{name}{suffix}" for name in names} for folder, suffix, names in folders]
 
 
 def evaluation(metrics: Mapping[str, dict[str, Any]], source: str | Path) -> dict[str, dict[str, Any]]:

@@ -180,3 +180,9 @@ def test_nothing_is_left_half_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         save_encoder(tmp_path / "e", Encoder("resnet10", 8), {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == [] and checkpoints.FORMAT == "encoder-1"
+
+
+def test_a_text_file_named_pth_is_refused(tmp_path):
+    (tmp_path / "notes.pth").write_text("hello world")
+    with pytest.raises(PipelineError, match="not a checkpoint"):
+        checkpoints.start_encoder(str(tmp_path / "notes.pth"), "resnet18", 8, seed=1)

@@ -117,3 +117,12 @@ def test_workers_default_to_the_cores_this_process_may_use(monkeypatch):
     for unset in (True, False):
         monkeypatch.delenv("PIPELINE_WORKERS") if unset else monkeypatch.setenv("PIPELINE_WORKERS", "")
         assert console.workers() == len(os.sched_getaffinity(0))
+
+
+def test_an_error_of_the_machine_ends_in_its_message(capsys):
+    def full() -> None:
+        raise OSError(28, "No space left on device", "data/faces")
+
+    with pytest.raises(SystemExit, match="1"):
+        console.run(full)
+    assert "No space left" in capsys.readouterr().err

@@ -34,3 +34,9 @@ def test_cuda_asked_for_and_absent(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(PipelineError, match=r"pretext\.device: cuda, but.*auto or cpu"):
         select_device("cuda", key="pretext.device")
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PipelineError, match="launcher"):
+        select_device("cpu", key="k")

@@ -25,6 +25,7 @@ NOUNS = {
     ),
 }
 EDGES = {
+    "yaml_files",
     *("params", "artifacts", "console", "layout", "records", "checkpoints", "plots"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }

@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
     p = params.load("evaluation")
+    params.check_generator(options.generator)
 
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     threshold, paper_threshold = _thresholds(options.threshold)

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--list needs --split, and --folder takes none")
     p = params.load("seed", "data", "split", "features")
 
+    if options.folder:
+        params.check_generator(options.set_name)
     names = list_names(options, p)
     maximum = p.features.maximum_fit_faces if options.split in ("fit", "calibration") else p.features.maximum_faces
     chosen = features.choose(names, maximum, seed=p.seed)

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import artifacts, console, params, plots
+from pipeline.errors import PipelineError
 from pipeline.simulation import generators, sample
 
 CHUNK = 25
@@ -60,7 +62,10 @@ def run_chunks(jobs: dict[str, tuple[Callable[[range], list[Any]], int]]) -> dic
     ):
         futures = [pool.submit(jobs[name][0], numbers) for name, numbers in chunks]
         for (name, numbers), future in zip(chunks, futures, strict=True):
-            results[name] += future.result()
+            try:
+                results[name] += future.result()
+            except BrokenProcessPool:
+                raise PipelineError("a worker died, perhaps for want of memory; set PIPELINE_WORKERS=1") from None
             bar.update(len(numbers))
     return results
 
