@@ -1,7 +1,6 @@
 """The camera behind the lens: photon noise, mosaic, developing, and how a photographer sets the tags."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,26 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline import randomness
 from pipeline.simulation import camera, scene, shots
+from tests.plain_shot import SHOT, shot
 
-SHOT = shots.Shot(
-    iso=100,
-    f_number=8,
-    exposure_time_s=1 / 100,
-    focal_length_mm=50,
-    face_share=0.4,
-    background_m=3,
-    focus_error_m=0,
-    exposure_error_stops=0,
-    shake=(0, 0),
-    subject_speed=(0, 0),
-    field=(0, 0),
-    jpeg_quality=95,
-)
 R, SIDE = scene.RASTER, scene.SIDE
-
-
-def shot(**changes) -> shots.Shot:
-    return replace(SHOT, **changes)
 
 
 # --- sensor
