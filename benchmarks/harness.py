@@ -30,7 +30,7 @@ def interleaved(ways: Ways, rounds: int = 5) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in rates.items()}
 
 
-def row(  # noqa: PLR0913 - one column each
+def row(
     stage: str,
     unit: str,
     *,
