@@ -1,29 +1,55 @@
-"""What a person at the terminal sees of a stage: one progress bar, one short table, one clear error."""
+"""What a person at the terminal sees of a stage: one progress bar, one short table, one clear error; and how it ends."""
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline import processes
 from pipeline.errors import PipelineError
 
 WIDTH = 80
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a PipelineError or OSError becomes its message on stderr and exit status 1, without a traceback."""
+    """Run a stage; a PipelineError or OSError becomes its message on stderr and exit status 1, without a traceback.
+
+    The stage ends with its parent (dvc, or torchrun). SIGTERM and SIGINT end it in order: what it was writing is removed.
+    """
+    die_with_parent(signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, _end_in_order)
     try:
         main()
     except (PipelineError, OSError) as error:  # an OSError is the machine's word: disk full, no permission, no such file
-        print(f"error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        print(f"error: {error}" if rank == "0" else f"error in process {rank}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def die_with_parent(death: int = signal.SIGKILL) -> None:
+    """Have Linux send this process the signal `death` when its parent dies: no orphan goes on computing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(death))
+
+
+def _end_in_order(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def progress(iterable: Iterable[Any], *, total: int | None = None, what: str = "", unit: str = "face") -> Any:
     """A tqdm bar over the iterable (with `.update`), silent where stderr is no terminal."""
     from tqdm import tqdm
 
-    return tqdm(iterable, total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), ncols=WIDTH)
+    silent = not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0"
+    return tqdm(iterable, total=total, desc=what, unit=unit, disable=silent, ncols=WIDTH)
 
 
 def table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
@@ -47,11 +73,14 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
 
 
 def workers() -> int:
-    """Processes for local work: PIPELINE_WORKERS, or all cores. Results never depend on it."""
+    """Processes for local work: PIPELINE_WORKERS, or all cores shared with the stage's other processes on this machine.
+
+    Results never depend on it.
+    """
     text = os.environ.get("PIPELINE_WORKERS", "")
     if text and (not text.isdecimal() or int(text) < 1):
         raise PipelineError(f"environment variable PIPELINE_WORKERS is {text!r}: set a whole number from 1, or unset it")
-    return int(text) if text else len(os.sched_getaffinity(0))
+    return int(text) if text else max(1, len(os.sched_getaffinity(0)) // processes.local_count())
 
 
 def _text(value: Any) -> str:

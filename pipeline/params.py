@@ -145,6 +145,7 @@ class Gmm(Section):
     maximum_iterations: Count
     tolerance: float = Field(gt=0)
     starts: Count
+    device: Device
 
 
 class Calibration(Section):
