@@ -145,21 +145,22 @@ def apply_flip(
         return out
     if bool(((boxes < 0) | (boxes > np.array([width, height, width, height]))).any()):
         raise ValueError(f"a box leaves the picture of {width} x {height} pixels: clip the boxes first")
-    # One window of equal size for each picture that holds its box: positions (n, h) and (n, w) in the picture.
-    rows, row_flipped, row_mask = _window(y0, y1, height, feather * torch.minimum(x1 - x0, y1 - y0))
-    columns, column_flipped, column_mask = _window(x0, x1, width, feather * torch.minimum(x1 - x0, y1 - y0))
+    # One window of equal size for each picture that holds its box: its rows (n, h), and its bytes in a row (n, 3 w).
+    feathers = feather * torch.minimum(x1 - x0, y1 - y0)
+    rows, row_flipped, row_mask = _window(y0, y1, height, feathers)
+    columns, column_flipped, column_mask = _window(x0, x1, width, feathers)
+    columns, column_flipped = _bytes(columns), _bytes(column_flipped)
     ratio = torch.from_numpy(np.floor(np.asarray(ratios) * _ONE + 0.5).astype(np.int64)).to(images.device)
-    mask = row_mask[:, :, None] * column_mask[:, None, :] * ratio[:, None, None]
-    mask = ((mask + _ONE * _ONE // 2) // (_ONE * _ONE)).to(torch.int16).reshape(-1, 1)
-    first = (torch.arange(n, device=images.device) * height)[:, None, None]
-    here = ((first + rows[:, :, None]) * width + columns[:, None, :]).reshape(-1)
+    mask = (row_mask * ratio[:, None])[:, :, None] * column_mask.repeat_interleave(3, dim=1)[:, None, :]
+    mask = ((mask + _ONE * _ONE // 2) >> 14).to(torch.int16).reshape(-1)
+    first = (torch.arange(n, device=images.device) * height)[:, None]
+    here = ((first + rows)[:, :, None] * (3 * width) + columns[:, None, :]).reshape(-1)
     source_rows = row_flipped if vertical else rows
-    source = ((first + source_rows[:, :, None]) * width + column_flipped[:, None, :]).reshape(-1)
-    pixels = out.view(-1, 3)
-    before = pixels.index_select(0, here).to(torch.int16)
-    flipped = pixels.index_select(0, source).to(torch.int16)
+    source = ((first + source_rows)[:, :, None] * (3 * width) + column_flipped[:, None, :]).reshape(-1)
+    flat = out.view(-1)
+    before, flipped = flat.gather(0, here).to(torch.int16), flat.gather(0, source).to(torch.int16)
     blended = before + ((mask * (flipped - before) + _ONE // 2) >> 7)
-    pixels[here] = blended.to(torch.uint8)  # the windows have no pixel twice, so the order of writing does not matter
+    flat.scatter_(0, here, blended.to(torch.uint8))  # no byte comes twice, so the order of writing does not matter
     return out
 
 
@@ -189,6 +190,13 @@ def _window(low: "Tensor", high: "Tensor", length: int, feather: "Tensor") -> "t
     mirrored = torch.where(depth > 0, low[:, None] + high[:, None] - 1 - places, places)
     ramp = feather.floor().to(torch.int64)[:, None] + 1
     return places, mirrored, (depth * _ONE // ramp).clamp(0, _ONE)
+
+
+def _bytes(columns: "Tensor") -> "Tensor":
+    """Places (n, 3 w) of the three channels of pixel columns (n, w)."""
+    import torch
+
+    return (3 * columns[:, :, None] + torch.arange(3, device=columns.device)).flatten(1)
 
 
 def _choose(seed: int, purpose: str, hashes: NDArray[np.uint64], count: int) -> NDArray[np.int64]:

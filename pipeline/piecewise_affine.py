@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GRID = 4  # control points along each side, imgaug's default
-_STEP_BITS = 6  # sub-pixel positions in 1/64: 64 * 64 * 255 needs 20 bits, so three channels share 64 bits
-_STEPS = 1 << _STEP_BITS
-_LANE = 21
-_HALVES = sum(_STEPS * _STEPS // 2 << channel * _LANE for channel in range(3))  # one half in each lane
-_CHUNK = 8  # pictures at once, so that the intermediate results stay in the cache
+_STEPS = 64  # positions are whole 1/64 pixel
+_CHUNK = 16  # pictures at once, so that the intermediate results stay in the cache
 
 
 def warp(images: "Tensor", shifts: NDArray[np.float32]) -> "Tensor":
@@ -40,7 +37,7 @@ def warp(images: "Tensor", shifts: NDArray[np.float32]) -> "Tensor":
 
 
 def positions(shifts: "Tensor", height: int, width: int) -> "Tensor":
-    """Where each output pixel comes from: int32 (n, 2, H, W) of x, y in 1/64 pixel, from shifts (n, GRID, GRID, 2)."""
+    """Where each output pixel comes from: whole float32 (n, 2, H, W) of x, y in 1/64 pixel, from shifts (n, GRID, GRID, 2)."""
     import torch
 
     shifts = shifts.permute(0, 3, 1, 2)  # (n, 2, GRID, GRID)
@@ -53,42 +50,37 @@ def positions(shifts: "Tensor", height: int, width: int) -> "Tensor":
     step = right - left
     base = left + step * fx
     rise, bend = (left[:, :, 1:] - left[:, :, :-1]), (step[:, :, 1:] - step[:, :, :-1])  # (n, 2, GRID - 1, W)
-    out = torch.empty((len(shifts), 2, height, width), dtype=torch.int32, device=shifts.device)
+    out = torch.empty((len(shifts), 2, height, width), device=shifts.device)
     for row in range(GRID - 1):
         band = slice(int((y < row).sum()), int((y <= row).sum()))
         down = fy[band, None]
         # Affine in each of the two triangles of a cell: the bend term breaks along the diagonal fx = fy.
-        value = rise[:, :, row, None] * down
+        value = torch.mul(rise[:, :, row, None], down, out=out[:, :, band])
         value += bend[:, :, row, None] * torch.minimum(down, fx)
         value += base[:, :, row, None]
-        out[:, :, band] = value.mul_(_STEPS).add_(0.5)  # positions are not negative: conversion rounds down
-    return out
+    return out.mul_(_STEPS).add_(0.5).floor_()
 
 
 def _sample(images: "Tensor", places: "Tensor", out: "Tensor") -> None:
     """Bilinear samples of images (n, H, W, 3) at places (n, 2, H, W) in 1/64 pixel, rounded half up, into `out`.
 
-    The three channels of a pixel travel in three lanes of one 64-bit number: linear arithmetic treats all three at once.
+    All arithmetic of `grid_sample` is exact here, so that any device gives the same: on pictures with sides of a power of
+    two its coordinates are multiples of 2**-k, weights are whole 1/4096, and sums of weighted uint8 fit float32's 24 bits.
     """
     import torch
+    from torch.nn.functional import grid_sample, pad
 
-    n, height, width, _ = images.shape
-    x, y = places.view(n, 2, -1).unbind(1)
-    column, row = (x >> _STEP_BITS).clamp_(max=width - 2), (y >> _STEP_BITS).clamp_(max=height - 2)
-    right, below = (x - (column << _STEP_BITS)).to(torch.int64), (y - (row << _STEP_BITS)).to(torch.int64)
-    index = (row * width + column).to(torch.int64)
-    red, green, blue = (images.reshape(n, -1, 3)[..., channel].to(torch.int64) for channel in range(3))
-    packed = red.add_(green << _LANE).add_(blue << 2 * _LANE)
-    lines = []
-    for _ in range(2):  # the line above, the line below
-        line = packed.gather(1, index)
-        slope = packed.gather(1, index.add_(1)).sub_(line).mul_(right)
-        lines.append(line.mul_(_STEPS).add_(slope))
-        index += width - 1
-    total = lines[1].sub_(lines[0]).mul_(below).add_(lines[0].mul_(_STEPS)).add_(_HALVES)
-    flat = out.view(n, -1, 3)
-    for channel in range(3):
-        flat[..., channel] = total >> (channel * _LANE + 2 * _STEP_BITS)  # the cast to uint8 keeps the lane's lowest byte
+    height, width = images.shape[1:3]
+    tall, wide = (1 << (side - 1).bit_length() for side in (height, width))
+    pixels = images.permute(0, 3, 1, 2).to(torch.float32)  # (n, 3, H, W), channels last in memory
+    if (tall, wide) != (height, width):
+        pixels = pad(pixels, (0, wide - width, 0, tall - height))
+    # grid_sample's -1 and 1 are the outer borders of the first and last pixel.
+    sides = torch.tensor([wide, tall], dtype=torch.float32, device=places.device)[:, None, None]
+    grid = places.mul_(2 / (_STEPS * sides)).add_(1 / sides - 1).permute(0, 2, 3, 1)  # (n, H, W, 2)
+    samples = grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    levels = samples.add_(0.5).to(torch.int32).to(torch.uint8)  # straight to uint8 is not vectorised
+    out.copy_(torch.stack(levels.unbind(1), dim=-1))
 
 
 def _cells(length: int, device: "torch.device") -> "tuple[Tensor, Tensor]":
