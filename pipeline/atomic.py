@@ -1,0 +1,92 @@
+"""Writing all or nothing: a file or folder appears complete or not at all, and what a killed writer left is swept away."""
+
+import errno
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUFFIX = ".partial"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there on success and removed on failure; for files and folders.
+
+    What a killed process leaves is removed by the next `atomic` on the same path. A file lies on the disk before it is moved,
+    so that a crash of the machine too leaves the old or the new one. A folder is left to the system to write out: waiting
+    for the gigabytes of a shard folder would make its stage half as fast again slower. OSError if the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch, claim = _claim(path)
+    try:
+        temporary = scratch / path.name
+        yield temporary
+        if temporary.is_file():
+            _to_disk(temporary)
+        with _turn(path.parent):
+            if temporary.exists() and path.exists() and (path.is_dir() or temporary.is_dir()):
+                os.replace(path, scratch / "before")  # a folder cannot be replaced in one step; put aside, it is lost last
+            os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        remedy = "make room on its disk and run again; what was there before is kept"
+        raise OSError(error.errno, f"{path}: {os.strerror(error.errno)}; {remedy}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(claim)
+
+
+def _claim(path: Path) -> tuple[Path, int]:
+    """A new scratch folder, and a descriptor that locks it while its process lives; those of dead processes are removed."""
+    with _turn(path.parent) as locks_work:
+        if locks_work:
+            _sweep(path)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SUFFIX, dir=path.parent))
+        claim = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)
+        _lock(claim, fcntl.LOCK_EX)
+    return scratch, claim
+
+
+def _sweep(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}{SUFFIX}"):  # mkdtemp's eight random characters
+        try:
+            claim = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # its owner has just removed it, or it is no folder of ours
+            continue
+        if _lock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(left, ignore_errors=True)
+        os.close(claim)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[bool]:
+    """One process at a time claims, sweeps or moves in a folder; false where the file system knows no locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _lock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:  # held by a living process, or not supported, as by some network file systems
+        return False
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
