@@ -1,9 +1,13 @@
 """Fitting the density of photographic faces in feature space: scikit-learn's GaussianMixture, in float64.
 
-The result is a `pipeline.mixture.Mixture` of plain arrays; scikit-learn is imported for the fit only.
+The result is a `pipeline.mixture.Mixture` of plain arrays; scikit-learn is imported for the fit only. On a GPU the same EM
+runs from the same start through scikit-learn's array API dispatch on PyTorch's tensors, which are imported only there.
 """
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +24,9 @@ _ROUNDING = 1e-6
 
 # Up to this many numbers one thread is as fast, and the bytes of the mixture do not depend on the number of cores.
 _ONE_THREAD = 4_000_000
+
+# Operations of one EM iteration (0.1 s on two cores) from which starting CUDA, some seconds, is soon won back.
+_WORTH_A_GPU = 1e10
 
 
 @dataclass(frozen=True)
@@ -45,27 +52,29 @@ def fit(
     tolerance: float,
     starts: int,
     seed: int,
+    device: str = "cpu",
 ) -> Fit:
     """Fit a Gaussian mixture to features (n, D) by scikit-learn's EM from a k-means++ start, in float64.
 
     `pca_components` 0 means no PCA; `regularisation` is added to the diagonal of every covariance (squared units of the
-    transformed features). Raises PipelineError where the faces cannot carry such a mixture, and says what to change.
+    transformed features); `device` is cpu, cuda, or auto = cuda where there is one and the fit is large. Raises
+    PipelineError where the faces cannot carry such a mixture or there is no such device, and says what to change.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1 if np.size(features) <= _ONE_THREAD else None):
         x, shift, scale, projection, notes = _prepare(features, standardise=standardise, pca_components=pca_components)
         _check_faces(*x.shape, components=components, covariance_type=covariance_type)
-        model, converged = _expectation_maximisation(
+        arrays, converged, iterations = _expectation_maximisation(
             x,
+            _chosen_device(device, *x.shape, components=components, covariance_type=covariance_type),
+            seed=seed % 2**32,
             n_components=components,
             covariance_type=covariance_type,
             reg_covar=regularisation,
             max_iter=maximum_iterations,
             tol=tolerance,
             n_init=starts,
-            init_params="k-means++",
-            random_state=seed % 2**32,
         )
     if not converged:
         notes.append(
@@ -76,10 +85,7 @@ def fit(
             f"{x.shape[0]} faces for {components} full covariances in {x.shape[1]} dimensions: the components rest on "
             "gmm.regularisation; lower gmm.pca_components or gmm.components, or use covariance_type tied or diag"
         )
-    mixture = Mixture(
-        covariance_type, shift, scale, projection, model.weights_, model.means_, np.asarray(model.precisions_cholesky_)
-    )
-    return Fit(mixture, x.shape[0], converged, int(model.n_iter_), tuple(notes))
+    return Fit(Mixture(covariance_type, shift, scale, projection, *arrays), x.shape[0], converged, iterations, tuple(notes))
 
 
 def generalisation(fit_scores: np.ndarray, held_out_scores: np.ndarray) -> tuple[dict[str, float], list[str]]:
@@ -138,7 +144,8 @@ def _principal_directions(x: np.ndarray, count: int) -> np.ndarray:
     """The `count` leading principal directions (count, D) of centred x (n, D); the largest entry of each is positive."""
     if not count:
         return np.zeros((0, x.shape[1]))
-    _, singular, rows = np.linalg.svd(x, full_matrices=False)
+    triangle = np.linalg.qr(x, mode="r")  # has the directions of x, and spares the left vectors (n, D) of its decomposition
+    _, singular, rows = np.linalg.svd(triangle, full_matrices=False)
     rank = int((singular > _ROUNDING * singular[0]).sum())
     if count > rank:
         raise PipelineError(
@@ -160,24 +167,81 @@ def _check_faces(n: int, d: int, *, components: int, covariance_type: str) -> No
         )
 
 
-def _expectation_maximisation(x: np.ndarray, **settings: Any) -> tuple[Any, bool]:
-    """A fitted scikit-learn GaussianMixture, and whether EM converged."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
+def _chosen_device(name: str, n: int, d: int, *, components: int, covariance_type: str) -> Any:
+    """A CUDA device, or None for NumPy: then torch is not imported unless a GPU would have been worth while."""
+    products = d if covariance_type in ("full", "tied") else 1
+    if name == "cpu" or (name == "auto" and 4.0 * n * d * products * components < _WORTH_A_GPU):
+        return None
+    from pipeline.devices import select_device
 
-    model = GaussianMixture(**settings)
+    device = select_device(name, key="gmm.device")
+    return device if device.type == "cuda" else None
+
+
+class _Starts(np.random.RandomState):
+    """Gives scikit-learn k-means++'s rows where it draws random ones: on tensors it knows that start only."""
+
+    def __init__(self, x: np.ndarray, seed: int):
+        super().__init__(seed)
+        self.x, self.draw = x, np.random.RandomState(seed)
+
+    def choice(self, a: Any, size: Any = None, replace: bool = True, p: Any = None) -> Any:
+        """Row numbers (size,) of x."""
+        from sklearn.cluster import kmeans_plusplus
+
+        return kmeans_plusplus(self.x, size, random_state=self.draw)[1]
+
+
+def _expectation_maximisation(x: np.ndarray, device: Any, *, seed: int, **settings: Any) -> tuple[list[np.ndarray], bool, int]:
+    """Weights, means and Cholesky factors of precisions; whether EM converged; its iterations. `device` None means NumPy."""
     ill_conditioned = PipelineError(
         f"a {settings['covariance_type']} covariance is ill-conditioned at gmm.regularisation {settings['reg_covar']:g}: raise "
         "it (1e-6, then tenfold steps; the k-means++ start needs more than 0), or lower gmm.pca_components or gmm.components"
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the metrics instead
-        try:
-            model.fit(x)
-        except ValueError as error:
-            if "ill-defined" not in str(error):  # scikit-learn's word for a covariance without a Cholesky factor
-                raise
+    try:
+        with nullcontext(x) if device is None else _on(device, x) as data, warnings.catch_warnings():
+            from sklearn.exceptions import ConvergenceWarning
+            from sklearn.mixture import GaussianMixture
+
+            warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the metrics instead
+            model = GaussianMixture(**settings, init_params="random_from_data", random_state=_Starts(x, seed)).fit(data)
+    except (ValueError, RuntimeError) as error:
+        kind = type(error).__name__
+        if kind == "OutOfMemoryError":
+            raise PipelineError(f"gmm.device: no memory for {len(x)} faces on {device}; set it to cpu") from error
+        if kind == "_LinAlgError" or "ill-defined" in str(error):  # PyTorch's and scikit-learn's word for no Cholesky factor
             raise ill_conditioned from error
-    if not np.isfinite(model.precisions_cholesky_).all():
+        raise
+    fitted = (model.weights_, model.means_, model.precisions_cholesky_)
+    arrays = [np.asarray(array if device is None else array.cpu()) for array in fitted]
+    if not np.isfinite(arrays[-1]).all():
         raise ill_conditioned
-    return model, bool(model.converged_)
+    return arrays, bool(model.converged_), int(model.n_iter_)
+
+
+@contextmanager
+def _on(device: Any, x: np.ndarray) -> Iterator[Any]:
+    """x as a tensor on the device, with which scikit-learn computes, inside.
+
+    For tensors scikit-learn 1.9 adds to a diagonal one element at a time, which is 9,000 launches an iteration for twelve
+    components in 768 dimensions, and solves triangular systems as if they were general ones. Both are one call here.
+    """
+    os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it
+    import sklearn
+    import torch
+    from sklearn.mixture import _gaussian_mixture
+
+    from pipeline.devices import deterministic
+
+    quick = {
+        "_add_to_diagonal": lambda matrix, value, xp: matrix.diagonal().add_(value),
+        "_linalg_solve": lambda lower, right, xp: torch.linalg.solve_triangular(lower, right, upper=False),
+    }
+    module = vars(_gaussian_mixture)
+    before = {name: module[name] for name in quick}
+    try:
+        module.update(quick)
+        with sklearn.config_context(array_api_dispatch=True), deterministic():
+            yield torch.from_numpy(x).to(device)
+    finally:
+        module.update(before)

@@ -1,6 +1,8 @@
 """The stage end to end on small feature files."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,11 +11,12 @@ from pipeline import artifacts
 from pipeline.errors import PipelineError
 from pipeline.mixture import Mixture
 from pipeline.stages import fit_gmm
+from tests.closure import ROOT
 
 PARAMS = """
 seed: 3
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: %d, regularisation: 1e-6,
-      maximum_iterations: 100, tolerance: 1e-3, starts: 1}
+      maximum_iterations: 100, tolerance: 1e-3, starts: 1, device: %s}
 """
 
 
@@ -26,8 +29,8 @@ def write_faces(path, n, seed, d=12):
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def run(n=300, pca=4, gmm="gmm.npz"):
-        (tmp_path / "params.yaml").write_text(PARAMS % pca)
+    def run(n=300, pca=4, gmm="gmm.npz", device="auto"):
+        (tmp_path / "params.yaml").write_text(PARAMS % (pca, device))
         write_faces(tmp_path / "fit.npz", n, seed=1)
         write_faces(tmp_path / "held_out.npz", 200, seed=2)
         fit_gmm.main(["--fit", "fit.npz", "--held-out", "held_out.npz", "--gmm", gmm, "--metrics", "gmm.json"])
@@ -51,6 +54,27 @@ def test_same_bytes_twice(run, tmp_path):
     run()
     run(gmm="again.npz")
     assert (tmp_path / "gmm.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+def test_a_small_mixture_is_fitted_on_the_cpu_without_loading_torch(run, tmp_path):
+    run(device="cpu")
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pipeline.stages import fit_gmm
+fit_gmm.main("--fit fit.npz --held-out held_out.npz --gmm auto.npz --metrics gmm.json".split())
+assert "sklearn.mixture" in sys.modules and "torch" not in sys.modules
+"""
+    (tmp_path / "params.yaml").write_text(PARAMS % (4, "auto"))
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "gmm.npz").read_bytes() == (tmp_path / "auto.npz").read_bytes()
+
+
+def test_cuda_where_there_is_none_writes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(PipelineError, match=r"gmm\.device: cuda"):
+        run(device="cuda")
+    assert not (tmp_path / "gmm.npz").exists()
 
 
 def test_a_mixture_that_memorises_is_warned_of_in_metrics_and_on_screen(run, capsys):
