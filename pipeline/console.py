@@ -4,13 +4,18 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pipeline import processes
 from pipeline.errors import PipelineError
 
 WIDTH = 80
+GRACE = 10  # seconds for a process among several that is asked to end: the others it waits for may be gone
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -20,12 +25,14 @@ def run(main: Callable[[], None]) -> None:
     The stage ends with its parent (dvc, or torchrun). SIGTERM and SIGINT end it in order: what it was writing is removed.
     """
     die_with_parent(signal.SIGTERM)
+    if processes.world() > 1:
+        threading.Thread(target=_end_with_launcher, daemon=True).start()
     before = signal.signal(signal.SIGTERM, _end_in_order)
     try:
         main()
     except (PipelineError, OSError) as error:  # an OSError is the machine's word: disk full, no permission, no such file
-        rank = os.environ.get("RANK", "0")
-        print(f"error: {error}" if rank == "0" else f"error in process {rank}: {error}", file=sys.stderr)
+        rank = processes.rank()
+        print(f"error in process {rank}: {error}" if rank else f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -40,6 +47,39 @@ def die_with_parent(death: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(death))
 
 
+@contextmanager
+def requests_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT have asked this process to end: inside, they no longer end it; a second SIGINT does."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        if processes.world() > 1:
+            signal.alarm(GRACE)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_with_launcher() -> None:
+    """End torchrun, and with it all its processes, when torchrun's own parent (dvc) is gone."""
+    launcher = os.getppid()
+    parent = _parent_of(launcher)
+    while _parent_of(launcher) == parent:
+        time.sleep(1)
+    os.kill(launcher, signal.SIGTERM)
+
+
+def _parent_of(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]
+
+
 def _end_in_order(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
@@ -48,7 +88,7 @@ def progress(iterable: Iterable[Any], *, total: int | None = None, what: str = "
     """A tqdm bar over the iterable (with `.update`), silent where stderr is no terminal."""
     from tqdm import tqdm
 
-    silent = not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0"
+    silent = not sys.stderr.isatty() or processes.rank() > 0
     return tqdm(iterable, total=total, desc=what, unit=unit, disable=silent, ncols=WIDTH)
 
 

@@ -1,7 +1,10 @@
 """Batches of the pretext task: which face, as photograph or as which manipulation, in which order."""
 
+import dataclasses
+import functools
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -19,23 +22,48 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PHOTOGRAPH = -1  # in place of a row of the manipulated pictures
+BLOCK = 4096  # pictures that go to a device at once
 
 
 class Pictures(Protocol):
-    """Stored pictures: `len(pictures)`, `pictures[rows]` -> uint8 (n, H, W, 3)."""
+    """Stored pictures: `len(pictures)`, `pictures[rows]` -> uint8 (n, H, W, 3), in memory or on a device."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | torch.Tensor: ...
+
+
+class DevicePictures:
+    """Pictures that lie as a whole in a device's memory, so that a batch is picked there."""
+
+    def __init__(self, pictures: Pictures, device: torch.device) -> None:
+        self.pixels: torch.Tensor | None = None
+        for start in range(0, len(pictures), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(pictures)))
+            block = torch.as_tensor(pictures[rows])
+            if self.pixels is None:
+                self.pixels = torch.empty((len(pictures), *block.shape[1:]), dtype=torch.uint8, device=device)
+            self.pixels[start : start + len(rows)].copy_(block)
+
+    def __len__(self) -> int:
+        return 0 if self.pixels is None else len(self.pixels)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Pictures of the given rows, as a copy."""
+        assert self.pixels is not None, "there are no pictures"
+        return self.pixels.index_select(0, torch.from_numpy(rows).to(self.pixels.device, non_blocking=True))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """n faces as they leave memory; crop, resize and normalisation follow on the device."""
+    """n faces as they leave memory, of which this process computes m; crop, resize and normalisation follow on the device."""
 
-    pixels: torch.Tensor  # (n, H, W, 3) uint8, whole stored pictures
-    boxes: torch.Tensor  # (n, 4) float32, enlarged face boxes x0, y0, x1, y1 in pixels; stays on the CPU
+    pixels: torch.Tensor  # (m, H, W, 3) uint8, whole stored pictures
+    boxes: torch.Tensor  # (m, 4) float32, enlarged face boxes x0, y0, x1, y1 in pixels; stays on the CPU
     tags: torch.Tensor  # (n, 4) float32, in stops, in the order of TAGS
     manipulated: torch.Tensor  # (n,) float32, 1 = manipulated
+
+    def __len__(self) -> int:
+        return len(self.tags)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device; the boxes stay, since crop_resize checks them without waiting for the device."""
@@ -59,18 +87,35 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def load(self, faces: NDArray[np.int64], chosen: NDArray[np.int64]) -> Batch:
-        """Batch of the given faces (n,), each as photograph or as the manipulation row in `chosen` (n,)."""
+    def load(self, faces: NDArray[np.int64], chosen: NDArray[np.int64], share: slice = slice(None)) -> Batch:
+        """Batch of the given faces (n,), each as photograph or as the manipulation row in `chosen` (n,).
+
+        share: those of the n whose pixels are loaded.
+        """
         manipulated = chosen != PHOTOGRAPH
-        pixels = self.photographs[self.rows[faces]]  # (n, H, W, 3)
-        if manipulated.any():
-            pixels[manipulated] = self.manipulations[chosen[manipulated]]
+        pixels = torch.as_tensor(self.photographs[self.rows[faces[share]]])  # (m, H, W, 3)
+        where = np.flatnonzero(manipulated[share])
+        if len(where):
+            shown = torch.as_tensor(self.manipulations[chosen[share][where]])
+            pixels.index_copy_(0, torch.from_numpy(where).to(pixels.device), shown)
         return Batch(
-            torch.from_numpy(pixels),
-            torch.from_numpy(self.boxes[faces]),
+            pixels,
+            torch.from_numpy(self.boxes[faces[share]]),
             torch.from_numpy(self.tags[faces]),
             torch.from_numpy(manipulated.astype(np.float32)),
         )
+
+
+def near(sets: Sequence[FaceSet], device: torch.device) -> list[FaceSet]:
+    """The sets (of the same stores) with their pictures on a GPU, if they fill half its free memory at most; else unchanged."""
+    if device.type != "cuda" or not sets:
+        return list(sets)
+    stores = (sets[0].photographs, sets[0].manipulations)
+    size = sum(len(store) * math.prod(store[np.zeros(1, np.int64)].shape) for store in stores if len(store))
+    if size > torch.cuda.mem_get_info(device)[0] / 2:
+        return list(sets)
+    photographs, manipulations = (DevicePictures(store, device) for store in stores)
+    return [dataclasses.replace(one, photographs=photographs, manipulations=manipulations) for one in sets]
 
 
 def face_set(
@@ -150,13 +195,27 @@ def cut(n: int, batch_size: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=False)]  # no slice for n = 0
 
 
-def batches(faces: FaceSet, plan: tuple[NDArray[np.int64], NDArray[np.int64]], batch_size: int) -> Iterator[Batch]:
-    """The batches of a plan in order, read ahead by one thread."""
+def batches(
+    faces: FaceSet,
+    plan: tuple[NDArray[np.int64], NDArray[np.int64]],
+    parts: Sequence[slice],
+    *,
+    share: Callable[[int], slice] = lambda n: slice(None),
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """The batches of the given parts of a plan in order, read ahead by one thread.
+
+    share: which of n faces this process loads. pin: into page-locked memory, from which a GPU copies while it computes.
+    """
     order, chosen = plan
-    yield from read_ahead(
-        lambda part=part: faces.load(order[part], chosen[part])  # type: ignore[misc]
-        for part in cut(len(order), batch_size)
-    )
+
+    def load(part: slice) -> Batch:
+        batch = faces.load(order[part], chosen[part], share(part.stop - part.start))
+        if not pin or batch.pixels.is_cuda:
+            return batch
+        return dataclasses.replace(batch, pixels=batch.pixels.pin_memory())
+
+    yield from read_ahead(functools.partial(load, part) for part in parts)
 
 
 def read_ahead(loads: Iterable[Callable[[], T]], *, depth: int = 2) -> Iterator[T]:

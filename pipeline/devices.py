@@ -10,13 +10,21 @@ import torch
 from pipeline.errors import PipelineError
 
 
-def select_device(name: str, *, key: str) -> torch.device:
-    """`cpu`, `cuda`, or `auto` = cuda where there is one; PipelineError where cuda is asked for and absent."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise PipelineError("launcher: starts several processes, and this version trains and extracts in one; use python")
+def select_device(name: str, *, key: str, number: int = 0) -> torch.device:
+    """`cpu`, `cuda`, or `auto` = cuda where there is one; PipelineError where cuda is asked for and absent.
+
+    number: of this process among those of its machine; each takes the GPU of its number.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise PipelineError(f"{key}: cuda, but PyTorch sees no CUDA device here; set it to auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if number >= max(1, torch.cuda.device_count()):
+        raise PipelineError(
+            f"launcher: starts process {number + 1} on a machine with {torch.cuda.device_count()} GPUs; "
+            f"start one process per GPU, or set {key} to cpu"
+        )
+    return torch.device("cuda", number)
 
 
 @contextmanager

@@ -12,17 +12,20 @@ from pipeline.datasets import Batch, FaceSet
 from pipeline.encoder import HEADS
 from pipeline.exif import TAGS
 from pipeline.params import Pretext
+from pipeline.processes import Team
 
 SHORT = {"exposure_time_s": "exposure_time", "focal_length_mm": "focal_length"}
 NAMES = tuple(SHORT.get(head, head) for head in HEADS)  # as in metrics/pretext.json: names without units
 Scorer = Callable[[Batch], torch.Tensor]  # a batch on the CPU -> scores (n, 5) in the order of HEADS
 
 
-def evaluate(score: Scorer, faces: FaceSet, settings: Pretext, *, per_face: int | None = None) -> dict[str, Any]:
+def evaluate(
+    score: Scorer, faces: FaceSet, settings: Pretext, *, per_face: int | None = None, team: Team | None = None
+) -> dict[str, Any]:
     """Ranking accuracy per tag on photographs, manipulation AUC, and the five losses.
 
     per_face: manipulations scored per face, all of them by default. What cannot be computed is None, with the
-    reason under `not_computed`.
+    reason under `not_computed`. The processes of a team share the batches out; all get the same result.
     """
     if not len(faces):
         reason = "no held-out face; raise split.validation, or add photographs of more authors"
@@ -32,7 +35,7 @@ def evaluate(score: Scorer, faces: FaceSet, settings: Pretext, *, per_face: int 
             "losses": dict.fromkeys((*NAMES, "total")),
             "not_computed": {"all": reason},
         }
-    scores, manipulated = held_out_scores(score, faces, settings.batch_size, per_face=per_face)
+    scores, manipulated = held_out_scores(score, faces, settings.batch_size, per_face=per_face, team=team)
     ranking = ranking_accuracies(scores[: len(faces)], faces.tags)  # the first n rows are the photographs
     auc = losses.detection_auc(scores[:, -1], manipulated)
     gap = "no two held-out faces differ by 1/6 stop"
@@ -48,13 +51,17 @@ def evaluate(score: Scorer, faces: FaceSet, settings: Pretext, *, per_face: int 
 
 
 def held_out_scores(
-    score: Scorer, faces: FaceSet, batch_size: int, *, per_face: int | None
+    score: Scorer, faces: FaceSet, batch_size: int, *, per_face: int | None = None, team: Team | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scores (m, 5) and manipulated (m,): all photographs in the order of `faces`, then the manipulations."""
+    team = team or Team()
     plan = datasets.held_out_plan(faces, per_face=per_face)
+    own = datasets.cut(len(plan[0]), batch_size)[team.rank :: team.count]  # whole batches: the same bits for any team
+    scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
     with torch.no_grad():
-        scores = [score(batch).float().cpu() for batch in datasets.batches(faces, plan, batch_size)]
-    return torch.cat(scores).numpy(), plan[1] != datasets.PHOTOGRAPH
+        for part, batch in zip(own, datasets.batches(faces, plan, own), strict=True):
+            scores[part] = score(batch).float().cpu().numpy()
+    return team.assemble(scores), plan[1] != datasets.PHOTOGRAPH
 
 
 def ranking_accuracies(scores: NDArray[np.float32], tags: NDArray[np.float32]) -> dict[str, float | None]:

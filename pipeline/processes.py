@@ -94,22 +94,33 @@ def group(device: "torch.device | None" = None) -> Iterator[Team]:
 
     When another process is gone, whatever waits for it ends with a PipelineError within seconds.
     """
-    count, rank = (_environment(name, default) for name, default in (("WORLD_SIZE", 1), ("RANK", 0)))
-    if count == 1:
+    if world() == 1:
         yield Team()
         return
     import torch.distributed
 
     device = device or torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Team(rank, count, device)
+        yield Team(rank(), world(), device)
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower():
             line = str(error).partition("\n")[0]
             raise PipelineError(f"another process of this run is gone ({line}); its own error, above, says why") from None
         raise
     torch.distributed.destroy_process_group()  # after an error the connections die with the process
+
+
+def world() -> int:
+    """How many processes run this stage together."""
+    return _environment("WORLD_SIZE", 1)
+
+
+def rank() -> int:
+    """The number of this process among them."""
+    return _environment("RANK", 0)
 
 
 def local_rank() -> int:

@@ -1,37 +1,30 @@
 """The training loop of the pretext task, from a start encoder to held-out metrics."""
 
+import functools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from pipeline import console, datasets, losses
+from pipeline import console, datasets, losses, processes, training_state
 from pipeline.datasets import Batch, FaceSet
 from pipeline.devices import deterministic, select_device
-from pipeline.encoder import HEADS, Encoder, normalise
+from pipeline.encoder import Encoder, normalise
 from pipeline.errors import PipelineError
 from pipeline.exif import TAGS
 from pipeline.faces import crop_resize
+from pipeline.global_batch import distribute, gather_scores, share_of
 from pipeline.held_out import NAMES, evaluate
 from pipeline.params import Pretext
+from pipeline.processes import Team
+from pipeline.resume import Store
+from pipeline.training_state import Training, diverged, learning_rate, start_training
 
-READ_EVERY = 20  # steps between two readings of the losses; each reading waits for the device
-
-
-@dataclass
-class Training:
-    """All that changes while training runs: what a resumed run would need."""
-
-    encoder: Encoder
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    epoch: int = 0
-    seconds: float = 0.0  # spent on training steps, without the held-out metrics
-    history: list[dict[str, float | int | None]] = field(default_factory=list)
+READ_EVERY = 20  # steps between two readings of the losses on a GPU; each reading waits for it
 
 
 @dataclass(frozen=True)
@@ -43,148 +36,172 @@ class Result:
     faces_per_second: float | None
 
 
-def train(encoder: Encoder, faces: FaceSet, held_out: FaceSet, settings: Pretext, *, seed: int) -> Result:
+class Interrupted(Exception):
+    """The run was asked to end and its state is saved."""
+
+
+@dataclass
+class Run:
+    """One run of training: what it computes with, who takes part, where its states are kept, and whether it is to end."""
+
+    settings: Pretext
+    seed: int
+    team: Team
+    store: Store | None
+    asked_to_end: Callable[[], bool]
+    advance: Callable[[int], Any] = lambda faces: None
+
+    def save_if(self, state: Training, *, now: bool) -> None:
+        """Save the state where it is time to, or now; end if asked to. All processes of the team come here together."""
+        end = self.team.any(self.asked_to_end())
+        if self.store and self.team.first and (now or end or self.store.due()):
+            self.store.save((state.epoch, state.step), training_state.to_bytes(state))
+        if end:
+            raise Interrupted
+
+
+def train(
+    encoder: Encoder,
+    faces: FaceSet,
+    held_out: FaceSet,
+    settings: Pretext,
+    *,
+    seed: int,
+    store: Store | None = None,
+    asked_to_end: Callable[[], bool] = lambda: False,
+) -> Result:
     """Train the encoder in place on `faces`, measuring on `held_out` after every epoch.
 
-    Deterministic on one machine: same weights for the same start, faces, settings and seed. With 0 epochs the
-    encoder stays as it is, which gives the random-weight control. PipelineError if a loss is not finite.
+    Deterministic on one machine: same weights for the same start, faces, settings and seed, also when it goes on from a
+    state in `store`. With 0 epochs the encoder stays as it is, which gives the random-weight control. Several processes
+    (torchrun) share each batch. PipelineError if a loss is not finite; Interrupted, with the state saved, if asked to end.
     """
     if settings.epochs and len(faces) < 2:
         raise PipelineError(f"{len(faces)} training faces: ranking needs two; see metrics/exif.json for what was rejected")
-    device = select_device(settings.device, key="pretext.device")
-    with deterministic():
+    device = select_device(settings.device, key="pretext.device", number=processes.local_rank())
+    with deterministic(), processes.group(device) as team:
         encoder.to(device).to(memory_format=memory_format(settings))  # type: ignore[call-overload]
+        run = Run(settings, seed, team, store, asked_to_end)
         state = start_training(encoder, settings)
-        model = torch.compile(encoder) if settings.compile else encoder
-        total = settings.epochs * len(faces)
-
-        def measure(per_face: int | None) -> dict[str, Any]:
-            encoder.eval()
-            return evaluate(lambda batch: forward(encoder, batch, settings), held_out, settings, per_face=per_face)
-
-        with console.progress((), total=total, what="train_pretext", unit="face") as bar:
-            while state.epoch < settings.epochs:
-                rate = state.optimiser.param_groups[0]["lr"]
-                trained = train_epoch(model, faces, state, settings, seed=seed, advance=bar.update)
-                last = state.epoch == settings.epochs  # only then is every manipulation of every face scored
-                metrics = measure(None if last else 1)
-                state.history.append(history_row(state.epoch, rate, trained, metrics))
-        if not settings.epochs:
-            metrics = measure(None)
-            state.history.append(history_row(0, None, None, metrics))
+        if saved := team.broadcast(store.newest() if store and team.first else None):
+            training_state.from_bytes(state, saved)
+        near, near_held_out = datasets.near([faces, held_out], device)
+        run_epochs(run, state, near, near_held_out)
         encoder.eval().cpu()
-    train_losses = {name: state.history[-1][f"train_loss_{name}"] for name in (*NAMES, "total")}
-    metrics = {
-        **metrics,
-        "epochs": settings.epochs,
-        "losses": {"train": train_losses, "held_out": metrics["losses"]},
-        "faces": {"train": len(faces), "held_out": len(held_out)},
-    }
-    return Result(state.history, metrics, total / state.seconds if state.seconds else None)
+    return Result(state.history, final_metrics(state, faces, held_out), speed(state, faces))
 
 
-def train_epoch(
-    model: Any, faces: FaceSet, state: Training, settings: Pretext, *, seed: int, advance: Callable[[int], Any]
-) -> dict[str, float]:
-    """One pass over the faces, each as photograph or as one manipulation; the mean losses of its steps."""
+def run_epochs(run: Run, state: Training, faces: FaceSet, held_out: FaceSet) -> None:
+    """From where the state is to the last epoch, with the held-out metrics after each."""
+    settings, encoder = run.settings, state.encoder
+    model = distribute(encoder, run.team)
+    model = torch.compile(model) if settings.compile else model
+
+    def score(batch: Batch) -> torch.Tensor:
+        if run.team.count == 1:  # of a team, all must end at the same place
+            run.save_if(state, now=False)
+        return forward(encoder, batch, settings)
+
+    def measure(per_face: int | None) -> dict[str, Any]:
+        encoder.eval()
+        return evaluate(score, held_out, settings, per_face=per_face, team=run.team)
+
+    with console.progress((), total=settings.epochs * len(faces), what="train_pretext", unit="face") as bar:
+        run.advance = bar.update
+        bar.update(state.epoch * len(faces) + int(state.losses[:, 0].sum()))
+        while state.epoch < settings.epochs:
+            trained = train_epoch(model, faces, state, run)
+            last = state.epoch + 1 == settings.epochs  # only then is every manipulation of every face scored
+            state.metrics = measure(None if last else 1)
+            finish_epoch(state, trained)
+            run.save_if(state, now=True)
+    if not settings.epochs:
+        state.metrics = measure(None)
+        state.history.append(history_row(0, None, None, state.metrics))
+
+
+def train_epoch(model: Any, faces: FaceSet, state: Training, run: Run) -> dict[str, float]:
+    """One pass over the faces, each as photograph or as one manipulation; the mean losses of its steps.
+
+    Goes on from the state's step, with the same batches as if it had begun with the first.
+    """
     started = time.perf_counter()
-    state.epoch += 1
-    running = RunningLosses(state.epoch, state.optimiser.param_groups[0]["lr"])
-    device = next(state.encoder.parameters()).device
-    p = settings.photograph_probability
-    plan = datasets.epoch_plan(faces, seed=seed, epoch=state.epoch, photograph_probability=p)
+    settings, device = run.settings, next(state.encoder.parameters()).device
+    epoch, p = state.epoch + 1, settings.photograph_probability
+    plan = datasets.epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
+    parts = datasets.cut(len(faces), settings.batch_size)[state.step :]
+    share = functools.partial(share_of, team=run.team)
+    read_every = READ_EVERY if device.type == "cuda" else 1
+    unread: list[tuple[int, torch.Tensor]] = []
     state.encoder.train()
-    for batch in datasets.batches(faces, plan, settings.batch_size):
-        whole = len(batch.boxes) == settings.batch_size  # another size would be compiled anew, for one step
-        five = pretext_losses(model if whole else state.encoder, batch.to(device), settings)  # (5,)
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(settings, state.epoch)
+    for batch in datasets.batches(faces, plan, parts, share=share, pin=device.type == "cuda"):
+        whole = len(batch) == settings.batch_size or run.team.count > 1  # another size would be compiled, for one step
+        five = pretext_losses(model if whole else state.encoder, batch.to(device), settings, run.team)  # (5,)
         state.optimiser.zero_grad(set_to_none=True)
         five.sum().backward()
         state.optimiser.step()
-        running.add(five.detach(), len(batch.boxes))
-        advance(len(batch.boxes))
-    state.schedule.step()
-    means = running.mean()  # also waits for the device, so that the seconds are true
-    state.seconds += time.perf_counter() - started
-    return means
+        unread.append((len(batch), five.detach()))
+        run.advance(len(batch))
+        if len(unread) == read_every:
+            started = read_losses(state, unread, started)
+            run.save_if(state, now=False)
+    read_losses(state, unread, started)
+    return mean_losses(state.losses)
 
 
-def start_training(encoder: Encoder, settings: Pretext) -> Training:
-    """Adam and the cosine schedule, which is stepped once per epoch, at their start."""
-    optimiser = torch.optim.Adam(
-        encoder.parameters(),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=settings.schedule_epochs, eta_min=settings.minimum_learning_rate
-    )
-    return Training(encoder, optimiser, schedule)
+def read_losses(state: Training, unread: list[tuple[int, torch.Tensor]], started: float) -> float:
+    """Wait for the device and move losses into the state; the time of reading. PipelineError names a step that diverged."""
+    if unread:
+        values = torch.stack([five for _, five in unread]).double().cpu().numpy()  # (steps, 5)
+        rows = np.column_stack([[faces for faces, _ in unread], values])
+        for step, row in enumerate(rows, start=state.step + 1):
+            broken = [f"loss of {name}" for name, value in zip(NAMES, row[1:], strict=True) if not math.isfinite(value)]
+            if broken:
+                raise diverged(state, broken, step)
+        state.losses = np.concatenate([state.losses, rows])
+        state.step += len(unread)
+        unread.clear()
+    now = time.perf_counter()
+    state.seconds += now - started
+    return now
+
+
+def mean_losses(rows: np.ndarray) -> dict[str, float]:
+    """Mean of each loss over the faces of an epoch, and of their sum, from rows (steps, 1 + 5) of faces and losses."""
+    means = (rows[:, 0] @ rows[:, 1:] / rows[:, 0].sum()).tolist()
+    return {**dict(zip(NAMES, means, strict=True)), "total": sum(means)}
+
+
+def finish_epoch(state: Training, trained: dict[str, float]) -> None:
+    """Close the epoch under way with its row of the history."""
+    rate = state.optimiser.param_groups[0]["lr"]
+    state.epoch += 1
+    state.history.append(history_row(state.epoch, rate, trained, state.metrics))
+    state.step, state.losses = 0, state.losses[:0]
 
 
 def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
-    """Scores (n, 5) float32 of a batch on the model's device: one crop-and-resize, normalise, encode."""
+    """Scores (m, 5) float32 of this process's share of a batch on the model's device: crop and resize, normalise, encode."""
     with torch.no_grad():
         size = settings.input_size
-        pixels = crop_resize(batch.pixels, batch.boxes, size, antialias=settings.antialias)  # (n, 3, size, size)
+        pixels = crop_resize(batch.pixels, batch.boxes, size, antialias=settings.antialias)  # (m, 3, size, size)
         inputs = normalise(pixels).contiguous(memory_format=memory_format(settings))
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        _, scores = model(inputs)  # (n, 5)
+        _, scores = model(inputs)  # (m, 5)
     return scores.float()
 
 
-def pretext_losses(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
-    """The five losses (5,) of a batch in the order of HEADS; their plain sum is what training minimises.
+def pretext_losses(model: Any, batch: Batch, settings: Pretext, team: Team | None = None) -> torch.Tensor:
+    """The five losses (5,) of a whole batch in the order of HEADS; their plain sum is what training minimises.
 
     The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera in place.
     """
-    scores = forward(model, batch, settings)  # (n, 5)
+    scores = gather_scores(forward(model, batch, settings), len(batch), team or Team())  # (n, 5)
     terms = [losses.ranking_loss(scores[:, i], batch.tags[:, i]) for i in range(len(TAGS))]
     terms.append(losses.manipulation_loss(scores[:, -1], batch.manipulated))
     return torch.stack(terms)
-
-
-class RunningLosses:
-    """Mean of the five losses over an epoch, kept on the device and read every READ_EVERY steps."""
-
-    def __init__(self, epoch: int, rate: float) -> None:
-        self.epoch, self.rate = epoch, rate
-        self.steps = self.faces = 0
-        self.sums = np.zeros(len(HEADS))
-        self.unread: list[tuple[torch.Tensor, int]] = []
-
-    def add(self, five: torch.Tensor, faces: int) -> None:
-        """Take the losses (5,) of one step over that many faces."""
-        self.unread.append((five, faces))
-        if len(self.unread) >= READ_EVERY:
-            self.read()
-
-    def read(self) -> None:
-        """Wait for the device and add up; PipelineError names the first step whose loss is not finite."""
-        if not self.unread:
-            return
-        values = torch.stack([five for five, _ in self.unread]).double().cpu().numpy()  # (steps, 5)
-        weights = np.array([faces for _, faces in self.unread])
-        broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(broken):
-            heads = ", ".join(name for name, v in zip(NAMES, values[broken[0]], strict=True) if not math.isfinite(v))
-            raise PipelineError(
-                f"training diverged: the loss of {heads} is not finite in epoch {self.epoch}, step "
-                f"{self.steps + broken[0] + 1}, at learning rate {self.rate:g}. Lower pretext.learning_rate by ten, "
-                "or set pretext.precision to float32."
-            )
-        self.sums += weights @ values
-        self.steps += len(weights)
-        self.faces += int(weights.sum())
-        self.unread = []
-
-    def mean(self) -> dict[str, float]:
-        """Mean of each loss over the epoch's faces, and of their sum."""
-        self.read()
-        means = (self.sums / self.faces).tolist()
-        return {**dict(zip(NAMES, means, strict=True)), "total": sum(means)}
 
 
 def history_row(
@@ -200,6 +217,22 @@ def history_row(
         **{f"ranking_accuracy_{name}": value for name, value in metrics["ranking_accuracy"].items()},
         "manipulation_auc": metrics["manipulation_auc"],
     }
+
+
+def final_metrics(state: Training, faces: FaceSet, held_out: FaceSet) -> dict[str, Any]:
+    """The held-out metrics of the last epoch with the losses of its training beside them."""
+    train_losses = {name: state.history[-1][f"train_loss_{name}"] for name in (*NAMES, "total")}
+    return {
+        **state.metrics,
+        "epochs": state.epoch,
+        "losses": {"train": train_losses, "held_out": state.metrics["losses"]},
+        "faces": {"train": len(faces), "held_out": len(held_out)},
+    }
+
+
+def speed(state: Training, faces: FaceSet) -> float | None:
+    """Faces per second of all training steps."""
+    return state.epoch * len(faces) / state.seconds if state.seconds else None
 
 
 def memory_format(settings: Pretext) -> torch.memory_format:

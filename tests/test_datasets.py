@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 from functools import partial
@@ -5,12 +6,15 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import datasets
-from pipeline.datasets import PHOTOGRAPH, batches, cut, epoch_plan, face_set, held_out_plan, read_ahead
+from pipeline.datasets import PHOTOGRAPH, DevicePictures, batches, cut, epoch_plan, face_set, held_out_plan, read_ahead
 from pipeline.errors import PipelineError
+from pipeline.global_batch import share_of
+from pipeline.processes import Team
 
 
 def make(n=20, per_face=4, offset=0):
@@ -134,10 +138,37 @@ def test_held_out_plan_with_one_per_face_walks_through_the_kinds():
 def test_batches_follow_the_plan():
     faces = make(9)
     plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
-    values = np.concatenate([batch.pixels[:, 0, 0, 0].numpy() for batch in batches(faces, plan, 4)])
+    values = np.concatenate([batch.pixels[:, 0, 0, 0].numpy() for batch in batches(faces, plan, cut(9, 4))])
     expected = [faces.rows[i] if row == PHOTOGRAPH else 128 + row for i, row in zip(*plan, strict=True)]
     assert values.tolist() == expected
-    assert [len(batch.boxes) for batch in batches(faces, plan, 4)] == [4, 5]
+    assert [len(batch) for batch in batches(faces, plan, cut(9, 4))] == [4, 5]
+
+
+def test_processes_load_shares_that_make_the_batch_and_know_all_its_tags():
+    faces = make(9)
+    plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
+    (whole,) = batches(faces, plan, [slice(0, 7)])
+    teams = [Team(rank, 2) for rank in range(2)]
+    parts = [next(batches(faces, plan, [slice(0, 7)], share=partial(share_of, team=team))) for team in teams]
+    for name in ("pixels", "boxes"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    for part in parts:
+        assert torch.equal(part.tags, whole.tags) and torch.equal(part.manipulated, whole.manipulated) and len(part) == 7
+
+
+def test_pictures_on_a_device_are_the_stored_ones(monkeypatch):
+    monkeypatch.setattr(datasets, "BLOCK", 3)
+    stored = make(8)
+    device = torch.device("cpu")
+    moved = dataclasses.replace(
+        stored,
+        photographs=DevicePictures(stored.photographs, device),
+        manipulations=DevicePictures(stored.manipulations, device),
+    )
+    plan = epoch_plan(stored, seed=2, epoch=3, photograph_probability=0.5)
+    for a, b in zip(batches(stored, plan, cut(8, 3)), batches(moved, plan, cut(8, 3)), strict=True):
+        assert torch.equal(a.pixels, b.pixels)
+    assert datasets.near([stored], device)[0] is stored  # only a GPU has a memory of its own
 
 
 def test_table_and_pixels_of_different_runs_are_refused():

@@ -36,7 +36,10 @@ def test_cuda_asked_for_and_absent(monkeypatch):
         select_device("cuda", key="pretext.device")
 
 
-def test_several_processes_are_refused(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(PipelineError, match="launcher"):
-        select_device("cpu", key="k")
+def test_each_process_has_the_gpu_of_its_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [select_device("auto", key="k", number=i).index for i in range(2)] == [0, 1]
+    assert select_device("cpu", key="k", number=7).type == "cpu"
+    with pytest.raises(PipelineError, match=r"launcher: starts process 3 on a machine with 2 GPUs.*set k to cpu"):
+        select_device("cuda", key="k", number=2)

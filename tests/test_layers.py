@@ -26,10 +26,10 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("params", "artifacts", "processes", "console", "layout", "records", "checkpoints", "plots"),
+    *("params", "atomic", "artifacts", "tables", "processes", "console", "layout", "records", "checkpoints", "plots", "resume"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }
-LOOPS = {"negatives", "datasets", "held_out", "training", "features"}
+LOOPS = {"negatives", "datasets", "held_out", "global_batch", "training_state", "training", "features"}
 LAYERS = [BASE, NOUNS, EDGES, LOOPS]
 
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}

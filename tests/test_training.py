@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import losses, training
+from pipeline import losses
 from pipeline.datasets import epoch_plan, face_set
 from pipeline.encoder import Encoder, normalise
 from pipeline.errors import PipelineError
 from pipeline.faces import crop_resize
 from pipeline.params import Pretext
-from pipeline.training import RunningLosses, forward, pretext_losses, start_training, train
+from pipeline.training import forward, mean_losses, pretext_losses, read_losses, train
+from pipeline.training_state import start_training
 
 
 def pretext(**changes):
@@ -175,13 +176,14 @@ def test_crop_comes_from_the_box():
 
 
 def test_divergence_names_step_rate_and_remedy():
-    running = RunningLosses(epoch=3, rate=0.5)
-    running.add(torch.ones(5), 8)
-    running.add(torch.tensor([1, math.nan, 1, 1, math.inf]), 8)
+    state = start_training(Encoder("resnet10", 8), pretext(learning_rate=0.5))
+    state.epoch = 2
+    five = torch.tensor([1, math.nan, 1, 1, math.inf])
     with pytest.raises(
-        PipelineError, match=r"f_number, manipulation is not finite in epoch 3, step 2, .*0\.5\. Lower pretext\.l"
+        PipelineError, match=r"loss of f_number, loss of manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
     ):
-        running.mean()
+        read_losses(state, [(8, torch.ones(5)), (8, five)], 0.0)
+    assert state.step == 0  # nothing of a reading that diverged enters the state
 
 
 def test_infinite_rate_stops_training():
@@ -189,13 +191,18 @@ def test_infinite_rate_stops_training():
         train(Encoder("resnet10", 8), bright_faces(24), bright_faces(2), pretext(learning_rate=1e30, epochs=3), seed=1)
 
 
-def test_running_losses_weigh_by_faces():
-    running = RunningLosses(1, 0.1)
-    for _ in range(training.READ_EVERY):
-        running.add(torch.full((5,), 1.0), 3)
-    running.add(torch.full((5,), 2.0), 1)
-    mean = running.mean()
-    assert mean["iso"] == pytest.approx((60 + 2) / 61) and mean["total"] == pytest.approx(5 * 62 / 61)
+def test_mean_losses_weigh_by_faces_however_they_are_read():
+    steps = [(3, torch.full((5,), 1.0))] * 20 + [(1, torch.full((5,), 2.0))]
+    means = []
+    for cuts in ([21], [1] * 21, [20, 1]):
+        state, rest = start_training(Encoder("resnet10", 8), pretext()), list(steps)
+        for size in cuts:
+            read_losses(state, rest[:size], 0.0)
+            rest = rest[size:]
+        assert state.step == 21
+        means.append(mean_losses(state.losses))
+    assert means[0]["iso"] == pytest.approx((60 + 2) / 61) and means[0]["total"] == pytest.approx(5 * 62 / 61)
+    assert means[0] == means[1] == means[2]
 
 
 def test_too_few_faces_and_absent_cuda_are_said(monkeypatch):

@@ -1,15 +1,22 @@
 """Train the encoder on the pretext task: rank EXIF tags, detect manipulations; nothing in it is AI-generated."""
 
 import argparse
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, checkpoints, console, params
+import torch
+
+from pipeline import artifacts, checkpoints, console, params, processes, resume
 from pipeline.datasets import FaceSet, face_set
-from pipeline.encoder import CLIP_MEAN, CLIP_STD, HEADS
+from pipeline.encoder import CLIP_MEAN, CLIP_STD, HEADS, Encoder
 from pipeline.errors import PipelineError
 from pipeline.faces import BOX_COLUMNS, square_box
-from pipeline.training import Result, train
+from pipeline.training import Interrupted, Result, train
+
+RESUME = ".resume"  # folder of saved states beside the encoder
+ENDED_ON_REQUEST = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run again
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,12 +34,32 @@ def main(argv: list[str] | None = None) -> None:
     training, held_out = read_faces(options.faces, options.manipulated, p.pretext.face_scale)
     start = p.pretext.start
     encoder = checkpoints.start_encoder(start, p.pretext.architecture, p.pretext.feature_dim, seed=p.seed)
-    result = train(encoder, training, held_out, p.pretext, seed=p.seed)
-    checkpoints.save_encoder(options.encoder, encoder, describe(p.pretext, p.seed))
-    artifacts.write_json(options.metrics, result.metrics)
-    artifacts.write_csv(options.history, {name: [row[name] for row in result.history] for name in result.history[0]})
-    artifacts.write_json(options.speed, {"train_pretext": {"faces_per_second": result.faces_per_second}})
+    states, first = options.encoder.parent / RESUME, processes.rank() == 0
+    with resume.lock(states) if first else contextlib.nullcontext(), console.requests_to_end() as asked_to_end:
+        store = resume.Store(states, fingerprint(encoder, p, [options.faces, options.manipulated])) if first else None
+        try:
+            result = train(encoder, training, held_out, p.pretext, seed=p.seed, store=store, asked_to_end=asked_to_end)
+        except Interrupted:
+            if first:
+                print("ended on request, the state is saved: run again (dvc repro), and training goes on from here", flush=True)
+            raise SystemExit(ENDED_ON_REQUEST) from None
+        if store is None:
+            return
+        checkpoints.save_encoder(options.encoder, encoder, describe(p.pretext, p.seed))
+        artifacts.write_json(options.metrics, result.metrics)
+        artifacts.write_csv(options.history, {name: [row[name] for row in result.history] for name in result.history[0]})
+        artifacts.write_json(options.speed, {"train_pretext": {"faces_per_second": result.faces_per_second}})
+        store.clear()
     show(result)
+
+
+def fingerprint(start: Encoder, p: Any, inputs: list[Path]) -> str:
+    """The name of this run's saved states: another one for any other parameters, start weights, faces or code."""
+    weights = hashlib.sha256()
+    for tensor in start.state_dict().values():
+        weights.update(tensor.contiguous().numpy().tobytes())
+    settings = {**p.model_dump(mode="json"), "start": weights.hexdigest(), "torch": torch.__version__}
+    return resume.fingerprint(settings, inputs)
 
 
 def read_faces(faces: Path, manipulated: Path, face_scale: float) -> tuple[FaceSet, FaceSet]:

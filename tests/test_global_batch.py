@@ -1,0 +1,79 @@
+"""One process among several, simulated in one: the sums over processes are given. Real processes: test_distributed.py."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pipeline import global_batch
+from pipeline.encoder import Encoder
+from pipeline.global_batch import GlobalBatchNorm, distribute, gather_scores, share_of
+from pipeline.processes import Team
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_shares_cover_each_batch_once_in_order_and_differ_by_one_face_at_most(n, count):
+    shares = [share_of(n, Team(rank, count)) for rank in range(count)]
+    assert [i for share in shares for i in range(n)[share]] == list(range(n))
+    sizes = [share.stop - share.start for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_single_process_is_left_alone():
+    encoder, scores = Encoder("resnet10", 8), torch.rand(4, 5)
+    assert distribute(encoder, Team()) is encoder and gather_scores(scores, 4, Team()) is scores
+
+
+def test_gathered_scores_stand_at_the_place_of_the_share(monkeypatch):
+    others = torch.zeros(7, 5)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.add_(others))
+    scores = torch.rand(7, 5)
+    part = share_of(7, Team(1, 3))
+    others[: part.start], others[part.stop :] = scores[: part.start], scores[part.stop :]
+    own = scores[part].clone().requires_grad_()
+    whole = gather_scores(own, 7, Team(1, 3))
+    assert torch.equal(whole, scores)
+    others.zero_()
+    (whole * torch.arange(35.0).reshape(7, 5)).sum().backward()
+    assert own.grad is not None and torch.equal(own.grad, torch.arange(35.0).reshape(7, 5)[part])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_global_batch_norm_alone_is_pytorchs(monkeypatch, training):
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
+    inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    ours.__class__ = GlobalBatchNorm
+    for norm in (theirs, ours):
+        nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
+    results = []
+    for norm in (theirs, ours):
+        x = inputs.clone().requires_grad_()
+        out = norm.train(training)(x)
+        (out * inputs.sin()).sum().backward()
+        results.append([out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_global_batch_norm_of_two_halves_is_that_of_the_whole():
+    """Both processes in turn: the first pass collects the sums, the second one uses them."""
+    inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    theirs = nn.BatchNorm2d(4)
+    expected = theirs(inputs)
+    sums = [torch.cat([inputs.sum(dim=(0, 2, 3)), torch.tensor([150.0])])]
+    mean = sums[0][:-1] / 150
+    sums.append((inputs - mean[:, None, None]).square().sum(dim=(0, 2, 3)))
+    halves = []
+    for half in (inputs[:2], inputs[2:], inputs[:0]):  # a process may have no face of a small batch
+        ours = nn.BatchNorm2d(4)
+        ours.__class__ = GlobalBatchNorm
+        given_sums = iter(sums)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(global_batch.torch.distributed, "all_reduce", lambda tensor: tensor.copy_(next(given_sums)))  # noqa: B023
+            halves.append(ours(half))
+        torch.testing.assert_close(ours.running_var, theirs.running_var)
+        torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+        assert ours.num_batches_tracked == 1
+    torch.testing.assert_close(torch.cat(halves), expected)
