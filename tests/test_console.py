@@ -1,8 +1,10 @@
 """What a person sees: tables of 80 columns, one clear error, a checked number of workers."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,13 @@ from hypothesis import strategies as st
 
 from pipeline import console
 from pipeline.errors import PipelineError
+
+
+@pytest.fixture(autouse=True)
+def own_parent(monkeypatch):
+    """The tests' own process does not end with its parent; the processes that they start do."""
+    monkeypatch.setattr(console, "die_with_parent", lambda *_: None)
+
 
 values = st.one_of(
     st.none(),
@@ -126,3 +135,78 @@ def test_an_error_of_the_machine_ends_in_its_message(capsys):
     with pytest.raises(SystemExit, match="1"):
         console.run(full)
     assert "No space left" in capsys.readouterr().err
+
+
+# --- how a stage ends
+
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from pipeline import console
+
+def main():
+    try:
+        print("running", flush=True)
+        time.sleep(60)
+    finally:
+        Path(sys.argv[1]).write_text("cleaned up")
+
+console.run(main)
+"""
+
+
+def start(code, *arguments, root, **more):
+    stage = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=root, stdout=subprocess.PIPE, text=True, **more)
+    assert stage.stdout is not None and stage.stdout.readline() == "running\n"
+    return stage
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stage_asked_to_end_cleans_up(tmp_path, root, number, status):
+    with start(STAGE, str(tmp_path / "done"), root=root) as stage:
+        stage.send_signal(number)
+        assert stage.wait(timeout=30) == status
+    assert (tmp_path / "done").read_text() == "cleaned up"
+
+
+def test_a_stage_ends_with_its_parent(tmp_path, root):
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    with start(parent, STAGE, str(tmp_path / "done"), root=root) as killed:
+        killed.kill()
+        for _ in range(300):
+            if (tmp_path / "done").exists():
+                break
+            time.sleep(0.1)
+    assert (tmp_path / "done").read_text() == "cleaned up"
+
+
+def test_requests_to_end_are_heard_and_a_second_interrupt_ends_at_once():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(KeyboardInterrupt), console.requests_to_end() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert asked()
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_processes_of_one_stage_share_the_cores(monkeypatch):
+    monkeypatch.delenv("PIPELINE_WORKERS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert console.workers() == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert console.workers() == 1
+
+
+def test_errors_of_other_processes_say_whose_they_are(monkeypatch, capsys):
+    def stage() -> None:
+        raise PipelineError("bad picture")
+
+    monkeypatch.setenv("RANK", "2")
+    with pytest.raises(SystemExit):
+        console.run(stage)
+    assert capsys.readouterr().err.startswith("error in process 2: ")

@@ -1,0 +1,51 @@
+"""A process alone, and what the environment may say; several real processes are in test_distributed.py."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline import processes
+from pipeline.errors import PipelineError
+from pipeline.processes import Team
+
+
+def test_a_process_alone_has_only_itself_to_ask():
+    rows = np.array([[-0.0, np.nan]])
+    with processes.group() as team:
+        assert (team.rank, team.count, team.first) == (0, 1, True)
+        assert team.broadcast(b"all") == b"all" and team.broadcast(None) == b""
+        assert team.gather(b"own") == [b"own"]
+        assert team.assemble(rows) is rows
+        assert team.any(True) and not team.any(False)
+        team.wait()
+
+
+def test_a_process_alone_imports_no_torch(root):
+    code = (
+        "import sys; from pipeline import processes\nwith processes.group() as team: team.wait()\nprint('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
+
+
+def test_the_first_process_prints_and_writes():
+    assert [Team(rank, 3).first for rank in range(3)] == [True, False, False]
+
+
+def test_who_a_process_is_stands_in_torchruns_environment(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    who = (processes.rank, processes.world, processes.local_rank, processes.local_count)
+    assert [ask() for ask in who] == [0, 1, 0, 1]
+    for number, name in enumerate(("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), start=3):
+        monkeypatch.setenv(name, str(number))
+    assert [ask() for ask in who] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("text", ["two", "-1", "", "1.5"])
+def test_a_wrong_environment_is_named(monkeypatch, text):
+    monkeypatch.setenv("WORLD_SIZE", text)
+    with pytest.raises(PipelineError, match=r"WORLD_SIZE is .*torchrun"), processes.group():
+        pass
