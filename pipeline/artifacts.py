@@ -78,12 +78,12 @@ def write_table(path: str | Path, frame: "pd.DataFrame") -> None:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), temporary)
 
 
-def read_table(path: str | Path) -> "pd.DataFrame":
-    """The data frame that `write_table` wrote."""
+def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFrame":
+    """The data frame that `write_table` wrote, or these columns of it."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
     except (ValueError, OSError) as error:

@@ -1,8 +1,10 @@
 """The negatives of the pretext task, a few faces at a time: from files to four manipulated pictures and table rows each."""
 
 import json
+from array import array
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,11 +12,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import landmarks, layout, manipulations
+from pipeline import landmarks, layout, manipulations, shards
 from pipeline.landmarks import Regions
 from pipeline.manipulations import Amounts
 
 READY_MADE = "ready_made"  # operation of an authors' picture: they do not say which index is which manipulation
+SHEET_FACES = 6
 COLUMNS = ("face_id", "row", "face_row", "operation", "amount", "note")
 
 
@@ -48,6 +51,78 @@ class Negatives:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     mouth_errors: list[float] = field(default_factory=list)  # pixels, of faces with both kinds of landmarks
     locally_edited: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # (n,)
+
+
+class Summary:
+    """What the metrics and the contact sheet need of all chunks: 8 bytes a face at most."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.errors = array("d")  # pixels
+        self.sheet: list[list[int]] = []  # row of the picture and place in the table of the faces to show
+
+    def add(self, chunk: Chunk, result: Negatives) -> None:
+        """Count a chunk, and show its first locally edited faces while there is room."""
+        self.counts += result.counts
+        self.errors.extend(result.mouth_errors)
+        for i in np.flatnonzero(result.locally_edited)[: SHEET_FACES - len(self.sheet)].tolist():
+            self.sheet.append([int(chunk.rows[i]), chunk.first_face + i])
+
+    def __add__(self, later: "Summary") -> "Summary":
+        both = Summary()
+        both.counts, both.errors = self.counts + later.counts, self.errors + later.errors
+        both.sheet = (self.sheet + later.sheet)[:SHEET_FACES]
+        return both
+
+    def to_json(self) -> bytes:
+        """All of it, for another process."""
+        counts = [[*names, n] for names, n in self.counts.items()]
+        return json.dumps({"counts": counts, "errors": self.errors.tolist(), "sheet": self.sheet}).encode()
+
+    @staticmethod
+    def from_json(text: bytes) -> "Summary":
+        """What `to_json` wrote."""
+        summary, content = Summary(), json.loads(text)
+        summary.counts = Counter({(kind, name): n for kind, name, n in content["counts"]})
+        summary.errors, summary.sheet = array("d", content["errors"]), content["sheet"]
+        return summary
+
+    def by(self, what: str) -> dict[str, int]:
+        """Counts of one kind by name, sorted."""
+        return {name: n for (kind, name), n in sorted(self.counts.items()) if kind == what}
+
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics/manipulations.json."""
+        pictures = sum(self.by("operations").values())
+        return {
+            "faces": pictures // 4,
+            "manipulated": pictures,
+            "operations": self.by("operations"),
+            "unusable_landmarks": self.by("unusable_landmarks"),
+            "landmarks_68": self.counts["landmarks_68", "used"],
+            "landmarks_68_rejected": self.by("landmarks_68_rejected"),
+            "ready_made_rejected": self.by("ready_made_rejected"),
+            "mouth_location_error_px": _quantiles(self.errors),
+        }
+
+
+def _quantiles(errors: Sequence[float]) -> dict[str, Any]:
+    """Of the mouth located from seven landmarks, where 68 tell the truth."""
+    values = np.asarray(errors)
+    if not len(values):
+        return {"faces": 0, "median": None, "p90": None}
+    median, p90 = np.round(np.percentile(values, [50, 90]), 3).tolist()
+    return {"faces": len(values), "median": median, "p90": p90}
+
+
+def write(chunk: Chunk, folder: Path, faces: int) -> Negatives:
+    """Make the negatives of a chunk and write their pictures at their place among those of so many faces.
+
+    Returns the rest of the result: a worker process sends no pictures back.
+    """
+    result = make(chunk)
+    shards.write_pictures(folder, result.pictures, first=4 * chunk.first_face, total=4 * faces)
+    return replace(result, pictures=result.pictures[:0])
 
 
 def make(chunk: Chunk) -> Negatives:

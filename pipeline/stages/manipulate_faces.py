@@ -1,29 +1,34 @@
 """Make four manipulated negatives of each photographic face: mouth turned, mouth mirrored, one eye mirrored, face warped."""
 
 import argparse
+import functools
 import multiprocessing
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import artifacts, console, negatives, params, plots
+from pipeline import artifacts, console, negatives, params, plots, processes
 from pipeline.errors import PipelineError
 from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.layout import Layout
 from pipeline.manipulations import OPERATIONS
-from pipeline.negatives import Chunk, Negatives
+from pipeline.negatives import Chunk, Negatives, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 64  # faces: 12 MiB of results, so that many waiting chunks still fit the memory
 ROW_GROUP = 65536  # rows of the table written at once
-SHEET_FACES = 6
+TABLE = "manipulated.parquet"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,29 +44,73 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     p = params.load("seed", "manipulation")
 
-    faces = artifacts.read_table(options.faces / "faces.parquet")
-    shards = artifacts.read_shards(options.faces)
-    chunks = _chunks(faces, shards, Layout(options.root), p)
-    workers = min(console.workers(), -(-len(faces) // CHUNK))
-    summary = Summary()
-    with artifacts.atomic(options.output) as folder:
-        writer = artifacts.ShardWriter(folder, shards.shape)
-        with TableWriter(folder / "manipulated.parquet") as table, console.progress((), total=len(faces), what="faces") as bar:
-            for chunk, result in _in_order(chunks, workers):
-                writer.append(result.pictures)
-                table.append(result.table)
-                summary.add(chunk.images, result)
-                bar.update(len(chunk.rows))
-        writer.close()
+    columns = ["face_id", "row", *LANDMARK_COLUMNS]
+    faces, pictures = artifacts.read_table(options.faces / "faces.parquet", columns), artifacts.read_shards(options.faces)
+    with processes.group() as team:
+        with _shared(options.output, team) as folder:
+            own, summary = _own(len(faces), team), Summary()
+            work = functools.partial(negatives.write, folder=folder, faces=len(faces))
+            chunks = _chunks(faces, pictures, own, Layout(options.root), p)
+            part = TABLE if team.count == 1 else f"part-{team.rank}.parquet"
+            with (
+                TableWriter(folder / part) as table,
+                console.progress((), total=min(CHUNK * len(own), len(faces)), what="faces") as bar,
+            ):
+                for chunk, result in _in_order(work, chunks, min(console.workers(), len(own))):
+                    table.append(result.table)
+                    summary.add(chunk, result)
+                    bar.update(len(chunk.rows))
+            summaries = [Summary.from_json(text) for text in team.gather(summary.to_json())]
+            if team.first and team.count > 1:
+                _join(folder, team.count)
+            if team.first and not len(faces):
+                artifacts.ShardWriter(folder, pictures.shape).close()
+        if team.first:
+            _report(options, pictures, sum(summaries[1:], summaries[0]))
+
+
+def _report(options: argparse.Namespace, pictures: artifacts.Shards, summary: Summary) -> None:
+    """Metrics, contact sheet and what the terminal shows."""
     artifacts.write_json(options.metrics, summary.metrics())
-    plots.contact_sheet(summary.sheet, ("original", *OPERATIONS), options.sheet)
+    manipulated = artifacts.read_shards(options.output)
+    sheet = [[pictures[[row]][0], *manipulated[4 * face : 4 * face + 4]] for row, face in summary.sheet]
+    plots.contact_sheet(sheet, ("original", *OPERATIONS), options.sheet)
     console.table([{"operation": name, "pictures": n} for name, n in summary.by("operations").items()], "Manipulated faces")
     for reason, count in summary.by("unusable_landmarks").items():
         print(f"{count} faces only warped: {reason.replace('_', ' ')}")
 
 
-def _chunks(faces: "pd.DataFrame", shards: artifacts.Shards, root: Layout, p: Any) -> Iterator[Chunk]:
-    """The work, cut the same way for any number of processes."""
+@contextmanager
+def _shared(path: Path, team: processes.Team) -> Iterator[Path]:
+    """The folder that all processes write into, which the first makes and moves to `path` at the end."""
+    with artifacts.atomic(path) if team.first else nullcontext(path) as own:
+        folder = Path(os.fsdecode(team.broadcast(os.fsencode(own))))
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def _own(faces: int, team: processes.Team) -> range:
+    """Where the chunks of this process start: consecutive ones, in the order of ranks."""
+    starts = range(0, faces, CHUNK)
+    return starts[len(starts) * team.rank // team.count : len(starts) * (team.rank + 1) // team.count]
+
+
+def _join(folder: Path, count: int) -> None:
+    """One table from the parts of all processes, with the row groups that one process would have written."""
+    import pyarrow.parquet as pq
+
+    with TableWriter(folder / TABLE) as table:
+        for rank in range(count):
+            part = folder / f"part-{rank}.parquet"
+            for batch in pq.ParquetFile(part).iter_batches(4 * CHUNK):
+                table.append(batch.to_pydict())
+            part.unlink()
+
+
+def _chunks(
+    faces: "pd.DataFrame", pictures: artifacts.Shards, starts: range, root: Layout, p: "params.Params"
+) -> Iterator[Chunk]:
+    """The work from each start, cut the same way for any number of processes."""
     points_68 = root.images.parent.parent / "landmarks"
     ready_made = root.negatives if p.manipulation.source == "ready-made" else None
     if ready_made is not None and not ready_made.is_dir():
@@ -69,15 +118,14 @@ def _chunks(faces: "pd.DataFrame", shards: artifacts.Shards, root: Layout, p: An
             f"{ready_made}: no such folder, but params.yaml has manipulation.source: ready-made; "
             "put the authors' face_dataaug_neg there, or set it to generate"
         )
-    face_ids, rows = faces["face_id"].tolist(), faces["row"].to_numpy(dtype=np.int64)
-    points = faces[list(LANDMARK_COLUMNS)].to_numpy(dtype=np.float64)
-    for start in range(0, len(faces), CHUNK):
+    rows = faces["row"].to_numpy(dtype=np.int64)
+    for start in starts:
         part = slice(start, start + CHUNK)
         yield Chunk(
-            shards[rows[part]],
+            pictures[rows[part]],
             rows[part],
-            face_ids[part],
-            points[part],
+            faces["face_id"].iloc[part].tolist(),
+            faces[list(LANDMARK_COLUMNS)].iloc[part].to_numpy(dtype=np.float64),
             start,
             seed=p.seed,
             warp_sigma=p.manipulation.warp_sigma,
@@ -87,19 +135,19 @@ def _chunks(faces: "pd.DataFrame", shards: artifacts.Shards, root: Layout, p: An
         )
 
 
-def _in_order(chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[Chunk, Negatives]]:
+def _in_order(work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[Chunk, Negatives]]:
     """Chunks with their results, in order, made by so many processes, with a few waiting at most."""
     if workers <= 1:
         for chunk in chunks:
-            yield chunk, negatives.make(chunk)
+            yield chunk, work(chunk)
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])  # imported once; forking this process with its threads would not be safe
     waiting: deque[tuple[Chunk, Future[Negatives]]] = deque()
     try:
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_stage) as pool:
             for chunk in chunks:
-                waiting.append((chunk, pool.submit(negatives.make, chunk)))
+                waiting.append((chunk, pool.submit(work, chunk)))
                 if len(waiting) > workers + 2:
                     yield _first(waiting)
             while waiting:
@@ -109,6 +157,18 @@ def _in_order(chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[Chunk, Ne
             "a worker process was killed, most often for want of memory; set PIPELINE_WORKERS to fewer than "
             f"{workers} processes and run again"
         ) from None
+
+
+def _end_with_stage() -> None:
+    """In a worker: die when the stage does. The fork server is no help: it waits for its workers to end first."""
+    stage = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if stage is not None:
+            stage.join()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _first(waiting: deque[tuple[Chunk, Future[Negatives]]]) -> tuple[Chunk, Negatives]:
@@ -147,49 +207,6 @@ class TableWriter:
 
         self._file.write_table(pa.table(self._waiting, schema=self.schema))
         self._waiting = {name: [] for name in negatives.COLUMNS}
-
-
-class Summary:
-    """What the metrics and the contact sheet need of each chunk."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.errors: list[float] = []
-        self.sheet: list[list[np.ndarray]] = []
-
-    def add(self, originals: np.ndarray, result: Negatives) -> None:
-        """Count a chunk, and show its first locally edited faces while there is room."""
-        self.counts += result.counts
-        self.errors += result.mouth_errors
-        for i in np.flatnonzero(result.locally_edited)[: SHEET_FACES - len(self.sheet)]:
-            self.sheet.append([originals[i], *result.pictures[4 * i : 4 * i + 4]])
-
-    def by(self, what: str) -> dict[str, int]:
-        """Counts of one kind by name, sorted."""
-        return {name: n for (kind, name), n in sorted(self.counts.items()) if kind == what}
-
-    def metrics(self) -> dict[str, Any]:
-        """The content of metrics/manipulations.json."""
-        pictures = sum(self.by("operations").values())
-        return {
-            "faces": pictures // 4,
-            "manipulated": pictures,
-            "operations": self.by("operations"),
-            "unusable_landmarks": self.by("unusable_landmarks"),
-            "landmarks_68": self.counts["landmarks_68", "used"],
-            "landmarks_68_rejected": self.by("landmarks_68_rejected"),
-            "ready_made_rejected": self.by("ready_made_rejected"),
-            "mouth_location_error_px": _quantiles(self.errors),
-        }
-
-
-def _quantiles(errors: Iterable[float]) -> dict[str, Any]:
-    """Of the mouth located from seven landmarks, where 68 tell the truth."""
-    values = np.asarray(list(errors))
-    if not len(values):
-        return {"faces": 0, "median": None, "p90": None}
-    median, p90 = np.round(np.percentile(values, [50, 90]), 3).tolist()
-    return {"faces": len(values), "median": median, "p90": p90}
 
 
 if __name__ == "__main__":
