@@ -1,0 +1,57 @@
+"""What a stage loads when it starts, seen by Python itself: no stage waits for a library that it does not use."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pipeline import artifacts
+from pipeline.mixture import Mixture
+from tests.closure import ROOT
+
+STAGES = sorted(path.stem for path in (ROOT / "pipeline/stages").glob("[a-z]*.py"))
+# Each costs between a tenth of a second and several seconds of CPU time.
+HEAVY = {
+    *("torch", "torchvision", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "PIL", "jinja2", "safetensors"),
+    *("ijson", "dvc", "cv2", "skimage", "hypothesis", "pytest"),
+}
+AT_ONCE = {"simulate_sample": {"scipy"}, "train_pretext": {"torch"}, "extract_features": {"torch"}}
+
+
+def start(*command, cwd=ROOT):
+    """Top-level packages that a Python process loaded, and what it printed."""
+    done = subprocess.run([sys.executable, "-X", "importtime", *command], cwd=cwd, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}, done.stdout
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """Every stage's --help, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(STAGES, pool.map(lambda name: start("-m", f"pipeline.stages.{name}", "--help"), STAGES), strict=True))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_starts_with_what_it_needs_at_once(helps, name):
+    loaded, printed = helps[name]
+    assert printed.startswith("usage: ") and "pipeline" in loaded
+    assert loaded & HEAVY <= AT_ONCE.get(name, set())
+
+
+def test_calibrating_loads_neither_torch_nor_sklearn_nor_pandas(tmp_path):
+    mixture = Mixture("spherical", np.zeros(3), np.ones(3), np.zeros((0, 3)), np.ones(1), np.zeros((1, 3)), np.ones(1))
+    artifacts.write_npz(tmp_path / "gmm.npz", **mixture.to_arrays())
+    sets = []
+    for seed, name in enumerate(("fit", "calibration", "test")):
+        features = np.random.default_rng(seed).normal(size=(100, 3)).astype(np.float32)
+        artifacts.write_npz(tmp_path / f"{name}.npz", names=np.array([f"{name}/{i}" for i in range(100)]), features=features)
+        sets += [f"--{name}", f"{name}.npz"]
+    (tmp_path / "params.yaml").write_text("calibration: {false_alarm_rate: 0.05}\n")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.stages import calibrate; calibrate.main()"
+    written = ["--threshold", "threshold.json", "--metrics", "calibration.json"]
+    loaded, _ = start("-c", code, "--gmm", "gmm.npz", *sets, *written, cwd=tmp_path)
+    assert (tmp_path / "calibration.json").exists()
+    assert loaded & HEAVY == {"scipy"}
