@@ -7,6 +7,7 @@ a plausible number is refused for one short, stable reason `<tag>_<what>`, so th
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ WHATS = (
     "ambiguous",  # two different ISO values
 )
 ISO_SATURATED = 65535.0
+LONGEST_REMEMBERED = 32  # characters: what a file holds, however long, does not stay in memory
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
 _VALUE = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?")
@@ -124,6 +126,17 @@ PARSERS: dict[str, Callable[[Any], float]] = {
 Bounds = Mapping[str, tuple[float, float]]
 
 
+def _parse(tag: str, value: Any) -> float | str:
+    """The tag's number, or why it has none: one of WHATS."""
+    try:
+        return PARSERS[tag](value)
+    except Rejection as rejection:
+        return rejection.what
+
+
+_remember = lru_cache(maxsize=2**14)(_parse)  # cameras write the same few thousand texts again and again; about 4 MB
+
+
 def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> tuple[dict[str, float] | None, str | None]:
     """The four tags of one photograph, or the reason why the first bad one of them is refused.
 
@@ -131,11 +144,12 @@ def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> tuple[dict[str, float
     ends included. Returns (tags, None) or (None, "<tag>_<what>").
     """
     tags: dict[str, float] = {}
-    for tag in TAGS:
-        try:
-            number = PARSERS[tag](exif.get(KEYS[tag]))
-        except Rejection as rejection:
-            return None, f"{tag}_{rejection.what}"
+    for tag, key in KEYS.items():
+        value = exif.get(key)
+        # of texts alone: 1, 1.0 and True would be one and the same to the memory
+        number = _remember(tag, value) if type(value) is str and len(value) <= LONGEST_REMEMBERED else _parse(tag, value)
+        if isinstance(number, str):
+            return None, f"{tag}_{number}"
         lowest, highest = bounds[tag]
         if not lowest <= number <= highest:
             return None, f"{tag}_out_of_range"

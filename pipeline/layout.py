@@ -20,6 +20,7 @@ from pipeline.errors import PipelineError
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; below the size at which PIL itself warns of a bomb
 MAXIMUM_BYTES = 256 * 2**20  # of one picture file
+_READ = 2**16  # bytes at a time; room for the largest file would be reserved and given back for every small one
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,32 @@ def list_pictures(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(found)]
 
 
+def read_bytes(path: str | Path, maximum: int) -> bytes:
+    """A file's content; of one larger than `maximum` bytes only some more bytes than that. OSError as `open` raises it.
+
+    Straight from the system: `Path` and `open` would cost more than all else that is done with a photograph's record.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.read(descriptor, _READ)]
+        while len(parts[-1]) == _READ and len(parts) * _READ <= maximum:  # a file on disk gives less at its end alone
+            parts.append(os.read(descriptor, _READ))
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
 class UnreadablePicture(PipelineError):
     """A picture that cannot be used; `reason` is one of missing, empty, not_a_picture, too_large, truncated, broken."""
 
-    def __init__(self, path: Path, reason: str, detail: str = "") -> None:
+    def __init__(self, path: str | Path, reason: str, detail: str = "") -> None:
         super().__init__(
             f"{path}: {reason.replace('_', ' ')}{f' ({detail})' if detail else ''}; leave it out or fetch it again"
         )
         self.reason = reason
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: str | Path) -> NDArray[np.uint8]:
     """A PNG, JPEG or WebP file as uint8 RGB (height, width, 3), turned as its EXIF orientation says; transparency is dropped.
 
     Only the first frame of an animation. UnreadablePicture for files that are missing, damaged or larger than MAXIMUM_PIXELS.
@@ -128,8 +144,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_BYTES + 1)
+        data = read_bytes(path, MAXIMUM_BYTES)
     except OSError as error:
         raise UnreadablePicture(path, "missing", str(error.strerror)) from None
     if not data or len(data) > MAXIMUM_BYTES:

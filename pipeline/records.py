@@ -11,15 +11,22 @@ import pickle
 import pickletools
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
+import orjson
+
+from pipeline import console
 from pipeline.errors import PipelineError
+from pipeline.faces import group_of
+from pipeline.layout import Layout, read_bytes
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # part of a path: no dots, no separators
 _ABSENT = (math.nan,) * 14
+_SEEN = "/seen"  # no photo id
 # What a pickled dict of str to str or int consists of; nothing here can name a class or call anything.
 _OPCODES = frozenset(
     {"PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
@@ -37,6 +44,13 @@ class Face(NamedTuple):
     author: str  # "" if unknown
     box: tuple[float, float, float, float]  # x0, y0, x1, y1
     landmarks: tuple[float, ...]  # 14: x, y of FDF's seven; NaN where absent
+
+
+class Listed(NamedTuple):
+    """A usable entry of the face list with the photograph it comes from."""
+
+    face: Face
+    photo_id: str
 
 
 def safe_id(text: str) -> bool:
@@ -154,11 +168,32 @@ def read_mapping(path: Path) -> dict[str, str]:
     return content
 
 
-def read_exif(path: Path) -> tuple[dict[str, Any] | None, str | None]:
+def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Listed]:
+    """The faces of the list that have a photograph; the others are counted in `reasons`."""
+    photo_ids = read_mapping(layout.mapping)
+    groups: dict[str, str] = {}
+    for face, reason in console.progress(iterate_faces(layout.metainfo), total=len(photo_ids), what="faces"):
+        if face is None:
+            reasons[str(reason)] += 1
+            continue
+        photo_id = photo_ids.get(face.face_id)
+        if photo_id is None or photo_id is _SEEN or not safe_id(photo_id):
+            reasons[
+                "photo_id_missing" if photo_id is None else "face_repeated" if photo_id is _SEEN else "photo_id_unsafe"
+            ] += 1
+            continue
+        photo_ids[face.face_id] = _SEEN
+        group = group_of(face.author, photo_id)
+        if groups.setdefault(photo_id, group) != group:  # would put one photograph on both sides of a split
+            reasons["photo_of_two_authors"] += 1
+            continue
+        yield Listed(face, photo_id)
+
+
+def read_exif(path: str | Path) -> tuple[dict[str, Any] | None, str | None]:
     """The "EXIF" object of one photograph's JSON file, or the reason why there is none."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_JSON_BYTES + 1)
+        data = read_bytes(path, MAXIMUM_JSON_BYTES)
     except OSError as error:
         return None, "photo_json_missing" if isinstance(error, FileNotFoundError) else "photo_json_unreadable"
     if len(data) > MAXIMUM_JSON_BYTES:
@@ -174,8 +209,6 @@ def read_exif(path: Path) -> tuple[dict[str, Any] | None, str | None]:
 
 def _json(data: bytes) -> Any:
     """The JSON value; None if it is broken. NaN and camera names that are not UTF-8 do not make the four tags unreadable."""
-    import orjson
-
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,17 +1,21 @@
 """Keep the photographic faces whose photograph carries four valid EXIF tags, and pack their pixels into shards.
 
-Everything is streamed in the order of the face list: a few hundred faces at a time go to the worker processes and come back in
-order, so the bytes written do not depend on the number of processes, and memory holds one shard and the table.
+Everything is streamed in the order of the face list: jobs of a few hundred faces go to the worker processes. A worker leaves a
+part, the pixels and tags of its job, and the parts are joined in order; so the bytes do not depend on the number of processes,
+and memory holds the ids of faces and photographs. Started by torchrun, each process makes its share of the parts, and the first
+joins them.
 """
 
 import argparse
 import functools
 import itertools
+import json
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,138 +23,96 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import artifacts, console, exif, faces, params
+from pipeline import artifacts, console, exif, faces, params, processes, tables
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout, UnreadablePicture, read_picture
-from pipeline.records import Face, iterate_faces, read_exif, read_mapping, safe_id
+from pipeline.records import Listed, listed_faces, read_exif
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SIDE = 128  # FDF's pictures: pixels of a side
 FACES_PER_JOB = 256
-SEEN = "/seen"  # no photo id
+SplitOf = Callable[[str], str]  # the split of a group
 
 
-class Listed(NamedTuple):
-    """A usable entry of the face list with the photograph it comes from."""
+class Job(NamedTuple):
+    """Some faces that follow each other in the list."""
 
-    face: Face
-    photo_id: str
-
-
-class Packed(NamedTuple):
-    """What a worker made of one job of n faces; k of them are kept."""
-
-    kept: list[int]  # positions in the job
-    tags: NDArray[np.float64]  # (k, 4) in the order of exif.TAGS
-    pixels: NDArray[np.uint8]  # (k, 128, 128, 3)
-    reasons: Counter[str]
+    number: int  # from 0
+    listed: list[Listed]
 
 
-@dataclass
-class Table:
-    """The rows of faces.parquet while they come in, about 250 bytes each."""
-
-    face_ids: list[str] = field(default_factory=list)
-    photo_ids: list[str] = field(default_factory=list)
-    authors: list[str] = field(default_factory=list)
-    places: list[NDArray[np.float32]] = field(default_factory=list)  # (k, 18) box and landmarks in pixels
-    tags: list[NDArray[np.float64]] = field(default_factory=list)  # (k, 4)
-
-    def append(self, listed: list[Listed], tags: NDArray[np.float64]) -> None:
-        """Add k kept faces with their tags (k, 4)."""
-        self.face_ids += [one.face.face_id for one in listed]
-        self.photo_ids += [one.photo_id for one in listed]
-        self.authors += [one.face.author for one in listed]
-        places = np.array([(*one.face.box, *one.face.landmarks) for one in listed], dtype=np.float64).reshape(-1, 18)
-        self.places.append((places * SIDE).astype(np.float32))
-        self.tags.append(tags)
-
-    def frame(self, split_of: Callable[[str], str]) -> "pd.DataFrame":
-        """All rows as a data frame; boxes and landmarks in pixels."""
-        import pandas as pd
-
-        groups = [faces.group_of(*pair) for pair in zip(self.authors, self.photo_ids, strict=True)]
-        columns: dict[str, Any] = {"face_id": self.face_ids, "photo_id": self.photo_ids, "author": self.authors}
-        columns["group"] = groups
-        columns["split"] = [split_of(group) for group in groups]
-        columns["row"] = np.arange(len(groups))
-        for names, blocks in ((faces.BOX_COLUMNS + faces.LANDMARK_COLUMNS, self.places), (exif.TAGS, self.tags)):
-            columns |= zip(names, np.concatenate(blocks).T, strict=True)
-            blocks.clear()  # memory holds the numbers once
-        return pd.DataFrame(columns)
+def jobs_of(listed: Iterator[Listed]) -> Iterator[Job]:
+    """The faces in jobs of FACES_PER_JOB."""
+    for number in itertools.count():
+        if not (some := list(itertools.islice(listed, FACES_PER_JOB))):
+            return
+        yield Job(number, some)
 
 
-def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Listed]:
-    """The faces of the list that have a photograph; the others are counted in `reasons`."""
-    photo_ids = read_mapping(layout.mapping)
-    groups: dict[str, str] = {}
-    for face, reason in console.progress(iterate_faces(layout.metainfo), total=len(photo_ids), what="filter_exif"):
-        if face is None:
-            reasons[str(reason)] += 1
-            continue
-        photo_id = photo_ids.get(face.face_id)
-        if photo_id is None or photo_id is SEEN or not safe_id(photo_id):
-            reasons["photo_id_missing" if photo_id is None else "face_repeated" if photo_id is SEEN else "photo_id_unsafe"] += 1
-            continue
-        photo_ids[face.face_id] = SEEN
-        group = faces.group_of(face.author, photo_id)
-        if groups.setdefault(photo_id, group) != group:  # would put one photograph on both sides of a split
-            reasons["photo_of_two_authors"] += 1
-            continue
-        yield Listed(face, photo_id)
-
-
-def pack(job: list[Listed], layout: Layout, bounds: exif.Bounds) -> Packed:
-    """Read the EXIF record and the picture of each face of a job; runs in a worker process."""
+def pack(job: Job, parts: Path, layout: Layout, bounds: exif.Bounds) -> None:
+    """Write the part of a job, `<number>.npy` and `<number>.json` in `parts`; runs in a worker process."""
+    records, images = str(layout.exif), str(layout.images)
 
     @functools.cache
     def tags_of(photo_id: str) -> tuple[dict[str, float] | None, str | None]:
-        record, reason = read_exif(layout.exif / f"{photo_id}.json")
+        record, reason = read_exif(f"{records}/{photo_id}.json")
         return (None, reason) if record is None else exif.parse_tags(record, bounds)
 
-    kept, tags, pixels, reasons = [], [], [], Counter[str]()
-    for position, one in enumerate(job):
+    kept: list[int] = []  # positions in the job
+    tags, reasons = [], Counter[str]()
+    pixels = np.empty((len(job.listed), SIDE, SIDE, 3), np.uint8)
+    for position, one in enumerate(job.listed):
         values, reason = tags_of(one.photo_id)
-        if values is None:
-            reasons[str(reason)] += 1
-            continue
-        try:
-            picture = read_picture(layout.images / f"{one.face.face_id}.png")
-        except UnreadablePicture as error:
-            reasons[f"picture_{error.reason.removesuffix('_picture')}"] += 1
-            continue
-        if picture.shape != (SIDE, SIDE, 3):
-            reasons["picture_size"] += 1
-            continue
-        kept.append(position)
-        tags.append([values[tag] for tag in exif.TAGS])
-        pixels.append(picture)
-    stacked = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-    return Packed(kept, np.array(tags, dtype=np.float64).reshape(-1, len(exif.TAGS)), stacked, reasons)
+        if values is not None:
+            picture, reason = picture_of(f"{images}/{one.face.face_id}.png")
+            if picture is not None:
+                pixels[len(kept)] = picture
+                kept.append(position)
+                tags.append([values[tag] for tag in exif.TAGS])
+                continue
+        reasons[str(reason)] += 1
+    np.save(parts / f"{job.number}.npy", pixels[: len(kept)])
+    (parts / f"{job.number}.json").write_text(json.dumps({"kept": kept, "tags": tags, "reasons": reasons}))
 
 
-def in_order(
-    work: Callable[[list[Listed]], Packed], jobs: Iterable[list[Listed]], processes: int
-) -> Iterator[tuple[list[Listed], Packed]]:
-    """Each job with its result, in the order of the jobs, with a bounded number of jobs under way."""
+def picture_of(path: str) -> tuple[NDArray[np.uint8] | None, str | None]:
+    """A face's picture (128, 128, 3), or the reason why there is none."""
+    try:
+        picture = read_picture(path)
+    except UnreadablePicture as error:
+        return None, f"picture_{error.reason.removesuffix('_picture')}"
+    return (picture, None) if picture.shape == (SIDE, SIDE, 3) else (None, "picture_size")
+
+
+def begin_worker(stage: int) -> None:
+    """Let this worker process end with the stage, whose process id is given: killed, the stage could not end it."""
+    console.die_with_parent()
+    if os.getppid() != stage:  # it was killed before that
+        os._exit(1)
+
+
+def in_order(work: Callable[[Job], None], jobs: Iterable[Job], workers: int) -> Iterator[Job]:
+    """Each job once its work is done, in the order of the jobs, with a bounded number of jobs under way."""
     jobs = iter(jobs)
     head = list(itertools.islice(jobs, 2))
-    if processes == 1 or len(head) < 2:  # a single job is not worth the start of processes
-        yield from ((job, work(job)) for job in itertools.chain(head, jobs))
+    if workers == 1 or len(head) < 2:  # a single job is not worth the start of processes
+        for job in itertools.chain(head, jobs):
+            work(job)
+            yield job
         return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    waiting: deque[tuple[list[Listed], Future[Packed]]] = deque()
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), begin_worker, (os.getpid(),))
+    waiting: deque[tuple[Job, Future[None]]] = deque()
     try:
         for job in itertools.chain(head, jobs):
             waiting.append((job, pool.submit(work, job)))
-            if len(waiting) > 2 * processes:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+            if len(waiting) > 2 * workers:
+                waiting[0][1].result()
+                yield waiting.popleft()[0]
+        for job, future in waiting:
+            future.result()
+            yield job
     except BrokenProcessPool:
         raise PipelineError(
             "a worker process died while it read pictures (out of memory?); set PIPELINE_WORKERS=1 to see"
@@ -159,31 +121,76 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def jobs_of(listed: Iterator[Listed]) -> Iterator[list[Listed]]:
-    """The faces in jobs of FACES_PER_JOB."""
-    while job := list(itertools.islice(listed, FACES_PER_JOB)):
-        yield job
+def make_parts(work: Callable[[Job], None], layout: Layout, reasons: Counter[str], team: processes.Team) -> Iterator[Job]:
+    """The jobs, in order, whose parts are there; faces that cannot be listed are counted in `reasons`.
+
+    Each of several processes makes the parts of every `team.count`-th job; then the first goes through all jobs.
+    """
+    if team.count == 1:
+        yield from in_order(work, jobs_of(listed_faces(layout, reasons)), console.workers())
+        return
+    own = itertools.islice(jobs_of(listed_faces(layout, Counter())), team.rank, None, team.count)
+    deque(in_order(work, own, console.workers()), maxlen=0)
+    team.wait()
+    if team.first:
+        yield from jobs_of(listed_faces(layout, reasons))
 
 
-def summary(frame: "pd.DataFrame", reasons: Counter[str]) -> dict[str, Any]:
-    """What metrics/exif.json says."""
+def join(folder: Path, parts: Path, done: Iterable[Job], split_of: SplitOf) -> tuple[int, Counter[str]]:
+    """Write shards and faces.parquet from the parts of all jobs, which are removed: faces kept, and rejected by reason."""
+    pixels, table = artifacts.ShardWriter(folder, (SIDE, SIDE, 3)), tables.TableWriter(folder / "faces.parquet")
+    reasons, rows = Counter[str](), 0
+    for job in done:
+        part = json.loads((parts / f"{job.number}.json").read_text())
+        kept = [job.listed[position] for position in part["kept"]]
+        tags = np.array(part["tags"], dtype=np.float64).reshape(-1, len(exif.TAGS))
+        table.append(columns_of(kept, tags, rows, split_of))
+        pixels.append(np.load(parts / f"{job.number}.npy", mmap_mode="r", allow_pickle=False))
+        reasons.update(part["reasons"])
+        rows += len(kept)
+        for ending in (".json", ".npy"):
+            (parts / f"{job.number}{ending}").unlink()
+    pixels.close()
+    table.close()
+    return rows, reasons
+
+
+def columns_of(kept: list[Listed], tags: NDArray[np.float64], row: int, split_of: SplitOf) -> dict[str, Any]:
+    """The columns of faces.parquet for k faces from `row` on with their tags (k, 4); boxes and landmarks in pixels."""
+    groups = [faces.group_of(one.face.author, one.photo_id) for one in kept]
+    places = np.array([(*one.face.box, *one.face.landmarks) for one in kept], dtype=np.float64).reshape(-1, 18)
     return {
-        "records": len(frame) + reasons.total(),
-        "kept": len(frame),
-        "rejected": reasons.total(),
-        "reasons": dict(reasons),
-        "photographs": frame["photo_id"].nunique(),
-        "authors": frame.loc[frame["author"] != "", "author"].nunique(),
-        "splits": {name: int((frame["split"] == name).sum()) for name in ("train", "validation")},
-        "tied_pairs_share": {tag: exif.tie_rate(frame[tag].to_numpy()) for tag in exif.TAGS},
+        "face_id": [one.face.face_id for one in kept],
+        "photo_id": [one.photo_id for one in kept],
+        "author": [one.face.author for one in kept],
+        "group": groups,
+        "split": [split_of(group) for group in groups],
+        "row": np.arange(row, row + len(kept)),
+        **dict(zip(faces.BOX_COLUMNS + faces.LANDMARK_COLUMNS, (places * SIDE).astype(np.float32).T, strict=True)),
+        **dict(zip(exif.TAGS, tags.T, strict=True)),
     }
 
 
-def distributions(frame: "pd.DataFrame") -> dict[str, list[Any]]:
+def summary(column: Callable[[str], "pd.Series"], reasons: Counter[str]) -> dict[str, Any]:
+    """What metrics/exif.json says; `column` reads one of faces.parquet."""
+    split, author = column("split"), column("author")
+    return {
+        "records": len(split) + reasons.total(),
+        "kept": len(split),
+        "rejected": reasons.total(),
+        "reasons": dict(reasons),
+        "photographs": column("photo_id").nunique(),
+        "authors": author[author != ""].nunique(),
+        "splits": {name: int((split == name).sum()) for name in ("train", "validation")},
+        "tied_pairs_share": {tag: exif.tie_rate(column(tag).to_numpy()) for tag in exif.TAGS},
+    }
+
+
+def distributions(column: Callable[[str], "pd.Series"]) -> dict[str, list[Any]]:
     """Histogram of each tag as columns for dvc plots."""
     columns: dict[str, list[Any]] = {"tag": [], "value_from": [], "value_to": [], "faces": []}
     for tag in exif.TAGS:
-        edges, counts = exif.histogram(frame[tag].to_numpy())
+        edges, counts = exif.histogram(column(tag).to_numpy())
         columns["tag"] += [tag] * len(counts)
         columns["value_from"] += edges[:-1].tolist()
         columns["value_to"] += edges[1:].tolist()
@@ -214,25 +221,28 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     p = params.load("seed", "exif", "split")
 
-    layout, table, reasons = Layout(args.root), Table(), Counter[str]()
-    work = functools.partial(pack, layout=layout, bounds=p.exif.model_dump())
+    layout, reasons = Layout(args.root), Counter[str]()
     shares = {"validation": p.split.validation, "train": 1 - p.split.validation}
-    with artifacts.atomic(args.faces) as folder:
-        writer = artifacts.ShardWriter(folder, (SIDE, SIDE, 3))
-        for job, packed in in_order(work, jobs_of(listed_faces(layout, reasons)), console.workers()):
-            table.append([job[position] for position in packed.kept], packed.tags)
-            writer.append(packed.pixels)
-            reasons.update(packed.reasons)
-        writer.close()
-        if not table.face_ids:
+    with processes.group() as team, artifacts.atomic(args.faces) if team.first else nullcontext() as folder:
+        own = None if folder is None else os.fsencode(folder.with_name(f"{folder.name}.parts").absolute())
+        parts = Path(os.fsdecode(team.broadcast(own)))
+        parts.mkdir(exist_ok=True)
+        work = functools.partial(pack, parts=parts, layout=layout, bounds=p.exif.model_dump())
+        done = make_parts(work, layout, reasons, team)
+        if folder is None:
+            deque(done, maxlen=0)
+            return
+        kept, refused = join(folder, parts, done, lambda group: faces.split_of(group, p.seed, shares))
+        reasons.update(refused)
+        if not kept:
             check({}, args.root, reasons)
-        frame = table.frame(lambda group: faces.split_of(group, p.seed, shares))
-        metrics = summary(frame, reasons)
+        column = functools.partial(tables.read_column, folder / "faces.parquet")
+        metrics = summary(column, reasons)
         check(metrics["splits"], args.root, reasons)
-        artifacts.write_table(folder / "faces.parquet", frame)
+        histograms = distributions(column)
     artifacts.write_json(args.metrics, metrics)
-    artifacts.write_csv(args.tags, distributions(frame))
-    counts = [("kept", len(frame)), *reasons.most_common()]
+    artifacts.write_csv(args.tags, histograms)
+    counts = [("kept", kept), *reasons.most_common()]
     console.table([{"faces": what, "number": number} for what, number in counts], f"{args.root}: faces kept and rejected")
 
 
