@@ -19,6 +19,8 @@ BOUNDS = {
 }
 GOOD = {"ISO Speed Ratings": "200", "Aperture Value": "F2.8", "Exposure Time": "1/60sec", "Focal Length": "50.0 mm"}
 
+GOOD_TAGS = {"iso": 200.0, "f_number": 2.8, "exposure_time_s": 1 / 60, "focal_length_mm": 50.0}
+
 VALID = [
     ("iso", "200", 200.0),
     ("iso", "200, 200", 200.0),
@@ -143,6 +145,21 @@ def test_valid(tag, value, expected):
 def test_refused(tag, value, what):
     assert parse(tag, value) == (None, f"{tag}_{what}")
     assert what in exif.WHATS
+
+
+def test_what_equals_a_remembered_value_is_not_taken_for_it():
+    """1 == 1.0 == True; and one tag's text may be another's."""
+    outcomes = [parse("exposure_time_s", value)[1] for value in ("1", 1, True, 1.0, "1")]
+    assert outcomes == [None, None, "exposure_time_s_wrong_type", None, None]
+    assert [parse(tag, "50.0 mm")[1] for tag in ("focal_length_mm", "iso")] == [None, "iso_not_a_number"]
+
+
+def test_remembering_changes_no_outcome_and_keeps_no_long_text():
+    for tag, value, _ in VALID + REFUSED:
+        assert parse(tag, value) == parse(tag, value)
+    before = exif._remember.cache_info().currsize
+    assert parse("iso", " " * exif.LONGEST_REMEMBERED + "200") == (GOOD_TAGS, None)
+    assert exif._remember.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("tag", exif.TAGS)
