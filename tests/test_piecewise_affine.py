@@ -84,6 +84,20 @@ def test_pixels_match_a_bilinear_loop():
         np.testing.assert_array_equal(ours[i], np.floor(naive_bilinear(image[i], places[i]) + 0.5))
 
 
+@pytest.mark.parametrize(("height", "width"), [(128, 128), (71, 200)])
+def test_sampling_is_exact_arithmetic_at_every_fraction_of_a_pixel(height: int, width: int):
+    random = np.random.default_rng(7)
+    image = random.choice(np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (2, height, width, 3))
+    x, y = random.integers(0, (width - 1) * 64 + 1, (2, 90, 150)), random.integers(0, (height - 1) * 64 + 1, (2, 90, 150))
+    out = torch.zeros((2, 90, 150, 3), dtype=torch.uint8)
+    pa._sample(torch.from_numpy(image), torch.from_numpy(np.stack([x, y], axis=1).astype(np.float32)), out)
+    left, top = np.minimum(x >> 6, width - 2), np.minimum(y >> 6, height - 2)
+    fx, fy, which = (x - 64 * left)[..., None], (y - 64 * top)[..., None], np.arange(2)[:, None, None]
+    corner = [[image[which, top + j, left + i].astype(int) for i in (0, 1)] for j in (0, 1)]
+    above, below = ((64 - fx) * corner[j][0] + fx * corner[j][1] for j in (0, 1))
+    np.testing.assert_array_equal(out.numpy(), ((64 - fy) * above + fy * below + 2048) >> 12)
+
+
 def test_rounding_of_positions_hardly_shows_on_a_smooth_picture():
     y, x = np.mgrid[:24, :24]
     image = np.stack([4 * x + 4 * y, 100 + 60 * np.sin(x / 4), 200 - 3 * x], axis=-1).astype(np.uint8)
