@@ -1,25 +1,30 @@
-"""Features of whole pictures: choose, decode in threads, resize, encode in batches."""
+"""Features of whole pictures: choose, read, resize, encode in batches, in one process or several."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import console, layout, randomness
+from pipeline import console, inference, layout, processes, randomness
 from pipeline.datasets import read_ahead
 from pipeline.devices import deterministic, select_device
-from pipeline.encoder import HEADS, Encoder, normalise
-from pipeline.faces import person_of, resize_whole, split_of
+from pipeline.encoder import HEADS, Encoder
+from pipeline.faces import person_of, split_of
+from pipeline.inference import Inference
 from pipeline.params import FeatureExtraction
 
-Picture = tuple[torch.Tensor | None, str]  # (3, size, size) float32 in 0..255 and its SHA-256, or None and the reason
+FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core
+PIXELS_ON_DEVICE = 2**21  # larger pictures are resized before they go to a GPU, so that a batch of them fits there
+STATES = ("readable", "missing", "empty", "not_a_picture", "too_large", "truncated", "broken")  # layout.UnreadablePicture's
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,44 @@ class Extracted:
     heads: NDArray[np.float32]  # (n, 5) scores in the order of encoder.HEADS
     sha256: list[str]  # of the files' bytes
     unreadable: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What becomes of each of n pictures; zero until it is known."""
+
+    features: NDArray[np.float32]  # (n, feature_dim)
+    heads: NDArray[np.float32]  # (n, 5)
+    digests: NDArray[np.uint8]  # (n, 32) SHA-256 of the files' bytes
+    states: NDArray[np.uint8]  # (n,) into STATES
+
+    @classmethod
+    def zeros(cls, n: int, feature_dim: int) -> "Rows":
+        """Of n pictures about which nothing is known."""
+        single, byte = np.float32, np.uint8
+        features, heads = np.zeros((n, feature_dim), single), np.zeros((n, len(HEADS)), single)
+        return cls(features, heads, np.zeros((n, 32), byte), np.zeros(n, byte))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The readable pictures of one part: their rows (n,), and in that order the pictures, together where alike in shape."""
+
+    rows: list[int]
+    groups: list[torch.Tensor]  # float32 (k, 3, size, size), resized, or uint8 (k, H, W, 3)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Whose features, of which pictures, how, and where they go."""
+
+    model: Inference
+    input_size: int
+    root: Path
+    names: list[str]
+    settings: FeatureExtraction
+    device: torch.device
+    results: Rows
 
 
 def of_split(names: Sequence[str], split: str, *, pattern: str, seed: int, calibration: float) -> list[str]:
@@ -49,69 +92,120 @@ def choose(names: Sequence[str], maximum: int, *, seed: int) -> list[str]:
 def extract(encoder: Encoder, input_size: int, root: Path, names: Sequence[str], settings: FeatureExtraction) -> Extracted:
     """Features of the pictures `names`, paths relative to `root`; unreadable ones are counted and left out.
 
-    Each picture is resized as a whole to input_size x input_size, as the authors do with cropped portraits. The
-    result does not depend on the number of threads (console.workers).
+    Each picture is resized as a whole to input_size x input_size, as the authors do with cropped portraits. Several
+    processes take the batches of the first one's names in turn, and each returns the whole. The result depends neither on
+    the number of processes nor on that of threads (console.workers). About 3 kB of memory are taken per picture.
     """
-    device = select_device(settings.device, key="features.device")
-    encoder = encoder.to(device).eval()
-    kept: list[str] = []
-    hashes: list[str] = []
-    features: list[torch.Tensor] = []
-    scores: list[torch.Tensor] = []
-    unreadable: Counter[str] = Counter()
-    with deterministic(), console.progress((), total=len(names), what="extract_features", unit="face") as bar:
-        for part, pictures in _pictures(root, names, input_size, settings):
-            readable = [
-                (name, picture, digest) for name, (picture, digest) in zip(part, pictures, strict=True) if picture is not None
-            ]
-            unreadable.update(reason for picture, reason in pictures if picture is None)
-            if readable:
-                kept += [name for name, _, _ in readable]
-                hashes += [digest for _, _, digest in readable]
-                batch = torch.stack([picture for _, picture, _ in readable])  # (n, 3, size, size)
-                feature, score = encode(encoder, batch.to(device), settings.precision)
-                features.append(feature.cpu())
-                scores.append(score.cpu())
-            bar.update(len(part))
-    empty = torch.empty(0, encoder.feature_dim), torch.empty(0, len(HEADS))
-    return Extracted(
-        kept,
-        torch.cat([*features, empty[0]]).numpy(),
-        torch.cat([*scores, empty[1]]).numpy(),
-        hashes,
-        dict(sorted(unreadable.items())),
-    )
+    device = select_device(settings.device, key="features.device", number=processes.local_rank())
+    with processes.group(device) as team, deterministic(), single_threaded():
+        every: list[str] = json.loads(team.broadcast(json.dumps(list(names)).encode()))
+        n, model = len(every), Inference(encoder).to(device).eval()
+        results = Rows.zeros(n, encoder.feature_dim)
+        job = Job(model, input_size, root, every, settings, device, results)
+        size = min(settings.batch_size, FACES_PER_CORE) if device.type == "cpu" else settings.batch_size
+        parts = [range(i, min(i + size, n)) for i in range(0, n, size)][team.rank :: team.count]
+        work = on_cpu(job, parts) if device.type == "cpu" else on_gpu(job, parts)
+        with console.progress((), total=sum(map(len, parts)), what="extract_features", unit="face") as bar:
+            for done in work:
+                bar.update(done)
+        return gathered(every, Rows(*(team.assemble(getattr(results, field)) for field in Rows.__dataclass_fields__)))
 
 
-@torch.no_grad()
-def encode(encoder: Encoder, pixels: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+def on_cpu(job: Job, parts: Sequence[range]) -> Iterator[int]:
+    """Fill the rows of the parts, each core on its own with one part after the other; yields how many pictures are done.
+
+    Cores that share the work of each layer wait for each other after every one of them.
+    """
+
+    def do(part: range) -> int:
+        batch = load(job, part, keep=0)
+        if batch.rows:
+            store(job, batch, encode(job.model, resized(job, batch), job.settings.precision))
+        return len(part)
+
+    with ThreadPoolExecutor(console.workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(do, parts)
+
+
+def on_gpu(job: Job, parts: Sequence[range]) -> Iterator[int]:
+    """As `on_cpu`: files are read two parts ahead, results fetched one part late, so that the device never waits."""
+    with ThreadPoolExecutor(console.workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        loads = (partial(load, job, part, keep=PIXELS_ON_DEVICE, pool=pool) for part in parts)
+        before: tuple[Batch, tuple[torch.Tensor, torch.Tensor]] | None = None
+        for part, batch in zip(parts, read_ahead(loads), strict=True):
+            outputs = encode(job.model, resized(job, batch), job.settings.precision) if batch.rows else None
+            if before:
+                store(job, *before)
+            before = (batch, outputs) if outputs else None
+            yield len(part)
+        if before:
+            store(job, *before)
+
+
+def load(job: Job, part: range, *, keep: int, pool: ThreadPoolExecutor | None = None) -> Batch:
+    """Read the pictures of a part and note their digests and states; those of at most `keep` pixels are not resized yet."""
+    groups: dict[tuple[int, ...], list[tuple[int, torch.Tensor]]] = {}
+    for row, picture in zip(part, (pool.map if pool else map)(partial(read, job, keep=keep), part), strict=True):
+        if picture is not None:
+            groups.setdefault(tuple(picture.shape), []).append((row, picture))
+    stacks = [torch.stack([picture for _, picture in group]) for group in groups.values()]
+    if job.device.type == "cuda":
+        stacks = [stack.pin_memory() for stack in stacks]
+    return Batch([row for group in groups.values() for row, _ in group], stacks)
+
+
+def read(job: Job, row: int, *, keep: int) -> torch.Tensor | None:
+    """One picture, resized, float32 (3, size, size), or as it is, uint8 (H, W, 3), if it has at most `keep` pixels."""
+    path = job.root / job.names[row]
+    try:
+        picture = torch.from_numpy(layout.read_picture(path))
+    except layout.UnreadablePicture as error:
+        job.results.states[row] = STATES.index(error.reason)
+        return None
+    with path.open("rb") as file:
+        job.results.digests[row] = np.frombuffer(hashlib.file_digest(file, "sha256").digest(), np.uint8)
+    return picture if picture.shape[0] * picture.shape[1] <= keep else resize(job, picture[None])[0]
+
+
+def resize(job: Job, pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures uint8 (n, H, W, 3) at the encoder's size, float32 (n, 3, size, size) in 0..255."""
+    return inference.resize(pictures, job.input_size, mode=job.settings.resize, antialias=job.settings.antialias)
+
+
+def resized(job: Job, batch: Batch) -> torch.Tensor:
+    """The pictures of a batch on the device, float32 (n, 3, size, size)."""
+    moved = [group.to(job.device, non_blocking=True) for group in batch.groups]
+    return torch.cat([resize(job, group) if group.dtype == torch.uint8 else group for group in moved])
+
+
+def store(job: Job, batch: Batch, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Put the features and scores of a batch into their rows; waits for the device."""
+    job.results.features[batch.rows], job.results.heads[batch.rows] = (output.cpu().numpy() for output in outputs)
+
+
+@torch.inference_mode()
+def encode(model: Inference, pixels: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Features (n, feature_dim) and head scores (n, 5), float32, of pixels (n, 3, size, size) in 0..255."""
-    inputs = normalise(pixels).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        features, scores = encoder(inputs)
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        features, scores = model(pixels)
     return features.float(), scores.float()
 
 
-def load(root: Path, name: str, input_size: int, settings: FeatureExtraction) -> Picture:
-    """One picture from disk at the encoder's size, or the reason why it cannot be read."""
+def gathered(names: list[str], results: Rows) -> Extracted:
+    """The readable pictures, and the others counted by reason."""
+    readable = np.flatnonzero(results.states == 0).tolist()
+    unreadable = Counter(STATES[state] for state in results.states if state)
+    digests = [digest.tobytes().hex() for digest in results.digests[readable]]
+    found = [names[row] for row in readable]
+    return Extracted(found, results.features[readable], results.heads[readable], digests, dict(sorted(unreadable.items())))
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """PyTorch computes with one thread inside: the bits of a convolution depend on how many share it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        picture = layout.read_picture(root / name)
-    except layout.UnreadablePicture as error:
-        return None, error.reason
-    whole = torch.from_numpy(picture)[None]  # (1, H, W, 3) uint8
-    resized = resize_whole(whole, input_size, mode=settings.resize, antialias=settings.antialias)
-    with (root / name).open("rb") as file:
-        return resized[0], hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pictures(
-    root: Path, names: Sequence[str], input_size: int, settings: FeatureExtraction
-) -> Iterator[tuple[Sequence[str], list[Picture]]]:
-    """Batches of names with their pictures; one batch is decoded while the one before it is encoded."""
-    parts = [names[i : i + settings.batch_size] for i in range(0, len(names), settings.batch_size)]
-    with ThreadPoolExecutor(console.workers()) as pool:
-
-        def loader(part: Sequence[str]) -> Any:
-            return lambda: (part, list(pool.map(lambda name: load(root, name, input_size, settings), part)))
-
-        yield from read_ahead((loader(part) for part in parts), depth=1)
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,4 +1,6 @@
 import hashlib
+import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import features
+from pipeline import features, layout
 from pipeline.encoder import Encoder, normalise
 from pipeline.errors import PipelineError
 from pipeline.faces import person_of
+from pipeline.processes import Team
 
 
 def settings(**changes) -> Any:
@@ -70,6 +73,66 @@ def test_number_of_threads_does_not_matter(root, names, encoder, monkeypatch):
     assert results[0].names == results[1].names and results[0].sha256 == results[1].sha256
     assert results[0].features.tobytes() == results[1].features.tobytes()
     assert results[0].heads.tobytes() == results[1].heads.tobytes()
+
+
+def test_each_batch_is_computed_by_one_thread(root, names, encoder, monkeypatch):
+    threads, before, encode = set(), torch.get_num_threads(), features.encode
+
+    def watched(*arguments):
+        threads.add(torch.get_num_threads())
+        return encode(*arguments)
+
+    monkeypatch.setattr(features, "encode", watched)
+    torch.set_num_threads(2)
+    try:
+        features.extract(encoder, 32, root, names, settings())
+        assert threads == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def pretend(monkeypatch, team, *, broadcast, others=()):
+    """As if this process were of `team`, whose first has the names `broadcast` and whose others have these rows."""
+    fake = SimpleNamespace(rank=team.rank, count=team.count, first=team.first, seen=[])
+
+    def assemble(rows):
+        fake.seen.append(rows)
+        return rows + sum(seen[len(fake.seen) - 1] for seen in others)
+
+    fake.broadcast, fake.assemble = lambda content: broadcast, assemble
+    monkeypatch.setattr(features.processes, "group", lambda device: nullcontext(fake))
+    return fake
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_processes_share_the_batches_and_all_get_the_whole(root, names, encoder, monkeypatch, count):
+    alone = features.extract(encoder, 32, root, names, settings(batch_size=2))
+    listed, rows = json.dumps(names).encode(), []
+    for rank in range(1, count):
+        team = pretend(monkeypatch, Team(rank, count), broadcast=listed)
+        features.extract(encoder, 32, root, ["what others list does not count"], settings(batch_size=2))
+        rows.append(team.seen)
+    pretend(monkeypatch, Team(0, count), broadcast=listed, others=rows)
+    together = features.extract(encoder, 32, root, names, settings(batch_size=2))
+    assert together.features.tobytes() == alone.features.tobytes() and together.heads.tobytes() == alone.heads.tobytes()
+    assert (together.names, together.sha256, together.unreadable) == (alone.names, alone.sha256, alone.unreadable)
+
+
+@pytest.mark.parametrize("largest", [0, 1100, 10**6])
+def test_the_way_of_a_gpu_gives_the_same(root, names, encoder, monkeypatch, largest):
+    """On a CPU: pictures of equal shape resized together, results stored one part late, each in its own row."""
+    plain = features.extract(encoder, 24, root, names, settings(batch_size=6))
+    monkeypatch.setattr(features, "on_cpu", features.on_gpu)
+    monkeypatch.setattr(features, "PIXELS_ON_DEVICE", largest)
+    late = features.extract(encoder, 24, root, names, settings(batch_size=6))
+    assert (late.names, late.sha256, late.unreadable) == (plain.names, plain.sha256, plain.unreadable)
+    assert late.features == pytest.approx(plain.features, abs=1e-5)
+    assert late.heads == pytest.approx(plain.heads, abs=1e-5)
+
+
+def test_every_reason_of_an_unreadable_picture_has_a_state():
+    listed = (layout.UnreadablePicture.__doc__ or "").split("one of ")[1].rstrip(".").split(", ")
+    assert features.STATES[0] == "readable" and list(features.STATES[1:]) == listed
 
 
 def test_resize_mode_and_antialias_matter(root, names, encoder):

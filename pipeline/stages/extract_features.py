@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, features, layout, params
+from pipeline import artifacts, checkpoints, console, features, layout, params, processes
 from pipeline.errors import PipelineError
 
 
@@ -29,11 +29,14 @@ def main(argv: list[str] | None = None) -> None:
 
     if options.folder:
         params.check_generator(options.set_name)
-    names = list_names(options, p)
+    first = processes.rank() == 0  # of several processes it alone lists, judges, prints and writes
+    names = list_names(options, p) if first else []
     maximum = p.features.maximum_fit_faces if options.split in ("fit", "calibration") else p.features.maximum_faces
     chosen = features.choose(names, maximum, seed=p.seed)
     encoder, meta = checkpoints.load_encoder(options.encoder)
     result = features.extract(encoder, meta["input_size"], options.root, chosen, p.features)
+    if not first:
+        return
     counts = {"listed": len(names), "chosen": len(chosen), "readable": len(result.names), "unreadable": result.unreadable}
     source_name = options.folder or options.list
     check_readable(counts, f"{options.root / source_name}", p.features.maximum_unreadable_share)
