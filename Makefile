@@ -39,9 +39,8 @@ check: env ## ruff and mypy
 	ruff format --check .
 	mypy
 
-bench: env ## measure the hot stages
-	$(BIN)/python -m benchmarks.filter_exif
-	$(BIN)/python -m benchmarks.manipulate_faces
+bench: env ## measure the hot stages against the published recipe and the hardware
+	$(BIN)/python -m benchmarks
 
 clean: ## remove the environment; data, models and the DVC cache stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
