@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports
 # The layers of the house, lowest first; a module may import its own layer (but for stages) and those below.
 BASE = {"errors", "randomness"}
 NOUNS = {
-    *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder"),
+    *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
     *("mixture", "density", "calibration", "evaluation", "wording"),
     *(
         "simulation.scene",
@@ -26,7 +26,7 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("params", "atomic", "artifacts", "tables", "processes", "console", "layout", "records", "checkpoints", "plots", "resume"),
+    *("params", "atomic", "artifacts", "shards", "tables", "processes", "console", "layout", "records", "checkpoints", "plots", "resume"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }
 LOOPS = {"negatives", "datasets", "held_out", "global_batch", "training_state", "training", "features"}
