@@ -1,27 +1,34 @@
-"""Manipulated faces a second on one core: ours against the authors' way, turn by turn in one run.
+"""Manipulated faces a second on one core: ours against the authors' way and a memory copy; and the stage's memory.
 
-    python -m benchmarks.manipulate_faces [--faces 64] [--rounds 7]
+    python -m benchmarks.manipulate_faces
 
-The authors' way, face by face: OpenCV flips of regions with blurred masks, and scikit-image's piecewise-affine transform
-(imgaug's engine), which are needed beside the project's requirements: pip install scikit-image opencv-python-headless.
-Both make all four manipulations of each face from the same regions; ours includes the drawing of amounts.
+The authors' way, face by face: OpenCV flips of regions, blended with blurred masks, and scikit-image's piecewise-affine
+transform as imgaug calls it, with one thread; both are needed beside the project's requirements:
+pip install scikit-image opencv-python-headless. Both ways make all four manipulations of each face from the same regions;
+ours includes the drawing of amounts. The ceiling copies as many bytes as are read and written.
 """
 
-import argparse
-import os
-import statistics
+import sys
+import tempfile
 import time
-
-os.environ["OMP_NUM_THREADS"] = "1"
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from pipeline import manipulations
+from benchmarks import harness, watched
+from pipeline import artifacts, manipulations
+from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.landmarks import Regions, regions_from_seven
 
+ROOT = Path(__file__).resolve().parents[1]
 SIDE = 128
+FACES = 64  # at once, as in the stage
+FEW = 8  # faces in a turn of the authors' way
 FACE = np.array([64, 72, 52, 58, 76, 58, 38, 60, 90, 60, 10, 127, 118, 127], dtype=float)
+MEMORY_FACES, MEMORY_SIDE = (20_000, 200_000), 32  # what a stage keeps of a face does not depend on its size
 
 
 def ours(images: np.ndarray, regions: Regions) -> np.ndarray:
@@ -33,7 +40,7 @@ def ours(images: np.ndarray, regions: Regions) -> np.ndarray:
 
 
 def theirs(images: np.ndarray, regions: Regions) -> np.ndarray:
-    """All four manipulations, face by face, in float arithmetic on whole pictures."""
+    """All four manipulations, face by face."""
     random = np.random.default_rng(1)
     out = np.empty((len(images), 4, *images.shape[1:]), dtype=np.uint8)
     for i, image in enumerate(images):
@@ -49,9 +56,9 @@ def _flip(image: np.ndarray, box: np.ndarray, code: int, random: np.random.Gener
     import cv2
 
     x0, y0, x1, y1 = box
-    mask = np.zeros(image.shape[:2])
+    mask = np.zeros(image.shape[:2], np.float32)
     mask[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3] = random.choice([0.75, 1, 1, 1])
-    soft = np.asarray(cv2.GaussianBlur(mask, (51, 51), 3))[..., None]
+    soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3))[..., None]
     flipped = image.copy()
     flipped[y0:y1, x0:x1] = cv2.flip(image[y0:y1, x0:x1], code)
     return (soft * flipped + (1 - soft) * image).astype(np.uint8)
@@ -66,31 +73,73 @@ def _warp(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return warp(image, transform, order=1, preserve_range=True).astype(np.uint8)
 
 
-def main() -> None:
-    """Measure both, turn by turn, in seconds of processor time, and print medians and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=64, help="faces in a batch (the authors' way takes 8 of them)")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
-    options = parser.parse_args()
+def _rate(faces: int, work: Callable[[], object]) -> Callable[[], float]:
+    """A way for the harness: manipulated faces per second of processor time, one thread's."""
+
+    def once() -> float:
+        start = time.process_time()
+        work()
+        return 4 * faces / (time.process_time() - start)
+
+    return once
+
+
+def measure(quick: bool = False) -> list[harness.Row]:
+    """Both ways and the copy, turn by turn; the stage's peak memory for few and many faces."""
+    import cv2
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (options.faces, SIDE, SIDE, 3), dtype=np.uint8)
-    regions = regions_from_seven(FACE + random.normal(0, 1.5, (options.faces, 14)), SIDE)
-    few = Regions(regions.boxes[:8], regions.reasons[:8])
-    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
-    ours(images, regions)
-    theirs(images[:8], few)
-    for _ in range(options.rounds):
-        start = time.process_time()
-        made = ours(images, regions)
-        rates["ours"].append(made.shape[0] * 4 / (time.process_time() - start))
-        start = time.process_time()
-        made = theirs(images[:8], few)
-        rates["theirs"].append(made.shape[0] * 4 / (time.process_time() - start))
-    for name, values in rates.items():
-        print(f"{name:6s} {statistics.median(values):7.0f} manipulated faces/s (from {min(values):.0f} to {max(values):.0f})")
-    print(f"ratio  {statistics.median(a / b for a, b in zip(rates['ours'], rates['theirs'], strict=True)):7.1f}")
+    images = random.integers(0, 256, (FACES, SIDE, SIDE, 3), dtype=np.uint8)
+    regions = regions_from_seven(FACE + random.normal(0, 1.5, (FACES, 14)), SIDE)
+    few = Regions(regions.boxes[:FEW], regions.reasons[:FEW])
+    moved = np.concatenate([images] * 5)  # one read, four written
+    ways = {
+        "ours": _rate(FACES, lambda: ours(images, regions)),
+        "baseline": _rate(FEW, lambda: theirs(images[:FEW], few)),
+        "ceiling": _rate(FACES, lambda: [moved.copy() for _ in range(20)]),
+    }
+    theirs(images[:1], few)  # loads its libraries, so that their threads too are limited
+    with threadpool_limits(1):  # else BLAS threads wait for each other over the 3 x 3 matrices of the baseline
+        rates = harness.interleaved(ways, 1 if quick else 15)
+    rates["ceiling"] *= 20  # copied often enough for the clock
+    note = "one core, processor time; bound by arithmetic: 12 samples a pixel of the warp, blends of the flips"
+    row = harness.row("manipulate_faces", "pictures/s", **rates, note=note)
+    peaks = {count: _peak_mb(count) for count in ((300,) if quick else MEMORY_FACES)}
+    row["peak_memory_mb"] = max(peaks.values())
+    row["note"] += "; stage's memory: " + ", ".join(f"{mb:.0f} MB for {count:,} faces" for count, mb in peaks.items())
+    return [row]
+
+
+def _peak_mb(count: int) -> float:
+    """Peak memory of the whole stage for `count` small faces."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        writer = artifacts.ShardWriter(folder / "faces", (MEMORY_SIDE, MEMORY_SIDE, 3))
+        for start in range(0, count, 10_000):
+            writer.append(np.zeros((min(10_000, count - start), MEMORY_SIDE, MEMORY_SIDE, 3), np.uint8))
+        writer.close()
+        points = FACE * MEMORY_SIDE / SIDE + np.random.default_rng(0).normal(0, 0.3, (count, 14))
+        columns = {"face_id": [f"face {i}" for i in range(count)], "row": range(count)}
+        artifacts.write_table(
+            folder / "faces/faces.parquet", pd.DataFrame(columns | dict(zip(LANDMARK_COLUMNS, points.T, strict=True)))
+        )
+        outs = [f"--output={folder}/out", f"--metrics={folder}/out.json", f"--sheet={folder}/out.png"]
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.stages.manipulate_faces",
+            f"--faces={folder}/faces",
+            f"--root={folder}",
+            *outs,
+        ]
+        usage = watched.run(command, folder=ROOT)
+        if usage.status:
+            raise RuntimeError(usage.output)
+        return usage.peak_memory_mb
 
 
 if __name__ == "__main__":
-    main()
+    harness.show(measure())

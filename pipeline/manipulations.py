@@ -69,12 +69,12 @@ def draw_warps(
     """Sigmas (n,) and shifts (n, GRID, GRID, 2) of warp `number` of each face, normal by Box and Muller (1958)."""
     low, high = warp_sigma
     sigmas = low + (high - low) * randomness.uniforms(seed, "warp sigma", hashes, number)
-    shifts = np.empty((len(hashes), GRID * GRID, 2))
-    for point in range(GRID * GRID):
-        radius = 1.0 - randomness.uniforms(seed, "warp radius", hashes, number, point)  # in (0, 1]: the logarithm exists
-        angle = 2 * np.pi * randomness.uniforms(seed, "warp angle", hashes, number, point)
-        length = np.sqrt(-2 * np.log(radius)) * sigmas * side
-        shifts[:, point, 0], shifts[:, point, 1] = length * np.cos(angle), length * np.sin(angle)
+    radii, angles = (
+        np.stack([randomness.uniforms(seed, f"warp {what}", hashes, number, point) for point in range(GRID * GRID)], axis=1)
+        for what in ("radius", "angle")
+    )
+    lengths = np.sqrt(-2 * np.log(1.0 - radii)) * (sigmas * side)[:, None]  # 1 - radius in (0, 1]: the logarithm exists
+    shifts = lengths[..., None] * np.stack([np.cos(2 * np.pi * angles), np.sin(2 * np.pi * angles)], axis=-1)
     # To 1/256 pixel: the last bits of log and cos differ between processors, the pictures must not.
     rounded = (np.round(shifts * 256) / 256).astype(np.float32)
     return sigmas, rounded.reshape(len(hashes), GRID, GRID, 2)

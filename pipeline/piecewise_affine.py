@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GRID = 4  # control points along each side, imgaug's default
 _STEPS = 64  # positions are whole 1/64 pixel
-_CHUNK = 16  # pictures at once, so that the intermediate results stay in the cache
+_CHUNK = 8  # pictures at once, so that the intermediate results stay in the cache
 
 
 def warp(images: "Tensor", shifts: NDArray[np.float32]) -> "Tensor":
