@@ -109,7 +109,9 @@ def measure(quick: bool = False) -> list[harness.Row]:
     row = harness.row("manipulate_faces", "pictures/s", **rates, note=note)
     peaks = {count: _peak_mb(count) for count in ((300,) if quick else MEMORY_FACES)}
     row["peak_memory_mb"] = max(peaks.values())
-    row["note"] += "; stage's memory: " + ", ".join(f"{mb:.0f} MB for {count:,} faces" for count, mb in peaks.items())
+    row["note"] += f"; stage's memory at {MEMORY_SIDE} px: " + ", ".join(
+        f"{mb:.0f} MB for {count:,} faces" for count, mb in peaks.items()
+    )
     return [row]
 
 

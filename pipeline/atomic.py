@@ -19,8 +19,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved there on success and removed on failure; for files and folders.
 
     What a killed process leaves is removed by the next `atomic` on the same path. A file lies on the disk before it is moved,
-    so that a crash of the machine too leaves the old or the new one. A folder is left to the system to write out: waiting
-    for the gigabytes of a shard folder would make its stage half as fast again slower. OSError if the disk is full.
+    so that a crash of the machine too leaves the old or the new one. A folder is left to the system to write out: a disk
+    takes about as long to store a gigabyte of pictures as two cores to make it. OSError if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

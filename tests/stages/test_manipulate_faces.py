@@ -1,17 +1,23 @@
 """The stage on small faces written to disk: rows, bytes, reasons and counts."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import artifacts, landmarks, manipulations
+from pipeline import artifacts, landmarks, manipulations, negatives
 from pipeline.errors import PipelineError
 from pipeline.faces import LANDMARK_COLUMNS
+from pipeline.processes import Team
 from pipeline.stages import manipulate_faces
 
 POINTS = np.array([64, 72, 52, 58, 76, 58, 38, 60, 90, 60, 10, 127, 118, 127], dtype=float)
@@ -183,3 +189,28 @@ def test_the_table_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.
     table, _, _ = run(tmp_path, monkeypatch)
     assert table.row.tolist() == list(range(28))
     assert pq.ParquetFile(tmp_path / "manipulated/manipulated.parquet").num_row_groups == 3
+
+
+@given(st.integers(0, 2000), st.integers(1, 9))
+def test_the_processes_share_all_chunks_in_order(faces: int, count: int):
+    own = [manipulate_faces._own(faces, Team(rank, count)) for rank in range(count)]
+    assert [start for starts in own for start in starts] == list(range(0, faces, manipulate_faces.CHUNK))
+    assert max(map(len, own)) - min(map(len, own)) <= 1
+
+
+def test_summaries_of_several_processes_add_up_to_that_of_one():
+    random, whole, parts = np.random.default_rng(8), negatives.Summary(), []
+    for part in range(3):
+        parts.append(negatives.Summary())
+        for number in range(2):
+            first = 8 * part + 4 * number
+            chunk: Any = SimpleNamespace(rows=np.arange(first, first + 4) + 100, first_face=first)
+            counts = Counter({("operations", "face_warped"): first, ("unusable_landmarks", f"reason {part}"): 1})
+            errors, edited = random.random(3).tolist(), np.array([True, False, part > 0, False])
+            result = negatives.Negatives(np.zeros((0, 8, 8, 3), np.uint8), {}, counts, errors, edited)
+            whole.add(chunk, result)
+            parts[-1].add(chunk, result)
+    sent = [negatives.Summary.from_json(part.to_json()) for part in parts]
+    total = sum(sent[1:], sent[0])
+    assert total.metrics() == whole.metrics() and whole.metrics()["mouth_location_error_px"]["faces"] == 18
+    assert total.sheet == whole.sheet == [[100, 0], [104, 4], [108, 8], [110, 10], [112, 12], [114, 14]]

@@ -81,7 +81,7 @@ def test_when_one_process_dies_all_end_and_nothing_is_written(tmp_path):
 
 @pytest.mark.parametrize("number", [9, 15])
 def test_nothing_survives_a_kill_of_the_stage(tmp_path, number):
-    prepare(tmp_path, 6000)
+    prepare(tmp_path, 4000)
     stage = start(tmp_path, "out", 1, workers=2)
     wait_for(lambda: list(tmp_path.glob(".out.*.partial/out/pixels-*")))
     family = descendants(stage.pid)
@@ -93,7 +93,7 @@ def test_nothing_survives_a_kill_of_the_stage(tmp_path, number):
     if number == 15:
         assert not list(tmp_path.glob(".out.*"))
     run(tmp_path, "out", 1)
-    assert not list(tmp_path.glob(".out.*")) and len(artifacts.read_shards(tmp_path / "out")) == 24000
+    assert not list(tmp_path.glob(".out.*")) and len(artifacts.read_shards(tmp_path / "out")) == 16000
 
 
 def wait_for(condition, seconds: float = 60):
