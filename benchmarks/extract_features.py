@@ -1,0 +1,173 @@
+"""Extraction, faces per second: `python -m benchmarks.extract_features`, on the sample's encoder and on ResNet-50 at 224 px.
+
+- ours: `features.extract` on picture files, half of them JPEG, half PNG;
+- baseline: the published recipe, files opened by PIL in DataLoader workers, resized, float32, channels-first;
+- ceiling: our model on pixels that lie ready, on every core; the note says what a matrix product's arithmetic would allow.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms import functional
+
+from benchmarks import harness
+from pipeline import console, features, params
+from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.inference import Inference
+
+CELEBA, GENERATED = (218, 178), (256, 256)  # height and width of the large case's JPEG and PNG files
+BASELINE_BATCH = 64
+MATRIX = 2048  # rows and columns
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    stage: str
+    architecture: str
+    feature_dim: int
+    size: int  # of the encoder's input, pixels
+    shapes: tuple[tuple[int, int], tuple[int, int]]  # of the JPEG and of the PNG files
+    faces: int  # of each way and turn
+    rounds: int
+
+
+def cases(quick: bool) -> list[Case]:
+    """The sample's encoder on portraits of its own size, and the paper's."""
+    p = params.load("pretext").pretext
+    side = p.input_size
+    sample = ("extract_features_sample", p.architecture, p.feature_dim, side, ((side, side), (side, side)))
+    paper = ("extract_features", "resnet50", 768, 32 if quick else 224, (CELEBA, GENERATED))
+    return [Case(*sample, 8 if quick else 1024, 1 if quick else 5), Case(*paper, 8 if quick else 128, 1 if quick else 3)]
+
+
+def measure(quick: bool = False) -> list[harness.Row]:
+    """Rows extract_features_sample (the encoder of params.yaml) and extract_features (ResNet-50, 224 px)."""
+    return [compare(case) for case in cases(quick)]
+
+
+def compare(case: Case) -> harness.Row:
+    """One row: the ways in turn."""
+    with tempfile.TemporaryDirectory() as name:
+        names = pictures(Path(name), case)
+        encoder = Encoder(case.architecture, case.feature_dim, seed=1).eval()
+        once = ours(case, encoder, Path(name), names)
+        once()
+        peak = harness.peak_memory_mb()  # before the others take theirs
+        ways = {
+            "ours": once,
+            "baseline": baseline(case, encoder, [Path(name) / one for one in names]),
+            "ceiling": ceiling(case, encoder),
+            "product": matrix_product(case, encoder),
+        }
+        rates = harness.interleaved(ways, case.rounds)
+    note = f"{case.architecture}, {case.size} px; a matrix product's arithmetic: {rates.pop('product'):.3g}"
+    return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=peak, note=note)
+
+
+def pictures(folder: Path, case: Case) -> list[str]:
+    """Smooth pictures with noise, as slow to decode as photographs: the names of the files."""
+    names = [f"{i:04}.{'png' if i % 2 else 'jpg'}" for i in range(case.faces)]
+    for i, name in enumerate(names):
+        random, (height, width) = np.random.default_rng(i), case.shapes[i % 2]
+        smooth = Image.fromarray(random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)).resize((width, height))
+        noisy = np.asarray(smooth) + random.normal(0, 4, (height, width, 3))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / name, quality=95)
+    return names
+
+
+def ours(case: Case, encoder: Encoder, root: Path, names: list[str]) -> Callable[[], float]:
+    """The stage's work but for listing and writing."""
+    settings = params.load("features").features.model_copy(update={"device": "cpu"})
+
+    def once() -> float:
+        begun = time.perf_counter()
+        found = features.extract(encoder, case.size, root, names, settings)
+        assert len(found.names) == len(names)
+        return len(names) / (time.perf_counter() - begun)
+
+    return once
+
+
+class Files(Dataset[torch.Tensor]):
+    """Picture files, opened, resized, made a tensor and normalised one by one."""
+
+    def __init__(self, paths: list[Path], size: int) -> None:
+        self.paths, self.size = paths, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with Image.open(self.paths[index]) as image:
+            small = image.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return functional.normalize(functional.to_tensor(small), list(CLIP_MEAN), list(CLIP_STD))
+
+
+def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], float]:
+    """The published recipe; its workers begin in the turn that is not counted, and stay."""
+    workers = len(os.sched_getaffinity(0))
+    loader = DataLoader(Files(paths, case.size), BASELINE_BATCH, num_workers=workers, persistent_workers=True)
+
+    @torch.no_grad()
+    def once() -> float:
+        begun = time.perf_counter()
+        torch.cat([encoder(batch)[0] for batch in loader])
+        return len(paths) / (time.perf_counter() - begun)
+
+    return once
+
+
+def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
+    """The bare step on one batch, with our model and its settings, on every core as often as its pictures need."""
+    model, batch = Inference(encoder).eval(), features.FACES_PER_CORE
+    pixels = 255 * torch.rand(batch, 3, case.size, case.size)
+    steps = max(1, case.faces // batch)
+
+    def once() -> float:
+        with (
+            features.single_threaded(),
+            ThreadPoolExecutor(console.workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+            begun = time.perf_counter()
+            list(pool.map(lambda _: features.encode(model, pixels, "float32"), range(steps)))
+            return steps * batch / (time.perf_counter() - begun)
+
+    return once
+
+
+def matrix_product(case: Case, encoder: Encoder) -> Callable[[], float]:
+    """A product of two float32 matrices on all cores, as faces per second at the encoder's operations for one face."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(torch.zeros(1, 3, case.size, case.size))
+    product = 2 * MATRIX**3 / counter.get_total_flops()  # in faces
+    left, right = torch.rand(2, MATRIX, MATRIX)
+
+    def once() -> float:
+        begun = time.perf_counter()
+        for _ in range(5):
+            torch.mm(left, right)
+        return 5 * product / (time.perf_counter() - begun)
+
+    return once
+
+
+def main() -> None:
+    """Print the table."""
+    harness.show(measure(quick="--quick" in sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    console.run(main)
