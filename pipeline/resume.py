@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts, console
+from pipeline.atomic import SUFFIX
 from pipeline.errors import PipelineError
 
 STATES_KEPT = 2
@@ -36,7 +37,9 @@ class Store:
         self.pause = INTERVAL
 
     def newest(self) -> bytes | None:
-        """The newest undamaged state; damaged ones are reported and removed."""
+        """The newest undamaged state; damaged ones are reported and removed, half written ones of killed runs too."""
+        for left in self.folder.glob(f".*{SUFFIX}"):
+            shutil.rmtree(left, ignore_errors=True)
         for path in sorted(self.folder.glob("*.state"), reverse=True):
             content = path.read_bytes()
             if path.name.split(".")[1] == _digest(content):

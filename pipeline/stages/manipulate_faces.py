@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.layout import Layout
 from pipeline.manipulations import OPERATIONS
 from pipeline.negatives import Chunk, Negatives, Summary
+from pipeline.tables import TableWriter
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 64  # faces: 12 MiB of results, so that many waiting chunks still fit the memory
-ROW_GROUP = 65536  # rows of the table written at once
 TABLE = "manipulated.parquet"
 
 
@@ -53,11 +53,12 @@ def main(argv: list[str] | None = None) -> None:
             chunks = _chunks(faces, pictures, own, Layout(options.root), p)
             part = TABLE if team.count == 1 else f"part-{team.rank}.parquet"
             with (
-                TableWriter(folder / part) as table,
+                closing(TableWriter(folder / part)) as table,
                 console.progress((), total=min(CHUNK * len(own), len(faces)), what="faces") as bar,
             ):
+                table.append(_columns({name: [] for name in negatives.COLUMNS}))  # without faces, too, there is a table
                 for chunk, result in _in_order(work, chunks, min(console.workers(), len(own))):
-                    table.append(result.table)
+                    table.append(_columns(result.table))
                     summary.add(chunk, result)
                     bar.update(len(chunk.rows))
             summaries = [Summary.from_json(text) for text in team.gather(summary.to_json())]
@@ -99,12 +100,17 @@ def _join(folder: Path, count: int) -> None:
     """One table from the parts of all processes, with the row groups that one process would have written."""
     import pyarrow.parquet as pq
 
-    with TableWriter(folder / TABLE) as table:
+    with closing(TableWriter(folder / TABLE)) as table:
         for rank in range(count):
             part = folder / f"part-{rank}.parquet"
-            for batch in pq.ParquetFile(part).iter_batches(4 * CHUNK):
-                table.append(batch.to_pydict())
+            for batch in pq.ParquetFile(part).iter_batches():
+                table.append(_columns(batch.to_pydict()))
             part.unlink()
+
+
+def _columns(rows: dict[str, list[Any]]) -> dict[str, list[str] | np.ndarray]:
+    """The table's columns with the numbers as arrays."""
+    return {name: np.array(rows[name], dtype=np.int64) if name.endswith("row") else rows[name] for name in negatives.COLUMNS}
 
 
 def _chunks(
@@ -174,39 +180,6 @@ def _end_with_stage() -> None:
 def _first(waiting: deque[tuple[Chunk, Future[Negatives]]]) -> tuple[Chunk, Negatives]:
     chunk, future = waiting.popleft()
     return chunk, future.result()
-
-
-class TableWriter:
-    """The table manipulated.parquet, written in row groups, so that memory does not grow with the faces."""
-
-    def __init__(self, path: Path):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        text, number = pa.string(), pa.int64()
-        self.schema = pa.schema(zip(negatives.COLUMNS, (text, number, number, text, text, text), strict=True))
-        self._file = pq.ParquetWriter(path, self.schema)
-        self._waiting: dict[str, list[Any]] = {name: [] for name in negatives.COLUMNS}
-
-    def __enter__(self) -> "TableWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-        self._file.close()
-
-    def append(self, columns: dict[str, list[Any]]) -> None:
-        """Add rows, given by column."""
-        for name, values in columns.items():
-            self._waiting[name].extend(values)
-        if len(self._waiting["row"]) >= ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self._file.write_table(pa.table(self._waiting, schema=self.schema))
-        self._waiting = {name: [] for name in negatives.COLUMNS}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import artifacts, landmarks, manipulations, negatives
+from pipeline import artifacts, landmarks, manipulations, negatives, tables
 from pipeline.errors import PipelineError
 from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.processes import Team
@@ -183,12 +183,12 @@ def test_old_pictures_do_not_survive(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_table_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(manipulate_faces, "ROW_GROUP", 8)
+    monkeypatch.setattr(tables, "ROWS_PER_GROUP", 8)
     monkeypatch.setattr(manipulate_faces, "CHUNK", 3)
     write_faces(tmp_path / "faces", 7)
     table, _, _ = run(tmp_path, monkeypatch)
     assert table.row.tolist() == list(range(28))
-    assert pq.ParquetFile(tmp_path / "manipulated/manipulated.parquet").num_row_groups == 3
+    assert pq.ParquetFile(tmp_path / "manipulated/manipulated.parquet").num_row_groups == 4
 
 
 @given(st.integers(0, 2000), st.integers(1, 9))
