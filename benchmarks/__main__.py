@@ -53,12 +53,16 @@ def run_all(modules: Sequence[str], quick: bool, measure: Measure = run) -> tupl
 
 
 def results(rows: Sequence[harness.Row], before: dict[str, Any]) -> dict[str, Any]:
-    """What results.json says: new rows replace those of the same stage, and stages that were not measured stay."""
-    stages = before.get("stages", {}) if before.get("machine") == machine() else {}
-    return {
-        "machine": machine(),
-        "stages": {**stages, **{row["stage"]: {k: v for k, v in row.items() if k != "stage"} for row in rows}},
-    }
+    """What results.json says: new rows replace those of the same stage; stages not measured stay, if of this machine.
+
+    A second row of one stage is told by its note.
+    """
+    stages: dict[str, Any] = {}
+    for row in rows:
+        name = f"{row['stage']}, {row['note']}" if row["stage"] in stages else row["stage"]
+        stages[name] = {key: value for key, value in row.items() if key != "stage"}
+    kept = before.get("stages", {}) if before.get("machine") == machine() else {}
+    return {"machine": machine(), "stages": {**kept, **stages}}
 
 
 def machine() -> dict[str, Any]:

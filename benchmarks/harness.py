@@ -45,7 +45,7 @@ def row(
     None where a stage has no such rate, or no memory of its own to show.
     """
     given = [value for value in (ours, baseline, ceiling) if value is not None]
-    if min(given) <= 0:
+    if not all(value > 0 for value in given):
         raise ValueError(f"{stage}: rates must be positive, got {given}")
     return {
         "stage": stage,

@@ -52,7 +52,8 @@ def cases(quick: bool) -> list[Case]:
     large = {"architecture": "resnet50", "feature_dim": 768, "input_size": 224, "antialias": False, "batch_size": 8}
     paper = sample.model_copy(update=large)
     if quick:
-        paper, sample = (one.model_copy(update={"input_size": 32, "batch_size": 4}) for one in (paper, sample))
+        small = {"architecture": "resnet10", "input_size": 32, "batch_size": 4}
+        paper, sample = (one.model_copy(update=small) for one in (paper, sample))
         return [Case("train_pretext", paper, 2, 1), Case("train_pretext_sample", sample, 2, 1)]
     return [Case("train_pretext", paper, 2, 3), Case("train_pretext_sample", sample, 20, 5)]
 

@@ -74,13 +74,14 @@ def cpu_seconds(pid: int) -> float | None:
 
 def descendants(root: int) -> list[int]:
     """Process ids of children, their children and so on."""
-    found, unseen = [], [root]
+    found: list[int] = []
+    unseen = [root]
     while unseen:
-        for task in Path(f"/proc/{unseen.pop()}/task").glob("*/children"):
-            try:
-                children = [int(word) for word in task.read_text(encoding="ascii").split()]
-            except OSError:
-                continue
-            found += children
-            unseen += children
+        try:
+            tasks = list(Path(f"/proc/{unseen.pop()}/task").iterdir())
+            children = [int(word) for task in tasks for word in (task / "children").read_text(encoding="ascii").split()]
+        except OSError:
+            continue  # it, or one of its threads, has just ended
+        found += children
+        unseen += children
     return found
