@@ -1,6 +1,7 @@
 """What a person at the terminal sees of a stage: one progress bar, one short table, one clear error; and how it ends."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -24,7 +25,7 @@ def run(main: Callable[[], None]) -> None:
 
     The stage ends with its parent (dvc, or torchrun). SIGTERM and SIGINT end it in order: what it was writing is removed.
     """
-    die_with_parent(signal.SIGTERM)
+    end_with_parent()
     if processes.world() > 1:
         threading.Thread(target=_end_with_launcher, daemon=True).start()
     before = signal.signal(signal.SIGTERM, _end_in_order)
@@ -41,10 +42,22 @@ def run(main: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def die_with_parent(death: int = signal.SIGKILL) -> None:
-    """Have Linux send this process the signal `death` when its parent dies: no orphan goes on computing."""
+def end_with_parent() -> None:
+    """Have Linux send this process SIGTERM when its parent dies: no orphan goes on computing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(death))
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM))
+
+
+def end_with_stage() -> None:
+    """In a worker process: die when the stage does. Killed, it cannot end its workers, and a fork server waits for them."""
+    stage = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if stage is not None:
+            stage.join()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

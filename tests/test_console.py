@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 @pytest.fixture(autouse=True)
 def own_parent(monkeypatch):
     """The tests' own process does not end with its parent; the processes that they start do."""
-    monkeypatch.setattr(console, "die_with_parent", lambda *_: None)
+    monkeypatch.setattr(console, "end_with_parent", lambda: None)
 
 
 values = st.one_of(

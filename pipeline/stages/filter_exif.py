@@ -86,13 +86,6 @@ def picture_of(path: str) -> tuple[NDArray[np.uint8] | None, str | None]:
     return (picture, None) if picture.shape == (SIDE, SIDE, 3) else (None, "picture_size")
 
 
-def begin_worker(stage: int) -> None:
-    """Let this worker process end with the stage, whose process id is given: killed, the stage could not end it."""
-    console.die_with_parent()
-    if os.getppid() != stage:  # it was killed before that
-        os._exit(1)
-
-
 def in_order(work: Callable[[Job], None], jobs: Iterable[Job], workers: int) -> Iterator[Job]:
     """Each job once its work is done, in the order of the jobs, with a bounded number of jobs under way."""
     jobs = iter(jobs)
@@ -102,7 +95,7 @@ def in_order(work: Callable[[Job], None], jobs: Iterable[Job], workers: int) -> 
             work(job)
             yield job
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), begin_worker, (os.getpid(),))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), console.end_with_stage)
     waiting: deque[tuple[Job, Future[None]]] = deque()
     try:
         for job in itertools.chain(head, jobs):

@@ -4,8 +4,6 @@ import argparse
 import functools
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -151,7 +149,7 @@ def _in_order(work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], worke
     context.set_forkserver_preload(["torch"])  # imported once; forking this process with its threads would not be safe
     waiting: deque[tuple[Chunk, Future[Negatives]]] = deque()
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_stage) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=console.end_with_stage) as pool:
             for chunk in chunks:
                 waiting.append((chunk, pool.submit(work, chunk)))
                 if len(waiting) > workers + 2:
@@ -163,18 +161,6 @@ def _in_order(work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], worke
             "a worker process was killed, most often for want of memory; set PIPELINE_WORKERS to fewer than "
             f"{workers} processes and run again"
         ) from None
-
-
-def _end_with_stage() -> None:
-    """In a worker: die when the stage does. The fork server is no help: it waits for its workers to end first."""
-    stage = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if stage is not None:
-            stage.join()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _first(waiting: deque[tuple[Chunk, Future[Negatives]]]) -> tuple[Chunk, Negatives]:

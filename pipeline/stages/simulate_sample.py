@@ -57,7 +57,7 @@ def run_chunks(jobs: dict[str, tuple[Callable[[range], list[Any]], int]]) -> dic
     results: dict[str, list[Any]] = {name: [] for name in jobs}
     os.environ["OMP_NUM_THREADS"] = "1"  # the processes are the parallelism
     with (
-        ProcessPoolExecutor(console.workers(), mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(console.workers(), get_context("spawn"), console.end_with_stage) as pool,
         console.progress((), total=sum(count for _, count in jobs.values()), what="simulate") as bar,
     ):
         futures = [pool.submit(jobs[name][0], numbers) for name, numbers in chunks]
