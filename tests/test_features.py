@@ -91,6 +91,13 @@ def test_each_batch_is_computed_by_one_thread(root, names, encoder, monkeypatch)
         torch.set_num_threads(before)
 
 
+def test_an_encoder_fresh_from_training_is_evaluated(root, names):
+    features_of = [
+        features.extract(Encoder("resnet10", 6, seed=1).train(mode), 32, root, names, settings()) for mode in (True, False)
+    ]
+    assert features_of[0].features.tobytes() == features_of[1].features.tobytes()
+
+
 def pretend(monkeypatch, team, *, broadcast, others=()):
     """As if this process were of `team`, whose first has the names `broadcast` and whose others have these rows."""
     fake = SimpleNamespace(rank=team.rank, count=team.count, first=team.first, seen=[])
