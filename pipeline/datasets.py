@@ -97,7 +97,7 @@ class FaceSet:
         where = np.flatnonzero(manipulated[share])
         if len(where):
             shown = torch.as_tensor(self.manipulations[chosen[share][where]])
-            pixels.index_copy_(0, torch.from_numpy(where).to(pixels.device), shown)
+            pixels.index_copy_(0, torch.from_numpy(where).to(pixels.device, non_blocking=True), shown)
         return Batch(
             pixels,
             torch.from_numpy(self.boxes[faces[share]]),

@@ -57,9 +57,9 @@ def build_resnet(architecture: str) -> Any:
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
     """Pixels (n, 3, h, w) float in 0..255 -> CLIP's normalisation, on the same device and in the same layout."""
-    mean = 255 * pixels.new_tensor(CLIP_MEAN)[:, None, None]  # (3, 1, 1)
-    std = 255 * pixels.new_tensor(CLIP_STD)[:, None, None]
-    return (pixels - mean) / std
+    # Sent without waiting for a GPU, which `new_tensor` would do.
+    mean, std = (255 * torch.tensor(values, dtype=pixels.dtype)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))  # (3, 1, 1)
+    return (pixels - mean.to(pixels.device, non_blocking=True)) / std.to(pixels.device, non_blocking=True)
 
 
 def from_authors(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -134,17 +134,10 @@ def crop_resize(
     x0, y0, x1, y1 = boxes.unbind(dim=1)
     if not bool(((x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1) & (x1 <= width) & (y1 <= height)).all()):
         raise ValueError(f"every box must have x0 < x1, y0 < y1 and lie within the {width} x {height} picture")
-    x0, y0, x1, y1 = (edge.to(images.device) for edge in (x0, y0, x1, y1))
+    x0, y0, x1, y1 = (edge.to(images.device, non_blocking=True) for edge in (x0, y0, x1, y1))
     rows = _weights(y0, y1, height, size, mode=mode, antialias=antialias)  # (n, size, H)
     columns = _weights(x0, x1, width, size, mode=mode, antialias=antialias)  # (n, size, W)
     narrow = torch.bmm(rows, images.reshape(n, height, width * 3).float())  # (n, size, W * 3)
     narrow = narrow.reshape(n, size, width, 3).permute(0, 3, 1, 2)  # (n, 3, size, W)
     out = narrow.reshape(n, 3 * size, width).bmm(columns.transpose(1, 2)).reshape(n, 3, size, size)
     return out.clamp(0, 255) if mode == "bicubic" else out
-
-
-def resize_whole(images: "Tensor", size: int, *, mode: str = "bilinear", antialias: bool = True) -> "Tensor":
-    """Whole pictures, uint8 (n, H, W, 3), as float32 (n, 3, size, size) in 0..255, each side scaled by itself."""
-    n, height, width, _ = images.shape
-    boxes = np.tile(np.array([0.0, 0.0, width, height]), (n, 1))
-    return crop_resize(images, boxes, size, mode=mode, antialias=antialias)

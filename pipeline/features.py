@@ -158,12 +158,12 @@ def read(job: Job, row: int, *, keep: int) -> torch.Tensor | None:
     """One picture, resized, float32 (3, size, size), or as it is, uint8 (H, W, 3), if it has at most `keep` pixels."""
     path = job.root / job.names[row]
     try:
-        picture = torch.from_numpy(layout.read_picture(path))
+        content = layout.read_picture_file(path)
+        picture = torch.from_numpy(layout.decode_picture(content, path))
     except layout.UnreadablePicture as error:
         job.results.states[row] = STATES.index(error.reason)
         return None
-    with path.open("rb") as file:
-        job.results.digests[row] = np.frombuffer(hashlib.file_digest(file, "sha256").digest(), np.uint8)
+    job.results.digests[row] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
     return picture if picture.shape[0] * picture.shape[1] <= keep else resize(job, picture[None])[0]
 
 

@@ -141,14 +141,24 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
 
     Only the first frame of an animation. UnreadablePicture for files that are missing, damaged or larger than MAXIMUM_PIXELS.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    return decode_picture(read_picture_file(path), path)
 
+
+def read_picture_file(path: str | Path) -> bytes:
+    """The bytes of a picture file. UnreadablePicture if it is missing, empty or larger than MAXIMUM_BYTES."""
     try:
         data = read_bytes(path, MAXIMUM_BYTES)
     except OSError as error:
         raise UnreadablePicture(path, "missing", str(error.strerror)) from None
     if not data or len(data) > MAXIMUM_BYTES:
         raise UnreadablePicture(path, "too_large" if data else "empty")
+    return data
+
+
+def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+    """As `read_picture`, from the file's bytes; `path` is for the message."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.width * image.height > MAXIMUM_PIXELS:

@@ -42,7 +42,8 @@ def test_antialiased_crops_are_those_of_pil(mode, size, device):
 @pytest.mark.parametrize("size", [9, 25, 64])
 def test_whole_pictures_without_antialiasing_are_those_of_torch(mode, torch_mode, size):
     images = torch.from_numpy(pictures())
-    ours = faces.resize_whole(images, size, mode=mode, antialias=False)
+    n, height, width, _ = images.shape
+    ours = faces.crop_resize(images, torch.tensor([[0, 0, width, height]] * n), size, mode=mode, antialias=False)
     corners = {} if mode == "nearest" else {"align_corners": False}
     theirs = torch.nn.functional.interpolate(images.permute(0, 3, 1, 2).float(), (size, size), mode=torch_mode, **corners)
     torch.testing.assert_close(ours, theirs.clamp(0, 255), atol=2e-3, rtol=0)
@@ -108,7 +109,7 @@ def test_bad_boxes_are_refused(boxes, message):
 
 def test_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="choose one of bilinear, bicubic, nearest"):
-        faces.resize_whole(torch.from_numpy(pictures(1)), 8, mode="lanczos")
+        faces.crop_resize(torch.from_numpy(pictures(1)), np.array([[0, 0, 8, 8]]), 8, mode="lanczos")
 
 
 def test_no_pictures():
