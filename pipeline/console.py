@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ def run(main: Callable[[], None]) -> None:
     The stage ends with its parent (dvc, or torchrun). SIGTERM and SIGINT end it in order: what it was writing is removed.
     """
     end_with_parent()
+    if _abandoned(os.getpid()):
+        print("error: the process that started this stage has died meanwhile; run it again", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM)
     if processes.world() > 1:
         threading.Thread(target=_end_with_launcher, daemon=True).start()
     before = signal.signal(signal.SIGTERM, _end_in_order)
@@ -83,10 +86,19 @@ def requests_to_end() -> Iterator[Callable[[], bool]]:
 def _end_with_launcher() -> None:
     """End torchrun, and with it all its processes, when torchrun's own parent (dvc) is gone."""
     launcher = os.getppid()
-    parent = _parent_of(launcher)
-    while _parent_of(launcher) == parent:
-        time.sleep(1)
-    os.kill(launcher, signal.SIGTERM)
+    with suppress(OSError):  # when torchrun itself dies, the system ends this process
+        parent = _parent_of(launcher)
+        while _parent_of(launcher) == parent and not _abandoned(launcher):
+            time.sleep(1)
+        os.kill(launcher, signal.SIGTERM)
+
+
+def _abandoned(process: int) -> bool:
+    """Whether a process was handed to another session's process, such as init: its own parent is gone."""
+    if sys.platform != "linux":
+        return False
+    session, parent = os.getsid(process), int(_parent_of(process))
+    return session != process and parent != 0 and os.getsid(parent) != session
 
 
 def _parent_of(process: int) -> str:

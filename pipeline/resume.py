@@ -52,19 +52,19 @@ class Store:
         """Whether it is time to save a state."""
         return time.monotonic() - self.saved >= self.pause
 
-    def save(self, place: Sequence[int], content: bytes) -> None:
+    def save(self, place: Sequence[int], content: bytes, *, started: float | None = None) -> None:
         """Keep the state of a place in the run (such as epoch and step, ascending); PipelineError if it cannot be written."""
-        started = time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic() if started is None else started  # of making the content, which takes its time too
         order = "-".join(f"{number:08d}" for number in place)
         path = self.folder / f"{order}.{_digest(content)}.state"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with artifacts.atomic(path) as temporary:
                 Path(temporary).write_bytes(content)
         except OSError as error:
             raise PipelineError(
-                f"{path}: the state of the run cannot be saved ({error}); the one before it is kept: make room for "
-                f"{len(content) / 1e6:.0f} MB and run again, it goes on from there"
+                f"{path}: the state of the run cannot be saved ({os.strerror(error.errno or 0)}); the one before it is kept: "
+                f"make room for {len(content) / 1e6:.0f} MB and run again, it goes on from there"
             ) from None
         for old in sorted(self.folder.glob("*.state"))[:-STATES_KEPT]:
             old.unlink()
@@ -113,7 +113,8 @@ def hash_files(paths: Sequence[Path]) -> dict[str, str]:
 
 def hash_code() -> dict[str, str]:
     """SHA-256 of the source of every module of this package that is loaded."""
-    modules = {name: module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
+    specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]  # the stage itself is __main__
+    modules = {spec.name: spec.origin for spec in specs if spec and spec.name.partition(".")[0] == "pipeline"}
     return {name: _hash_file(Path(file)) for name, file in sorted(modules.items()) if file}
 
 

@@ -55,7 +55,8 @@ class Run:
         """Save the state where it is time to, or now; end if asked to. All processes of the team come here together."""
         end = self.team.any(self.asked_to_end())
         if self.store and self.team.first and (now or end or self.store.due()):
-            self.store.save((state.epoch, state.step), training_state.to_bytes(state))
+            started = time.monotonic()
+            self.store.save((state.epoch, state.step), training_state.to_bytes(state), started=started)
         if end:
             raise Interrupted
 

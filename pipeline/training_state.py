@@ -75,7 +75,7 @@ def to_bytes(state: Training) -> bytes:
     }
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content["losses"] = torch.from_numpy(state.losses)
-    return save(content, metadata={"training": json.dumps(plain, sort_keys=True)})
+    return save(content, metadata={"training": json.dumps(plain)})
 
 
 def from_bytes(state: Training, content: bytes) -> None:

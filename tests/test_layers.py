@@ -26,7 +26,8 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("params", "atomic", "artifacts", "shards", "tables", "processes", "console", "layout", "records", "checkpoints", "plots", "resume"),
+    *("params", "atomic", "artifacts", "shards", "tables", "processes", "console"),
+    *("layout", "records", "checkpoints", "plots", "resume"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }
 LOOPS = {"negatives", "datasets", "held_out", "global_batch", "training_state", "training", "features"}

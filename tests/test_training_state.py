@@ -35,6 +35,7 @@ def test_a_state_survives_bytes_to_the_last_bit_and_goes_on_alike():
     from_bytes(copy, to_bytes(state))
     assert to_bytes(copy) == to_bytes(state)
     assert (copy.epoch, copy.step, copy.seconds) == (1, 3, 2.5)
+    assert list(copy.history[0]) == list(state.history[0])  # the order of the columns, too
     assert copy.history == state.history and copy.metrics == state.metrics and np.array_equal(copy.losses, state.losses)
     for one in (state, copy):
         one.optimiser.zero_grad()
@@ -101,7 +102,7 @@ def test_a_run_ended_anywhere_goes_on_to_the_same_bits(tmp_path, monkeypatch, co
 def test_a_state_due_by_time_is_saved_within_an_epoch(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Store, "due", lambda self: True)
-    monkeypatch.setattr(Store, "save", lambda self, place, content: seen.append((place, content)))
+    monkeypatch.setattr(Store, "save", lambda self, place, content, **_: seen.append((place, content)))
     train(Encoder("resnet10", 8), bright_faces(20), bright_faces(4, "v"), pretext(), seed=1, store=Store(tmp_path, "run"))
     places = [place for place, _ in seen]
     assert places[:3] == [(0, 1), (0, 2), (0, 3)] and places[-1] == (1, 0)
