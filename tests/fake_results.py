@@ -33,7 +33,7 @@ features: {resize: bilinear, antialias: true, batch_size: 64, device: auto, prec
   maximum_unreadable_share: 0.01, maximum_fit_faces: 25000,
   maximum_faces: 5000}
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: 32, regularisation: 1e-6,
-  maximum_iterations: 200, tolerance: 1e-3, starts: 1}
+  maximum_iterations: 200, tolerance: 1e-3, starts: 1, device: auto}
 calibration: {false_alarm_rate: 0.05}
 evaluation: {histogram_bins: 40, faces_shown: 8}
 generators: [%s]

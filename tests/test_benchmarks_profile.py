@@ -106,7 +106,7 @@ def project(tmp_path):
     (folder / "dvc.yaml").write_text(
         "stages:\n"
         "  after: {cmd: 'sleep 0.1; cat data/a > data/b', deps: [data/a], outs: [data/b]}\n"
-        "  before: {cmd: 'echo ${data.root} > data/a', outs: [data/a]}\n"
+        "  before: {cmd: 'sleep 0.1; echo ${data.root} > data/a', outs: [data/a]}\n"
     )
     return folder
 
@@ -120,7 +120,7 @@ def test_every_stage_runs_after_what_it_needs_in_a_copy(project):
 
 def test_the_copy_has_the_parameters_and_no_data(project, tmp_path):
     folder = profile.copied(project, tmp_path / "copy", {"data": {"root": "there"}, "rate": 1e-6})
-    assert profile.commands(folder)["before"] == "echo there > data/a"
+    assert profile.commands(folder)["before"] == "sleep 0.1; echo there > data/a"
     assert list((folder / "data").iterdir()) == []
 
 
