@@ -99,6 +99,7 @@ def _join(folder: Path, count: int) -> None:
     import pyarrow.parquet as pq
 
     with closing(TableWriter(folder / TABLE)) as table:
+        table.append(_columns({name: [] for name in negatives.COLUMNS}))  # parts without rows leave none
         for rank in range(count):
             part = folder / f"part-{rank}.parquet"
             for batch in pq.ParquetFile(part).iter_batches():
