@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks import harness, synthetic
-from pipeline import console, losses, params, training
+from pipeline import console, losses, params, schema, training
 from pipeline.datasets import FaceSet
 from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.faces import square_box
@@ -36,7 +36,7 @@ class Case:
     """One row of the table."""
 
     stage: str
-    settings: params.Pretext
+    settings: schema.Pretext
     steps: int  # timed, of each way and turn
     rounds: int
 
@@ -151,7 +151,7 @@ def baseline(case: Case, layout: Layout) -> Callable[[], float]:
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
     """Faces as PNG files: opened by PIL, cropped, made a tensor, resized and normalised, one by one."""
 
-    def __init__(self, layout: Layout, settings: params.Pretext, count: int) -> None:
+    def __init__(self, layout: Layout, settings: schema.Pretext, count: int) -> None:
         known = synthetic.metainfo(0)["bounding_box"]
         box = square_box(synthetic.SIDE * np.array([known]), settings.face_scale, synthetic.SIDE, synthetic.SIDE)[0]
         x0, y0, x1, y1 = (int(value) for value in box.round())
@@ -177,7 +177,7 @@ def start(case: Case) -> Encoder:
     return Encoder(case.settings.architecture, case.settings.feature_dim, seed=1).train()
 
 
-def adam(s: params.Pretext) -> dict[str, Any]:
+def adam(s: schema.Pretext) -> dict[str, Any]:
     """Adam's settings in the recipe."""
     return {"lr": s.learning_rate, "betas": s.betas, "eps": s.epsilon, "weight_decay": s.weight_decay}
 

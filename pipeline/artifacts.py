@@ -52,10 +52,12 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """An uncompressed .npz whose bytes depend on the arrays alone (NumPy's own carries the time of writing)."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in sorted(arrays):
+            array = np.asarray(arrays[name], order="C")
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
-            with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(arrays[name], order="C"), allow_pickle=False)
+            info.file_size = array.nbytes  # tells whether the long form is needed; forced, its header differs among Pythons
+            with archive.open(info, "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:

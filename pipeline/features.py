@@ -20,7 +20,7 @@ from pipeline.devices import deterministic, select_device
 from pipeline.encoder import HEADS, Encoder
 from pipeline.faces import person_of, split_of
 from pipeline.inference import Inference
-from pipeline.params import FeatureExtraction
+from pipeline.schema import FeatureExtraction
 
 FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core
 PIXELS_ON_DEVICE = 2**21  # larger pictures are resized before they go to a GPU, so that a batch of them fits there

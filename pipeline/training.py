@@ -19,9 +19,9 @@ from pipeline.exif import TAGS
 from pipeline.faces import crop_resize
 from pipeline.global_batch import distribute, gather_scores, share_of
 from pipeline.held_out import NAMES, evaluate
-from pipeline.params import Pretext
 from pipeline.processes import Team
 from pipeline.resume import Store
+from pipeline.schema import Pretext
 from pipeline.training_state import Training, diverged, learning_rate, start_training
 
 READ_EVERY = 20  # steps between two readings of the losses on a GPU; each reading waits for it

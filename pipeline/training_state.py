@@ -11,7 +11,7 @@ import torch
 
 from pipeline.encoder import HEADS, Encoder
 from pipeline.errors import PipelineError
-from pipeline.params import Pretext
+from pipeline.schema import Pretext
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import params
+from pipeline import params, schema
 from tests.closure import ROOT, closure
 
 # A wall-clock figure would make dvc.lock differ from run to run: it is a top-level metric, and no output of the stage.
@@ -152,7 +152,7 @@ def test_only_stages_load_parameters():
 
 def test_every_parameter_section_is_read_by_a_stage():
     # The launcher is only written into commands.
-    assert set().union(*(stage.parameters for stage in stages())) | {"launcher"} == set(params.Params.model_fields)
+    assert set().union(*(stage.parameters for stage in stages())) | {"launcher"} == set(schema.Params.model_fields)
 
 
 # --- paths

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pipeline import params
+from pipeline import params, schema
 from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,9 +211,9 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_cut(tmp_path):
 
 
 def test_every_section_is_documented():
-    sections = [f.annotation for f in params.Params.model_fields.values()]
+    sections = [f.annotation for f in schema.Params.model_fields.values()]
     models = [s for s in sections if isinstance(s, type) and issubclass(s, BaseModel)]
-    assert models and all(model.__doc__ and model.__doc__ != params.Section.__doc__ for model in models)
+    assert models and all(model.__doc__ and model.__doc__ != schema.Section.__doc__ for model in models)
 
 
 def test_an_unknown_section_stops_every_load(tmp_path):

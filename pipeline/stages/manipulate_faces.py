@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import artifacts, console, negatives, params, plots, processes
+from pipeline import artifacts, console, negatives, params, plots, processes, schema
 from pipeline.errors import PipelineError
 from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.layout import Layout
@@ -113,7 +113,7 @@ def _columns(rows: dict[str, list[Any]]) -> dict[str, list[str] | np.ndarray]:
 
 
 def _chunks(
-    faces: "pd.DataFrame", pictures: artifacts.Shards, starts: range, root: Layout, p: "params.Params"
+    faces: "pd.DataFrame", pictures: artifacts.Shards, starts: range, root: Layout, p: schema.Params
 ) -> Iterator[Chunk]:
     """The work from each start, cut the same way for any number of processes."""
     points_68 = root.images.parent.parent / "landmarks"

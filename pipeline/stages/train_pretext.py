@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline import artifacts, checkpoints, console, params, processes, resume
+from pipeline import artifacts, checkpoints, console, params, processes, resume, schema
 from pipeline.datasets import FaceSet, face_set
 from pipeline.encoder import CLIP_MEAN, CLIP_STD, HEADS, Encoder
 from pipeline.errors import PipelineError
@@ -79,7 +79,7 @@ def read_faces(faces: Path, manipulated: Path, face_scale: float) -> tuple[FaceS
     return sets[0], sets[1]
 
 
-def describe(pretext: params.Pretext, seed: int) -> dict[str, Any]:
+def describe(pretext: schema.Pretext, seed: int) -> dict[str, Any]:
     """Metadata with which the encoder file can be used without this repository's params.yaml."""
     return {
         "input_size": pretext.input_size,

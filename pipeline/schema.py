@@ -1,0 +1,249 @@
+"""What params.yaml may hold: every section, its keys, their types and ranges."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.perturbation_names import parse
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        if pattern and re.compile(pattern).groups != 1:
+            raise ValueError("needs exactly one group in parentheses, or must be empty")
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] < pair[1]:
+        raise ValueError("needs two positive numbers, the smaller first")
+    return pair
+
+
+def _small_shares(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1] < 0.2:
+        raise ValueError("needs 0 < low <= high < 0.2 (shares of the side)")
+    return pair
+
+
+def _rising(values: list[float]) -> list[float]:
+    if sorted(set(values)) != values:
+        raise ValueError("needs distinct values, the smallest first")
+    return values
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} stands twice: name each once")
+    return names
+
+
+def _distinct_sets(names: list[str]) -> list[str]:
+    reserved = sorted(name for name in names if name.startswith("photographic_") or name in ("mean", "worst"))
+    if reserved:
+        raise ValueError(f"{', '.join(reserved)}: 'mean', 'worst' and 'photographic_*' name results, rename the folder")
+    return _distinct(names)
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Pair = Annotated[tuple[float, float], Field(strict=False)]  # YAML has lists only; the two numbers stay strict
+Range = Annotated[Pair, AfterValidator(_ascending)]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+CovarianceType = Literal["full", "tied", "diag", "spherical"]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: no unknown keys, no silent conversions ("5", `no` and 1 are not 5, false and true)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where the pictures lie, and how file names tell who is on them."""
+
+    root: str = Field(min_length=1)
+    person_pattern: Annotated[str, AfterValidator(_one_group)]
+
+
+class Simulation(Section):
+    """Sizes of the simulated sample."""
+
+    photographs: Count
+    portraits: Count
+    generated: Count
+    bad_share: float = Field(ge=0, lt=0.5)
+
+
+class Exif(Section):
+    """Plausible range of each tag, ends included."""
+
+    iso: Range
+    f_number: Range
+    exposure_time_s: Range
+    focal_length_mm: Range
+
+
+class Split(Section):
+    """Shares of the hashed splits."""
+
+    validation: Share
+    calibration: Share
+
+
+class Manipulation(Section):
+    """How negatives are made from photographic faces."""
+
+    source: Literal["generate", "ready-made"]
+    warp_sigma: Annotated[Pair, AfterValidator(_small_shares)]
+    blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
+
+
+class Pretext(Section):
+    """The encoder and its training."""
+
+    architecture: str = Field(min_length=1)
+    feature_dim: Count
+    start: str = Field(min_length=1)
+    input_size: int = Field(ge=32, le=1024)
+    face_scale: float = Field(ge=0.5, le=4)
+    antialias: bool
+    photograph_probability: Share
+    epochs: int = Field(ge=0)
+    batch_size: int = Field(ge=4)
+    learning_rate: float = Field(gt=0)
+    betas: Annotated[tuple[Share, Share], Field(strict=False)]
+    epsilon: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    schedule_epochs: Count
+    minimum_learning_rate: float = Field(ge=0)
+    device: Device
+    precision: Precision
+    channels_last: bool
+    compile: bool
+
+
+class FeatureExtraction(Section):
+    """How whole pictures become features."""
+
+    resize: Literal["bilinear", "bicubic", "nearest"]
+    antialias: bool
+    batch_size: Count
+    device: Device
+    precision: Precision
+    maximum_unreadable_share: float = Field(ge=0, lt=1)
+    maximum_fit_faces: Count
+    maximum_faces: Count
+
+
+class Gmm(Section):
+    """The density of photographic features."""
+
+    components: Count
+    covariance_type: CovarianceType
+    standardise: bool
+    pca_components: int = Field(ge=0)
+    regularisation: float = Field(gt=0)
+    maximum_iterations: Count
+    tolerance: float = Field(gt=0)
+    starts: Count
+    device: Device
+
+
+class Calibration(Section):
+    """The promises made about photographic faces."""
+
+    false_alarm_rates: Annotated[list[Share], Field(min_length=1), AfterValidator(_rising)]
+    review_rate: Share
+    flag_rate: Share
+    curve_draws: Count
+
+    @model_validator(mode="after")
+    def _of_the_list(self) -> Self:
+        for key in ("review_rate", "flag_rate"):
+            if getattr(self, key) not in self.false_alarm_rates:
+                raise ValueError(f"{key} {getattr(self, key)} is none of false_alarm_rates {self.false_alarm_rates}: name one")
+        if self.flag_rate > self.review_rate:
+            raise ValueError("flag_rate must not be larger than review_rate: what is flagged is rarer than what is reviewed")
+        return self
+
+
+class Evaluation(Section):
+    """Sizes of the evaluation per generator."""
+
+    histogram_bins: int = Field(ge=2, le=500)
+    faces_shown: int = Field(ge=1, le=20)
+    resamples: int = Field(ge=100)
+
+
+class Selection(Section):
+    """Mixtures to compare, as components x covariance types x principal components; no components = no comparison."""
+
+    components: list[Count]
+    covariance_types: list[CovarianceType] = Field(min_length=1)
+    pca_components: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    folds: int = Field(ge=2)
+
+
+class Robustness(Section):
+    """Faces of each set that are evaluated under perturbations."""
+
+    faces: Count
+
+
+class Harmonisation(Section):
+    """What every face of both classes goes through, so that no file format tells them apart."""
+
+    side: int = Field(ge=16, le=4096)
+    kernel: Literal["bilinear", "bicubic", "lanczos"]
+    jpeg_quality: int = Field(ge=1, le=100)
+
+
+class Controls(Section):
+    """Sizes of the controls."""
+
+    fit_faces: Count
+    faces: Count
+    shuffled_epochs: int = Field(ge=0)
+
+
+class Explanation(Section):
+    """What is shown of the feature space."""
+
+    projected_faces: int = Field(ge=2)
+    faces: int = Field(ge=1, le=20)
+    neighbours: int = Field(ge=1, le=8)
+    patch: int = Field(ge=2)
+
+
+Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
+Perturbations = Annotated[list[Annotated[str, AfterValidator(lambda name: parse(name) and name)]], AfterValidator(_distinct)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: int = Field(ge=0)
+    launcher: str = Field(min_length=1)
+    data: Data
+    simulation: Simulation
+    exif: Exif
+    split: Split
+    manipulation: Manipulation
+    pretext: Pretext
+    features: FeatureExtraction
+    gmm: Gmm
+    calibration: Calibration
+    evaluation: Evaluation
+    selection: Selection
+    robustness: Robustness
+    harmonisation: Harmonisation
+    controls: Controls
+    explanation: Explanation
+    generators: Generators
+    perturbations: Perturbations
