@@ -137,6 +137,34 @@ def test_the_way_of_a_gpu_gives_the_same(root, names, encoder, monkeypatch, larg
     assert late.heads == pytest.approx(plain.heads, abs=1e-5)
 
 
+@pytest.mark.parametrize("way", [features.on_cpu, features.on_gpu])
+def test_a_change_is_that_of_the_picture_as_if_it_lay_so_on_disk(root, names, encoder, monkeypatch, way):
+    def crop(picture, name):
+        return picture[::-1, : 12 + int(name[6])].copy()  # differs from picture to picture
+
+    monkeypatch.setattr(features, "on_cpu", way)
+    changed = features.extract(encoder, 24, root, names, settings(), change=crop)
+    for name in changed.names:
+        Image.fromarray(crop(layout.read_picture(root / name), name)).save(root / f"faces/{name[6]}_changed.png")
+    plain = features.extract(encoder, 24, root, [f"faces/{name[6]}_changed.png" for name in changed.names], settings())
+    unchanged = features.extract(encoder, 24, root, names, settings())
+    assert changed.features == pytest.approx(plain.features, abs=1e-5)
+    assert changed.heads == pytest.approx(plain.heads, abs=1e-5)
+    assert not np.allclose(changed.features, unchanged.features, atol=1e-4)
+    assert (changed.sha256, changed.unreadable) == (unchanged.sha256, unchanged.unreadable)
+
+
+def test_a_change_sees_every_readable_picture_once(root, names, encoder):
+    seen = []
+
+    def watched(picture, name):
+        seen.append(name)
+        return picture
+
+    features.extract(encoder, 24, root, names, settings(), change=watched)
+    assert sorted(seen) == names[:7]
+
+
 def test_every_reason_of_an_unreadable_picture_has_a_state():
     listed = (layout.UnreadablePicture.__doc__ or "").split("one of ")[1].rstrip(".").split(", ")
     assert features.STATES[0] == "readable" and list(features.STATES[1:]) == listed
