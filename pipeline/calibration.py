@@ -8,12 +8,19 @@ one is flagged is at most the chosen rate, whatever the encoder and the mixture 
 Scores: higher = more anomalous, float64 (n,). Rates are shares in [0, 1]. Intervals are (low, high), both ends included.
 """
 
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
 import numpy as np
 
 from pipeline.errors import PipelineError
+
+
+def rate_key(false_alarm_rate: float) -> str:
+    """The name of a rate in every file: 0.05 is "at_5_percent", 0.001 is "at_0_1_percent"; other rates have other names."""
+    percent = (100 * Decimal(repr(float(false_alarm_rate)))).normalize()
+    return f"at_{percent:f}_percent".replace(".", "_")
 
 
 def conformal_rank(n: int, false_alarm_rate: float) -> int:
@@ -23,13 +30,13 @@ def conformal_rank(n: int, false_alarm_rate: float) -> int:
     Raises PipelineError where n is too small for the rate, with the number of photographs needed: ceil(1 / rate) - 1.
     """
     if not 0 < false_alarm_rate < 1:
-        raise PipelineError(f"calibration.false_alarm_rate: {false_alarm_rate} is not between 0 and 1")
+        raise PipelineError(f"calibration.false_alarm_rates: {false_alarm_rate} is not between 0 and 1")
     rate = Fraction(repr(float(false_alarm_rate)))
     rank = ceil((n + 1) * (1 - rate))
     if rank > n:
         raise PipelineError(
             f"a false alarm rate of {false_alarm_rate:g} needs at least {ceil(1 / rate) - 1} calibration photographs, got {n}: "
-            "add photographs, raise split.calibration, or raise calibration.false_alarm_rate"
+            "add photographs, raise split.calibration, or take the rate out of calibration.false_alarm_rates"
         )
     return rank
 

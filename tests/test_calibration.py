@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,6 +18,27 @@ RATES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.9]
 
 def scores(n, seed=0):
     return np.random.default_rng(seed).normal(size=n)
+
+
+@pytest.mark.parametrize(
+    ("rate", "key"),
+    [
+        (0.05, "at_5_percent"),
+        (0.001, "at_0_1_percent"),
+        (0.025, "at_2_5_percent"),
+        (0.1, "at_10_percent"),
+        (1e-5, "at_0_001_percent"),
+        (0.07, "at_7_percent"),
+    ],
+)
+def test_names_of_rates(rate, key):
+    assert calibration.rate_key(rate) == key
+
+
+@given(st.floats(1e-9, 1, exclude_max=True))
+def test_a_rates_name_says_the_very_rate(rate):
+    percent = calibration.rate_key(rate).removeprefix("at_").removesuffix("_percent").replace("_", ".")
+    assert Fraction(percent) == 100 * Fraction(repr(rate)) and "e" not in percent
 
 
 @pytest.mark.parametrize(("n", "rate", "rank"), [(19, 0.05, 19), (20, 0.05, 20), (99, 0.05, 95), (199, 0.01, 198), (9, 0.1, 9)])
