@@ -1,9 +1,9 @@
 """What params.yaml may hold: every section, its keys, their types and ranges."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pipeline.perturbation_names import parse
 
@@ -163,14 +163,15 @@ class Calibration(Section):
     flag_rate: Share
     curve_draws: Count
 
-    @model_validator(mode="after")
-    def _of_the_list(self) -> Self:
-        for key in ("review_rate", "flag_rate"):
-            if getattr(self, key) not in self.false_alarm_rates:
-                raise ValueError(f"{key} {getattr(self, key)} is none of false_alarm_rates {self.false_alarm_rates}: name one")
-        if self.flag_rate > self.review_rate:
-            raise ValueError("flag_rate must not be larger than review_rate: what is flagged is rarer than what is reviewed")
-        return self
+    @field_validator("review_rate", "flag_rate")
+    @classmethod
+    def of_the_list(cls, rate: float, info: ValidationInfo) -> float:
+        """One of the rates; flag_rate not larger than review_rate."""
+        if rate not in (rates := info.data.get("false_alarm_rates", [rate])):
+            raise ValueError(f"none of false_alarm_rates {rates}: name one")
+        if rate > info.data.get("review_rate", rate):
+            raise ValueError("must not be larger than review_rate: what is flagged is rarer than what is reviewed")
+        return rate
 
 
 class Evaluation(Section):

@@ -21,6 +21,12 @@ from tests.closure import ROOT, closure
 WRITTEN_BESIDE_THE_GRAPH = {"metrics/speed.json"}
 # The report shows the sample's contact sheet where there is one; as a dep it would make the sample for every other data.
 READ_BESIDE_THE_GRAPH = {"metrics/sample.png"}
+# Folders that several stages write into: who reads them checks their files against SHA-256 sums that lie in a folder of git.
+READ_BY_SUMS = {
+    "data/features": "metrics/features",
+    "data/scores": "metrics/generators",
+    "data/bootstrap": "metrics/generators",
+}
 BESIDE_THE_GRAPH = WRITTEN_BESIDE_THE_GRAPH | READ_BESIDE_THE_GRAPH
 
 
@@ -145,7 +151,7 @@ def test_parameters_are_those_that_the_module_loads(stage):
 def test_only_stages_load_parameters():
     for path in (ROOT / "pipeline").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if "stages" not in path.parts and path.name != "params.py":
+        if "stages" not in path.parts and path.name not in ("params.py", "compare.py"):
             assert "params.load" not in text, path
         assert "load_all(" not in text or path.name == "params.py", path
 
@@ -169,8 +175,11 @@ def test_paths_on_the_command_line_are_declared(stage):
     for word in stage.arguments:
         if word.startswith("--") or ("/" not in word and not Path(word).suffix) or word in BESIDE_THE_GRAPH:
             continue
-        if word == root:
-            assert any(below(path, root) for path in declared) or stage.module.endswith(".report")
+        if word in READ_BY_SUMS:
+            assert READ_BY_SUMS[word] in stage.deps, f"{stage.name}: {READ_BY_SUMS[word]} must tell of changes in {word}"
+        elif word == root:  # pictures are read from it where their digests are known from the features
+            known = "data/features" in stage.arguments or stage.module.endswith(".report")
+            assert any(below(path, root) for path in declared) or known
         else:
             assert {word, f"{root}/{word}"} & declared, f"{stage.name}: {word} is no dep, output, metric or plot"
 
@@ -239,9 +248,9 @@ def test_the_graph_resolves_with_every_profile(tmp_path, profile):
     Repo.init(str(tmp_path), no_scm=True).close()
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copy(profile, tmp_path / "params.yaml")
-    generators = params.load("generators", path=profile).generators
+    theirs, ours = (params.load("generators", "perturbations", path=path) for path in (profile, ROOT / "params.yaml"))
     names = {stage.name for stage in stages(tmp_path)}
-    assert {f"{verb}@{g}" for verb in ("extract_features", "evaluate") for g in generators} <= names
-    assert len(names) == len(stages()) + 2 * (
-        len(generators) - len(params.load("generators", path=ROOT / "params.yaml").generators)
-    )
+    assert {f"{verb}@{g}" for verb in ("extract_features", "evaluate") for g in theirs.generators} <= names
+    assert {f"robustness@{perturbation}" for perturbation in theirs.perturbations} <= names
+    more = 2 * (len(theirs.generators) - len(ours.generators)) + len(theirs.perturbations) - len(ours.perturbations)
+    assert len(names) == len(stages()) + more

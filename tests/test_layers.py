@@ -13,7 +13,8 @@ from tests.closure import ROOT, closure, imports
 BASE = {"errors", "randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
-    *("mixture", "density", "calibration", "evaluation", "wording"),
+    *("mixture", "density", "selection", "calibration", "evaluation", "bootstrap", "comparison", "wording"),
+    *("perturbation_names", "perturbations", "formats"),
     *(
         "simulation.scene",
         "simulation.shots",
@@ -26,7 +27,7 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("params", "atomic", "artifacts", "shards", "tables", "processes", "console"),
+    *("schema", "params", "feature_sets", "compare", "atomic", "artifacts", "shards", "tables", "processes", "console"),
     *("layout", "records", "checkpoints", "plots", "resume"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }
@@ -36,7 +37,7 @@ LAYERS = [BASE, NOUNS, EDGES, LOOPS]
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
 # Import torch inside a function, for what is asked for rarely: several processes, a GPU.
 TORCH_WHERE_ASKED = {"pipeline/processes.py", "pipeline/density.py", "pipeline/devices.py"}
-WITHOUT_TORCH = ("simulate_sample", "fit_gmm", "calibrate", "evaluate", "report")
+WITHOUT_TORCH = ("simulate_sample", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "report")
 
 
 @cache
@@ -70,8 +71,8 @@ def test_no_circles():
 @pytest.mark.parametrize("name", sorted(BASE | NOUNS))
 def test_nouns_know_no_disk_format_and_no_terminal(name):
     known = {i.split(".")[0] for i in imports(ROOT / f"pipeline/{name.replace('.', '/')}.py")} & ONLY_EDGES_KNOW
-    if name == "simulation.camera":
-        known -= {"PIL"}  # JPEG compression is a part of what a camera does to a picture
+    if name in ("simulation.camera", "perturbations", "formats"):
+        known -= {"PIL"}  # compression is a part of what cameras and people do to pictures
     assert not known
 
 

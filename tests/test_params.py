@@ -77,7 +77,7 @@ def test_the_paper_profile_is_the_papers_recipe():
     assert (p.pretext.batch_size, p.pretext.learning_rate, p.pretext.betas) == (256, 1e-5, (0.9, 0.98))
     assert (p.pretext.schedule_epochs, p.pretext.minimum_learning_rate) == (10, 1e-7)
     assert (p.gmm.components, p.gmm.standardise, p.gmm.pca_components) == (12, False, 0)
-    assert len(p.generators) == 9 and p.calibration.false_alarm_rate == 0.05
+    assert len(p.generators) == 9 and p.calibration.review_rate == 0.05
 
 
 # --- every parameter refuses what it is not
@@ -171,14 +171,40 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("gmm.maximum_iterations", 0, "greater than or equal to 1"),
         ("gmm.tolerance", 0, "greater than 0"),
         ("gmm.starts", 0, "greater than or equal to 1"),
-        ("calibration.false_alarm_rate", 5, "less than 1"),
+        ("calibration.false_alarm_rates", [5], "less than 1"),
+        ("calibration.false_alarm_rates", [], "at least 1 item"),
+        ("calibration.false_alarm_rates", [0.05, 0.01], "the smallest first"),
+        ("calibration.false_alarm_rates", [0.05, 0.05], "distinct"),
+        ("calibration.review_rate", 0.02, "none of false_alarm_rates"),
+        ("calibration.flag_rate", 0.02, "none of false_alarm_rates"),
+        ("calibration.curve_draws", 0, "greater than or equal to 1"),
         ("features.maximum_faces", 0, "greater than or equal to 1"),
         ("evaluation.histogram_bins", 1, "greater than or equal to 2"),
         ("evaluation.faces_shown", 21, "less than or equal to 20"),
+        ("evaluation.resamples", 99, "greater than or equal to 100"),
+        ("selection.components", [0], "greater than or equal to 1"),
+        ("selection.covariance_types", ["round"], "'full', 'tied', 'diag' or 'spherical'"),
+        ("selection.covariance_types", [], "at least 1 item"),
+        ("selection.folds", 1, "greater than or equal to 2"),
+        ("robustness.faces", 0, "greater than or equal to 1"),
+        ("harmonisation.side", 8, "greater than or equal to 16"),
+        ("harmonisation.kernel", "box", "'bilinear', 'bicubic' or 'lanczos'"),
+        ("harmonisation.jpeg_quality", 101, "less than or equal to 100"),
+        ("controls.shuffled_epochs", -1, "greater than or equal to 0"),
+        ("explanation.faces", 21, "less than or equal to 20"),
+        ("explanation.neighbours", 9, "less than or equal to 8"),
+        ("perturbations", ["jpeg_75", "jpeg_75"], "jpeg_75 stands twice"),
+        ("perturbations", ["sharpen_2"], "unknown perturbation; write <kind>_<strength> with a kind of jpeg"),
+        ("perturbations", ["jpeg"], "unknown perturbation"),
+        ("perturbations", ["jpeg_101"], "whole number from 1 to 100"),
+        ("perturbations", ["jpeg_75.5"], "whole number"),
+        ("perturbations", ["crop_0.01"], "number from 0.1 to 1"),
+        ("perturbations", ["jpeg_75; rm"], "unknown perturbation"),
         ("generators", [], "at least 1 item"),
         ("generators", ["a", "b", "a"], "a stands twice"),
-        ("generators", ["photographic_test"], "names of results"),
-        ("generators", ["mean"], "names of results"),
+        ("generators", ["photographic_test"], "name results"),
+        ("generators", ["mean"], "name results"),
+        ("generators", ["worst"], "name results"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_what_is_allowed(tmp_path, key, value, allowed):
@@ -191,6 +217,12 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(tmp_path, key, val
 )
 def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
     assert f"{key}.1 = {value[1]!r}: " in refused(tmp_path, changed(tuple(key.split(".")), value))
+
+
+def test_what_is_flagged_is_rarer_than_what_is_reviewed(tmp_path):
+    tree = changed(("calibration", "review_rate"), 0.01)
+    tree["calibration"]["flag_rate"] = 0.05
+    assert "calibration.flag_rate = 0.05: must not be larger than review_rate" in refused(tmp_path, tree)
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", "", ".hidden", "a b"])
