@@ -4,11 +4,25 @@ Two arrays of scores everywhere, higher = more anomalous: `photographic` (n,) an
 Average precision depends on which class is positive and on n : m, so both are always named beside it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pipeline.calibration import check_scores
+from pipeline.ranking import Ranking
 
 MAXIMUM_CURVE_POINTS = 500
+
+
+def measures(photographic: np.ndarray, generated: np.ndarray, thresholds: Mapping[str, float]) -> dict[str, float]:
+    """`auc`, `ap_generated`, `ap_photographic`, `eer`, and at each threshold `<key>.<rate>` with the rates of `at_threshold`.
+
+    `eer`: the error rate where false alarms and misses are equal, on the ROC curve with straight lines between its points.
+    """
+    n, g = _check(photographic, generated)
+    once = np.ones((1, len(n)), dtype=np.int64), np.ones((1, len(g)), dtype=np.int64)
+    found = Ranking(np.sort(n), np.sort(g)).measures(once[0], once[1], thresholds)
+    return {key: float(value[0]) for key, value in found.items()}
 
 
 def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:
