@@ -8,13 +8,17 @@ one is flagged is at most the chosen rate, whatever the encoder and the mixture 
 Scores: higher = more anomalous, float64 (n,). Rates are shares in [0, 1]. Intervals are (low, high), both ends included.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import PipelineError
+
+VERDICTS = ("pass", "review", "flag")
 
 
 def rate_key(false_alarm_rate: float) -> str:
@@ -31,20 +35,35 @@ def conformal_rank(n: int, false_alarm_rate: float) -> int:
     """
     if not 0 < false_alarm_rate < 1:
         raise PipelineError(f"calibration.false_alarm_rates: {false_alarm_rate} is not between 0 and 1")
-    rate = Fraction(repr(float(false_alarm_rate)))
-    rank = ceil((n + 1) * (1 - rate))
+    rank = ceil((n + 1) * (1 - exact(false_alarm_rate)))
     if rank > n:
         raise PipelineError(
-            f"a false alarm rate of {false_alarm_rate:g} needs at least {ceil(1 / rate) - 1} calibration photographs, got {n}: "
-            "add photographs, raise split.calibration, or take the rate out of calibration.false_alarm_rates"
+            f"a false alarm rate of {false_alarm_rate:g} needs at least {fewest_photographs(false_alarm_rate)} calibration "
+            f"photographs, got {n}: add photographs, raise split.calibration, or take the rate out of "
+            "calibration.false_alarm_rates"
         )
     return rank
+
+
+def fewest_photographs(false_alarm_rate: float) -> int:
+    """Calibration photographs without which no threshold can promise the rate: ceil(1 / rate) - 1."""
+    return ceil(1 / exact(false_alarm_rate)) - 1
 
 
 def conformal_threshold(scores: np.ndarray, false_alarm_rate: float) -> float:
     """The threshold that flags (score > threshold) a new photograph with a chance of at most `false_alarm_rate`."""
     s = check_scores(scores, "calibration scores")
     return float(np.sort(s)[conformal_rank(len(s), false_alarm_rate) - 1])
+
+
+def thresholds(scores: np.ndarray, false_alarm_rates: Sequence[float]) -> dict[str, float]:
+    """The threshold of each rate by `rate_key`; an unsupported rate raises PipelineError with the number needed."""
+    return {rate_key(rate): conformal_threshold(scores, rate) for rate in sorted(false_alarm_rates)}
+
+
+def exact(rate: float) -> Fraction:
+    """The decimal that was written, without the rounding of binary numbers."""
+    return Fraction(repr(float(rate)))
 
 
 def guarantee(n: int, false_alarm_rate: float, confidence: float) -> dict[str, float]:
@@ -64,6 +83,14 @@ def p_values(scores: np.ndarray, calibration_scores: np.ndarray) -> np.ndarray:
     ordered = np.sort(check_scores(calibration_scores, "calibration scores"))
     at_least = len(ordered) - np.searchsorted(ordered, check_scores(scores, "scores"), side="left")
     return np.asarray((1 + at_least) / (len(ordered) + 1))
+
+
+def verdicts(scores: np.ndarray, review_threshold: float, flag_threshold: float) -> np.ndarray:
+    """ "flag" above the flag threshold, else "review" above the review threshold, else "pass"; str (n,)."""
+    if not review_threshold <= flag_threshold:
+        raise PipelineError(f"review threshold {review_threshold} is above the flag threshold {flag_threshold}: run calibrate")
+    levels = np.searchsorted([review_threshold, flag_threshold], check_scores(scores, "scores"), side="left")
+    return np.array(VERDICTS)[levels]
 
 
 def paper_protocol_threshold(fit_scores: np.ndarray, false_alarm_rate: float) -> float:
@@ -86,17 +113,10 @@ def binomial_interval(successes: int, n: int, confidence: float) -> tuple[float,
     return low, high
 
 
-def binomial_range(n: int, rate: float, confidence: float) -> tuple[int, int]:
-    """Equal-tailed range of the count of flagged faces among n, if each is flagged with chance `rate`."""
-    from scipy.special import bdtr
-
-    return _quantiles(bdtr(np.arange(n + 1), n, rate), confidence)
-
-
 def beta_binomial_range(n: int, calibration_faces: int, false_alarm_rate: float, confidence: float) -> tuple[int, int]:
-    """As `binomial_range`, with the chance itself uncertain because the threshold rests on finitely many photographs.
+    """Equal-tailed range of the count of false alarms among n, whose chance follows the Beta law of `guarantee`.
 
-    The count of flagged test photographs is beta-binomial with the Beta law of `guarantee`.
+    So it counts, besides the chance of the n photographs, that the threshold itself rests on finitely many.
     """
     from scipy.special import betaln, gammaln
 
@@ -105,6 +125,50 @@ def beta_binomial_range(n: int, calibration_faces: int, false_alarm_rate: float,
     log_choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     pmf = np.exp(log_choose + betaln(k + a, n - k + b) - betaln(a, b))
     return _quantiles(np.cumsum(pmf), confidence)
+
+
+def achieved(test_scores: np.ndarray, threshold: float, calibration_faces: int, false_alarm_rate: float) -> dict[str, Any]:
+    """The false alarms among test photographs (m,), and whether the chosen rate holds for them, with the reason.
+
+    `exact_95` (Clopper-Pearson) is what the test photographs alone say; it takes them for independent, so it is too narrow
+    where many show the same person. The rate does not hold where it lies below this interval. `beta_binomial_99` tells whether
+    the number of calibration photographs explains the count. All intervals are of the rate.
+    """
+    m = len(check_scores(test_scores, "scores of the test photographs"))
+    alarms = int((test_scores > threshold).sum())
+    low, high = binomial_interval(alarms, m, 0.95)
+    fewest, most = beta_binomial_range(m, calibration_faces, false_alarm_rate, 0.99)
+    within = fewest <= alarms <= most
+    said = f"{alarms:,} of {m:,} test photographs ({_percent(alarms / m)}) are above the threshold; "
+    chosen = _percent(false_alarm_rate)
+    interval = f"the exact 95 % interval of their rate, {_percent(low)} to {_percent(high)}"
+    explained = (
+        f"which a threshold from only {calibration_faces:,} calibration photographs can explain: add calibration photographs"
+        if within
+        else "which the number of calibration photographs does not explain: the test photographs differ from them, so "
+        "calibrate on photographs like those to be judged"
+    )
+    if low > false_alarm_rate:
+        reason = f"{interval}, lies above the chosen {chosen}, {explained}"
+    elif high < false_alarm_rate:
+        reason = f"{interval}, lies below the chosen {chosen}: more cautious than chosen, {explained}"
+    else:
+        reason = f"{interval}, contains the chosen {chosen}"
+    return {
+        "false_alarms": alarms,
+        "false_alarm_rate": alarms / m,
+        "exact_95": {"low": low, "high": high},
+        "beta_binomial_99": {"low": fewest / m, "high": most / m, "within": within},
+        "verdict": "does not hold" if low > false_alarm_rate else "holds",
+        "reason": said + reason,
+    }
+
+
+def head_statistics(heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (n - 1 in the divisor) of each head's score over calibration photographs (n, heads)."""
+    if len(heads) < 2:
+        raise PipelineError(f"{len(heads)} calibration photographs show no spread of the heads' scores: give at least 2")
+    return heads.mean(axis=0), heads.std(axis=0, ddof=1)
 
 
 def check_scores(scores: np.ndarray, what: str) -> np.ndarray:
@@ -116,6 +180,10 @@ def check_scores(scores: np.ndarray, what: str) -> np.ndarray:
     if bad:
         raise PipelineError(f"{what}: {bad} of {len(s)} are NaN or infinite: run extract_features and fit_gmm again")
     return s
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _beta(n: int, false_alarm_rate: float) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Oracles: scipy.stats' distributions, naive counting, and simulation of the promise itself."""
 
+import re
+import statistics
 import subprocess
 import sys
 from fractions import Fraction
@@ -130,12 +132,6 @@ def test_impossible_counts_are_refused(k, n):
         calibration.binomial_interval(k, n, 0.95)
 
 
-@settings(deadline=None)
-@given(st.integers(1, 2000), RATES, st.sampled_from([0.9, 0.99]))
-def test_binomial_range_is_scipys(n, rate, confidence):
-    assert calibration.binomial_range(n, rate, confidence) == tuple(stats.binom(n, rate).interval(confidence))
-
-
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 1500), st.integers(20, 2000), st.sampled_from([0.05, 0.1, 0.3]))
 def test_beta_binomial_range_is_scipys(n, calibration_faces, rate):
@@ -153,7 +149,7 @@ def test_beta_binomial_range_holds_the_achieved_counts_and_the_binomial_does_not
         counts.append((draw.uniform(size=400) > calibration.conformal_threshold(draw.uniform(size=100), 0.05)).sum())
     low, high = calibration.beta_binomial_range(400, 100, 0.05, 0.99)
     assert np.mean([low <= c <= high for c in counts]) > 0.985
-    low, high = calibration.binomial_range(400, 0.05, 0.99)
+    low, high = stats.binom(400, 0.05).interval(0.99)
     assert np.mean([low <= c <= high for c in counts]) < 0.95
 
 
@@ -168,6 +164,73 @@ def test_flagged_means_a_p_value_of_at_most_the_rate(n, seed, rate):
     s, new = scores(n, seed), scores(200, seed + 1000)
     flagged = new > calibration.conformal_threshold(s, rate)
     np.testing.assert_array_equal(flagged, calibration.p_values(new, s) <= rate + 1e-12)
+
+
+@given(st.integers(99, 300), st.integers(0, 50))
+def test_thresholds_of_several_rates_and_verdicts_by_p_value(n, seed):
+    s, new = scores(n, seed), np.r_[scores(200, seed + 1000), scores(n, seed)]
+    at = calibration.thresholds(s, [0.05, 0.01])
+    assert at == {f"at_{k}_percent": calibration.conformal_threshold(s, k / 100) for k in (1, 5)}
+    naive = ["flag" if p <= 0.01 + 1e-12 else "review" if p <= 0.05 + 1e-12 else "pass" for p in calibration.p_values(new, s)]
+    assert calibration.verdicts(new, at["at_5_percent"], at["at_1_percent"]).tolist() == naive
+
+
+def test_verdicts_by_hand():
+    assert calibration.verdicts(np.array([0.0, 1.0, 1.5, 2.0, 2.1]), 1.0, 2.0).tolist() == [
+        *("pass", "pass", "review", "review", "flag")
+    ]
+    assert calibration.verdicts(np.array([1.0, 1.1]), 1.0, 1.0).tolist() == ["pass", "flag"]
+    with pytest.raises(PipelineError, match=r"review threshold 2\.0 is above the flag threshold 1\.0"):
+        calibration.verdicts(np.array([0.0]), 2.0, 1.0)
+
+
+def test_the_rarest_unsupported_rate_names_the_number_needed():
+    with pytest.raises(PipelineError, match=r"rate of 0\.001 needs at least 999 .* got 500: .* calibration\.false_alarm_rates"):
+        calibration.thresholds(scores(500), [0.05, 0.01, 0.001])
+    assert calibration.thresholds(scores(999), [0.001])["at_0_1_percent"] == scores(999).max()
+
+
+@given(st.integers(19, 400), st.integers(1, 400), st.integers(0, 400))
+def test_achieved_by_naive_counting_and_scipy(n, m, alarms):
+    alarms = min(alarms, m)
+    test = np.r_[np.ones(alarms), np.zeros(m - alarms)]
+    got = calibration.achieved(test, 0.5, n, 0.05)
+    exact = stats.binomtest(alarms, m).proportion_ci(0.95)
+    assert got["exact_95"] == pytest.approx({"low": exact.low, "high": exact.high}, abs=1e-9)
+    assert (got["false_alarms"], got["false_alarm_rate"]) == (alarms, alarms / m)
+    assert got["verdict"] == ("does not hold" if exact.low > 0.05 else "holds")
+    # one-sided binomial test at 2.5 %: the duality that makes the interval exact
+    assert (got["verdict"] == "holds") == (stats.binomtest(alarms, m, 0.05, "greater").pvalue >= 0.025)
+
+
+@pytest.mark.parametrize(
+    ("alarms", "n", "verdict", "words"),
+    [
+        (50, 1000, "holds", r"50 of 1,000 test photographs \(5 %\) .* 3\.73 % to 6\.54 %, contains the chosen 5 %$"),
+        (90, 100, "does not hold", "above the chosen 5 %, which a threshold from only 100 .* add calibration photographs"),
+        (90, 5000, "does not hold", "above the chosen 5 %, .* does not explain: the test photographs differ"),
+        (20, 100, "holds", "below the chosen 5 %: more cautious than chosen, which a threshold from only 100"),
+        (0, 5000, "holds", "more cautious than chosen, .* does not explain"),
+    ],
+)
+def test_the_verdict_on_a_rate_has_a_reason(alarms, n, verdict, words):
+    got = calibration.achieved(np.arange(1000), 999.5 - alarms, n, 0.05)
+    assert got["verdict"] == verdict and re.search(words, got["reason"])
+
+
+def test_no_test_photographs_or_broken_scores_are_refused():
+    for bad, message in (([], "test photographs: no faces"), ([np.nan], "test photographs: 1 of 1 are NaN")):
+        with pytest.raises(PipelineError, match=message):
+            calibration.achieved(np.array(bad), 0.5, 100, 0.05)
+
+
+def test_head_statistics_by_the_standard_library():
+    heads = np.random.default_rng(2).normal(size=(40, 5))
+    means, deviations = calibration.head_statistics(heads)
+    assert means == pytest.approx([statistics.mean(column) for column in heads.T.tolist()])
+    assert deviations == pytest.approx([statistics.stdev(column) for column in heads.T.tolist()])
+    with pytest.raises(PipelineError, match="1 calibration photographs show no spread"):
+        calibration.head_statistics(heads[:1])
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1])
