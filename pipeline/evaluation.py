@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.calibration import check_scores
-from pipeline.ranking import Ranking
+from pipeline.ranking import Ranking, rates
 
 MAXIMUM_CURVE_POINTS = 500
 
@@ -20,9 +20,7 @@ def measures(photographic: np.ndarray, generated: np.ndarray, thresholds: Mappin
     `eer`: the error rate where false alarms and misses are equal, on the ROC curve with straight lines between its points.
     """
     n, g = _check(photographic, generated)
-    once = np.ones((1, len(n)), dtype=np.int64), np.ones((1, len(g)), dtype=np.int64)
-    found = Ranking(np.sort(n), np.sort(g)).measures(once[0], once[1], thresholds)
-    return {key: float(value[0]) for key, value in found.items()}
+    return Ranking(np.sort(n), np.sort(g)).measures(np.ones(len(n)), np.ones(len(g)), thresholds)
 
 
 def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:
@@ -33,27 +31,10 @@ def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:
     return float(below.sum() / (2 * len(n) * len(g)))
 
 
-def average_precisions(photographic: np.ndarray, generated: np.ndarray) -> tuple[float, float]:
-    """Average precision with AI-generated faces as positive, and with photographic faces as positive (the authors')."""
-    from sklearn.metrics import average_precision_score
-
-    scores, labels = _pool(photographic, generated)
-    return float(average_precision_score(labels, scores)), float(average_precision_score(1 - labels, -scores))
-
-
 def at_threshold(photographic: np.ndarray, generated: np.ndarray, threshold: float) -> dict[str, float]:
-    """Rates where a face is called AI-generated if its score is greater than `threshold`.
-
-    `accuracy` is over all faces, so it depends on n : m; `balanced_accuracy` is the mean over the two classes.
-    """
+    """Rates (`ranking.rates`) where a face is called AI-generated if its score is greater than `threshold`."""
     n, g = _check(photographic, generated)
-    false_alarms, detections = int((n > threshold).sum()), int((g > threshold).sum())
-    return {
-        "accuracy": (len(n) - false_alarms + detections) / (len(n) + len(g)),
-        "balanced_accuracy": (1 - false_alarms / len(n) + detections / len(g)) / 2,
-        "false_alarm_rate": false_alarms / len(n),
-        "detection_rate": detections / len(g),
-    }
+    return rates(int((n > threshold).sum()), int((g > threshold).sum()), len(n), len(g))
 
 
 def roc_curve(
@@ -61,12 +42,14 @@ def roc_curve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """ROC curve as false alarm rates and detection rates, each (p,) ascending, p <= `maximum_points`.
 
-    A longer curve is thinned: both ends and the corners of its convex hull stay, the rest is spread evenly.
+    A point for each distinct score, without those that two equal steps put on a straight line (as in scikit-learn). A longer
+    curve is thinned: both ends and the corners of its convex hull stay, the rest is spread evenly.
     """
-    from sklearn.metrics import roc_curve as all_points
-
-    scores, labels = _pool(photographic, generated)
-    false_alarms, detections, _ = all_points(labels, scores)
+    n, g = (np.sort(scores) for scores in _check(photographic, generated))
+    distinct = np.unique(np.concatenate([n, g]))[::-1]
+    called = np.stack([np.append(0, len(scores) - np.searchsorted(scores, distinct)) for scores in (n, g)])  # (2, p)
+    corners = np.append(np.insert(np.diff(called, 2).any(axis=0), 0, True), True)
+    false_alarms, detections = called[0, corners] / len(n), called[1, corners] / len(g)
     if len(false_alarms) > maximum_points:
         keep = _thin(false_alarms, detections, maximum_points)
         false_alarms, detections = false_alarms[keep], detections[keep]
@@ -99,12 +82,6 @@ def histogram(photographic: np.ndarray, generated: np.ndarray, bins: int) -> dic
 
 def _check(photographic: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return check_scores(photographic, "scores of photographic faces"), check_scores(generated, "scores of AI-generated faces")
-
-
-def _pool(photographic: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All scores (n + m,) and labels (n + m,), 1 = AI-generated."""
-    n, g = _check(photographic, generated)
-    return np.concatenate([n, g]), np.repeat([0, 1], [len(n), len(g)])
 
 
 def _thin(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
