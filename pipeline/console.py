@@ -16,7 +16,7 @@ from pipeline import processes
 from pipeline.errors import PipelineError
 
 WIDTH = 80
-GRACE = 10  # seconds for a process among several that is asked to end: the others it waits for may be gone
+GRACE = 60  # seconds until a process among several that is asked to end must have met the others: they may hang
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -65,13 +65,17 @@ def end_with_stage() -> None:
 
 @contextmanager
 def requests_to_end() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or SIGINT have asked this process to end: inside, they no longer end it; a second SIGINT does."""
+    """Whether SIGTERM or SIGINT have asked this process to end: inside, they no longer end it; a second SIGINT does.
+
+    One of several processes, which may wait for another in vain, is ended GRACE seconds after the first request, unless all
+    have met before (`requests_met`).
+    """
     asked: list[int] = []
 
     def ask(number: int, _: object) -> None:
-        asked.append(number)
-        if processes.world() > 1:
+        if processes.world() > 1 and not asked:
             signal.alarm(GRACE)
+        asked.append(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -79,8 +83,14 @@ def requests_to_end() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(asked)
     finally:
+        requests_met()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def requests_met() -> None:
+    """All processes have agreed on what follows a request to end, so that none is ended any more for waiting too long."""
+    signal.alarm(0)
 
 
 def _end_with_launcher() -> None:
@@ -94,11 +104,14 @@ def _end_with_launcher() -> None:
 
 
 def _abandoned(process: int) -> bool:
-    """Whether a process was handed to another session's process, such as init: its own parent is gone."""
-    if sys.platform != "linux":
+    """Whether a process was handed to another session's process, such as init: its own parent is gone, or it is itself."""
+    if sys.platform != "linux" or not Path("/proc/self/stat").exists():
         return False
-    session, parent = os.getsid(process), int(_parent_of(process))
-    return session != process and parent != 0 and os.getsid(parent) != session
+    try:
+        session, parent = os.getsid(process), int(_parent_of(process))
+        return session != process and parent != 0 and os.getsid(parent) != session
+    except (ProcessLookupError, FileNotFoundError):  # gone between two of these calls
+        return True
 
 
 def _parent_of(process: int) -> str:

@@ -24,8 +24,6 @@ from pipeline.resume import Store
 from pipeline.schema import Pretext
 from pipeline.training_state import Training, diverged, learning_rate, start_training
 
-READ_EVERY = 20  # steps between two readings of the losses on a GPU; each reading waits for it
-
 
 @dataclass(frozen=True)
 class Result:
@@ -52,12 +50,15 @@ class Run:
     advance: Callable[[int], Any] = lambda faces: None
 
     def save_if(self, state: Training, *, now: bool) -> None:
-        """Save the state where it is time to, or now; end if asked to. All processes of the team come here together."""
+        """Save the state where it is time to, or now; end if asked to. All processes of the team come and leave together."""
         end = self.team.any(self.asked_to_end())
+        if end:
+            console.requests_met()
         if self.store and self.team.first and (now or end or self.store.due()):
             started = time.monotonic()
             self.store.save((state.epoch, state.step), training_state.to_bytes(state), started=started)
         if end:
+            self.team.wait()  # the first process to leave would make torchrun end the one that saves
             raise Interrupted
 
 
@@ -130,9 +131,9 @@ def train_epoch(model: Any, faces: FaceSet, state: Training, run: Run) -> dict[s
     settings, device = run.settings, next(state.encoder.parameters()).device
     epoch, p = state.epoch + 1, settings.photograph_probability
     plan = datasets.epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
-    parts = datasets.cut(len(faces), settings.batch_size)[state.step :]
+    every = datasets.cut(len(faces), settings.batch_size)
+    parts = every[state.step :]
     share = functools.partial(share_of, team=run.team)
-    read_every = READ_EVERY if device.type == "cuda" else 1
     unread: list[tuple[int, torch.Tensor]] = []
     state.encoder.train()
     for group in state.optimiser.param_groups:
@@ -145,11 +146,16 @@ def train_epoch(model: Any, faces: FaceSet, state: Training, run: Run) -> dict[s
         state.optimiser.step()
         unread.append((len(batch), five.detach()))
         run.advance(len(batch))
-        if len(unread) == read_every:
+        last = state.step + len(unread) == len(every)  # the held-out pass that follows takes long
+        if last or len(unread) == read_every(device):
             started = read_losses(state, unread, started)
             run.save_if(state, now=False)
-    read_losses(state, unread, started)
     return mean_losses(state.losses)
+
+
+def read_every(device: torch.device) -> int:
+    """Steps between two readings of the losses: each one waits for the device."""
+    return 20 if device.type == "cuda" else 1
 
 
 def read_losses(state: Training, unread: list[tuple[int, torch.Tensor]], started: float) -> float:
