@@ -63,14 +63,21 @@ class _Sum(torch.autograd.Function):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose mean and variance in training are those of the global batch (Ioffe and Szegedy 2015)."""
+    """Batch normalisation whose mean and variance in training are those of the global batch (Ioffe and Szegedy 2015).
+
+    Computed in 32 bits at least, and returned in the type of the inputs: bfloat16 counts exactly to 256 only.
+    """
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalise inputs (m, c, h, w), m of this process; m may be 0."""
         if not self.training:
             return super().forward(inputs)
-        channels = inputs.shape[1]
-        own = torch.cat([inputs.sum(dim=(0, 2, 3)), inputs.new_tensor([inputs.numel() / channels])])
+        with torch.autocast(inputs.device.type, enabled=False):
+            wide = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+            return self._normalise(wide).to(inputs.dtype)
+
+    def _normalise(self, inputs: torch.Tensor) -> torch.Tensor:
+        own = torch.cat([inputs.sum(dim=(0, 2, 3)), inputs.new_tensor([inputs.numel() / inputs.shape[1]])])
         total = _Sum.apply(own)  # (c + 1,)
         count = total[-1].detach()
         mean = total[:-1] / count  # (c,)

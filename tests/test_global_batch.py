@@ -57,6 +57,37 @@ def test_global_batch_norm_alone_is_pytorchs(monkeypatch, training):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("autocast", [True, False])
+def test_bfloat16_counts_and_sums_as_exactly_as_pytorchs(monkeypatch, autocast):
+    """693 pixels, a number that bfloat16 rounds to 692, far from 0, where its squares lose the variance."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
+    inputs = (torch.randn(7, 4, 11, 9, generator=torch.Generator().manual_seed(0)) + 20).bfloat16()
+    theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    ours.__class__ = GlobalBatchNorm
+    results = []
+    for norm in (theirs, ours):
+        x = inputs.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = norm(x)
+        (out.float() * inputs.float().sin()).sum().backward()
+        assert x.grad is not None and out.dtype == x.grad.dtype == torch.bfloat16
+        assert norm.running_var is not None and norm.running_var.dtype == torch.float32
+        results.append([out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()])
+    for a, b in zip(results[0][4:], results[1][4:], strict=True):  # weights and running statistics
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    for a, b in zip(results[0][:4], results[1][:4], strict=True):  # rounded once, at the end
+        torch.testing.assert_close(a.float(), b.float(), rtol=2**-7, atol=0.02)
+
+
+def test_64_bits_stay_64(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
+    inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    theirs, ours = nn.BatchNorm2d(4).double(), nn.BatchNorm2d(4).double()
+    ours.__class__ = GlobalBatchNorm
+    torch.testing.assert_close(ours(inputs), theirs(inputs), rtol=1e-13, atol=1e-14)
+    torch.testing.assert_close(ours.running_var, theirs.running_var, rtol=1e-13, atol=1e-14)
+
+
 def test_global_batch_norm_of_two_halves_is_that_of_the_whole():
     """Both processes in turn: the first pass collects the sums, the second one uses them."""
     inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1
