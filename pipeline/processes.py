@@ -102,7 +102,7 @@ def group(device: "torch.device | None" = None) -> Iterator[Team]:
     device = device or torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    _connect("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Team(rank(), world(), device)
     except RuntimeError as error:
@@ -111,6 +111,19 @@ def group(device: "torch.device | None" = None) -> Iterator[Team]:
             raise PipelineError(f"another process of this run is gone ({line}); its own error, above, says why") from None
         raise
     torch.distributed.destroy_process_group()  # after an error the connections die with the process
+
+
+def _connect(backend: str) -> None:
+    import torch.distributed
+
+    try:
+        torch.distributed.init_process_group(backend, timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:  # an incomplete environment; no such host, port or partner
+        line = str(error).partition("\n")[0]
+        raise PipelineError(
+            f"process {rank()} of {world()} cannot connect with the others ({line}): start the stage with torchrun, or with "
+            "python alone, without RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment"
+        ) from None
 
 
 def world() -> int:

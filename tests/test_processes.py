@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -49,3 +50,25 @@ def test_a_wrong_environment_is_named(monkeypatch, text):
     monkeypatch.setenv("WORLD_SIZE", text)
     with pytest.raises(PipelineError, match=r"WORLD_SIZE is .*torchrun"), processes.group():
         pass
+
+
+TWO = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # nobody listens there
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"MASTER_ADDR": None}, r"process 1 of 2 cannot connect .*MASTER_ADDR.*: start the stage with torchrun"),
+        ({"MASTER_PORT": None}, r"cannot connect .*MASTER_PORT"),
+        ({"MASTER_PORT": "http"}, r"cannot connect .*http"),
+        ({"RANK": "2"}, r"process 2 of 2 cannot connect"),
+        ({}, r"cannot connect .*127\.0\.0\.1"),
+    ],
+)
+def test_processes_that_cannot_meet_say_so_in_a_sentence(monkeypatch, changes, message):
+    monkeypatch.setattr(processes, "PATIENCE", timedelta(seconds=1))
+    for name, value in (TWO | changes).items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match=message) as error, processes.group():
+        pass
+    assert "\n" not in str(error.value)
