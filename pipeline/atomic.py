@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SUFFIX = ".partial"
+BEFORE = "before"  # name of the former file or folder in the scratch folder of the writer that replaces it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -20,7 +21,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     What a killed process leaves is removed by the next `atomic` on the same path. A file lies on the disk before it is moved,
     so that a crash of the machine too leaves the old or the new one. A folder is left to the system to write out: a disk
-    takes about as long to store a gigabyte of pictures as two cores to make it. OSError if the disk is full.
+    takes about as long to store a gigabyte of pictures as two cores to make it. It cannot be replaced in one step either: a
+    kill between the two leaves none, and the next `atomic` on its path brings the old one back. OSError if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,17 +33,31 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if temporary.is_file():
             _to_disk(temporary)
         with _turn(path.parent):
-            if temporary.exists() and path.exists() and (path.is_dir() or temporary.is_dir()):
-                os.replace(path, scratch / "before")  # a folder cannot be replaced in one step; put aside, it is lost last
-            os.replace(temporary, path)
+            try:
+                if temporary.exists() and path.exists() and (path.is_dir() or temporary.is_dir()):
+                    os.replace(path, scratch / BEFORE)
+                os.replace(temporary, path)
+            finally:
+                _bring_back(scratch, path)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         remedy = "make room on its disk and run again; what was there before is kept"
         raise OSError(error.errno, f"{path}: {os.strerror(error.errno)}; {remedy}") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not _holds_the_last(scratch, path):
+            shutil.rmtree(scratch, ignore_errors=True)
         os.close(claim)
+
+
+def _holds_the_last(scratch: Path, path: Path) -> bool:
+    """Whether a writer ended between its two moves: what was at `path` lies in its scratch folder alone."""
+    return os.path.lexists(scratch / BEFORE) and not os.path.lexists(path)
+
+
+def _bring_back(scratch: Path, path: Path) -> None:
+    if _holds_the_last(scratch, path):
+        os.replace(scratch / BEFORE, path)
 
 
 def _claim(path: Path) -> tuple[Path, int]:
@@ -61,9 +77,12 @@ def _sweep(path: Path) -> None:
             claim = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # its owner has just removed it, or it is no folder of ours
             continue
-        if _lock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            shutil.rmtree(left, ignore_errors=True)
-        os.close(claim)
+        try:
+            if _lock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _bring_back(left, path)
+                shutil.rmtree(left, ignore_errors=True)
+        finally:
+            os.close(claim)
 
 
 @contextmanager

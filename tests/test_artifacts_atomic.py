@@ -1,10 +1,25 @@
 """Writing is all or nothing, for files and folders: a failure in the middle leaves what was there."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline import artifacts
+
+ROOT = Path(__file__).resolve().parents[1]
+STOPPED_BETWEEN_ITS_MOVES = """
+import os, sys
+from pathlib import Path
+from pipeline.atomic import atomic
+move = os.replace
+os.replace = lambda source, target: move(source, target) if Path(source) == Path(sys.argv[1]) else os._exit(9)
+with atomic(sys.argv[1]) as temporary:
+    temporary.mkdir()
+    (temporary / "fresh").write_text("new")
+"""
 
 
 def everything(folder: Path) -> list[str]:
@@ -79,3 +94,88 @@ def test_two_writers_of_one_path_do_not_meet(tmp_path):
         first.write_text("1")
         second.write_text("2")
     assert (tmp_path / "x").read_text() == "1" and everything(tmp_path) == ["x"]
+
+
+# --- a folder is replaced by two moves: the old one away, the new one in
+
+
+@pytest.fixture
+def old(tmp_path):
+    folder = tmp_path / "target"
+    folder.mkdir()
+    (folder / "kept").write_text("old")
+    return folder
+
+
+def replace_folder(path):
+    with artifacts.atomic(path) as temporary:
+        temporary.mkdir()
+        (temporary / "fresh").write_text("new")
+
+
+def stop_moves(monkeypatch, count, error):
+    """The next `count` moves work, then all fail."""
+    real, moves = os.replace, []
+
+    def move(source, target):
+        moves.append(source)
+        if len(moves) > count:
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", move)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt(), SystemExit(143)])
+def test_an_error_between_the_two_moves_brings_the_old_folder_back(old, monkeypatch, error):
+    real = os.replace
+
+    def move(source, target):
+        if Path(source).name == "target" and Path(source) != old:
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", move)
+    with pytest.raises(type(error)):
+        replace_folder(old)
+    assert everything(old.parent) == ["target", "target/kept"]
+
+
+def stop_between_the_moves(old):
+    done = subprocess.run([sys.executable, "-c", STOPPED_BETWEEN_ITS_MOVES, old], cwd=ROOT, check=False)
+    assert done.returncode == 9 and not old.exists()
+
+
+def test_a_writer_killed_between_its_moves_is_undone_by_the_next_one_even_if_that_fails(old):
+    stop_between_the_moves(old)
+    with pytest.raises(Crash), artifacts.atomic(old):
+        assert everything(old) == ["kept"]
+        raise Crash
+    assert everything(old.parent) == ["target", "target/kept"]
+    stop_between_the_moves(old)
+    replace_folder(old)
+    assert everything(old.parent) == ["target", "target/fresh"]
+
+
+def test_what_a_killed_writer_put_aside_does_not_replace_what_came_since(old):
+    stop_between_the_moves(old)
+    old.mkdir()
+    (old / "since").write_text("newer")
+    with pytest.raises(Crash), artifacts.atomic(old):
+        raise Crash
+    assert everything(old.parent) == ["target", "target/since"]
+
+
+def test_an_old_folder_that_cannot_be_brought_back_is_not_removed(old, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_moves(patch, 1, OSError(5, "Input/output error"))
+        with pytest.raises(OSError, match="Input/output error"):
+            replace_folder(old)
+        assert not old.exists()
+        with pytest.raises(OSError, match="Input/output error"):
+            replace_folder(old)
+    replace_folder(old.with_name("other"))
+    with pytest.raises(Crash), artifacts.atomic(old):
+        raise Crash
+    assert (old / "kept").read_text() == "old"
+    assert everything(old.parent) == ["other", "other/fresh", "target", "target/kept"]
