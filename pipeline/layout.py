@@ -114,13 +114,16 @@ def list_pictures(folder: Path) -> list[Path]:
 def read_bytes(path: str | Path, maximum: int) -> bytes:
     """A file's content; of one larger than `maximum` bytes only some more bytes than that. OSError as `open` raises it.
 
-    Straight from the system: `Path` and `open` would cost more than all else that is done with a photograph's record.
+    Straight from the system: `Path` and `open` would cost more than all else that is done with a photograph's record. Only
+    an empty read is the end: a file system in user space may give less than asked in the middle. That last read takes
+    0.6 us of 5; asking for the size instead takes 1.3, and some file systems do not know it.
     """
+    parts, size = [], 0
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = [os.read(descriptor, _READ)]
-        while len(parts[-1]) == _READ and len(parts) * _READ <= maximum:  # a file on disk gives less at its end alone
-            parts.append(os.read(descriptor, _READ))
+        while size <= maximum and (part := os.read(descriptor, _READ)):
+            parts.append(part)
+            size += len(part)
         return b"".join(parts)
     finally:
         os.close(descriptor)

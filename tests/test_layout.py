@@ -1,7 +1,6 @@
 """Paths, lists and pictures of the authors' layout, good, broken and hostile."""
 
 import io
-import os
 import struct
 import zlib
 
@@ -193,26 +192,6 @@ def test_reasons(tmp_path):
     ]:
         path.write_bytes(content)
         assert reason_of(path) == reason
-
-
-@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 200, 250, 1000])
-def test_bytes_are_complete_up_to_the_maximum_and_show_what_is_more(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(layout, "_READ", 100)
-    content = np.random.default_rng(size).bytes(size)
-    (tmp_path / "file").write_bytes(content)
-    for maximum in (99, 100, 150, 200, 1000):
-        read = layout.read_bytes(str(tmp_path / "file"), maximum)
-        assert read == content if size <= maximum else maximum < len(read) <= maximum + 100 and content.startswith(read)
-
-
-def test_files_that_cannot_be_read_are_closed_again(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        layout.read_bytes(tmp_path / "none", 10)
-    before = len(os.listdir("/dev/fd"))
-    for _ in range(3):
-        with pytest.raises(IsADirectoryError):
-            layout.read_bytes(tmp_path, 10)
-    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_folder_is_no_picture(tmp_path):
