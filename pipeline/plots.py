@@ -15,13 +15,17 @@ def contact_sheet(
     *,
     side: int = 112,
 ) -> None:
-    """Write pictures (each uint8 (H, W, 3), any size) as a PNG grid, each fitted into its cell, with titles above and left."""
+    """Write pictures (each uint8 (H, W, 3), any size) as a PNG grid, each fitted into its cell, with titles above and left.
+
+    A row's title may have several lines.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     from pipeline.artifacts import atomic
 
     font = ImageFont.load_default(size=12)
-    left = 8 + int(max((font.getlength(title) for title in row_titles), default=0)) if row_titles else 4
+    lines = [line for title in row_titles or () for line in title.split("\n")]
+    left = 8 + int(max(map(font.getlength, lines))) if lines else 4
     top = 22 if column_titles else 4
     columns = max((len(row) for row in rows), default=0)
     sheet = Image.new("RGB", (left + columns * (side + 4), top + len(rows) * (side + 4)), "white")

@@ -44,3 +44,13 @@ def test_same_bytes_twice(tmp_path):
     for name in ("a", "b"):
         contact_sheet(rows, ["x", "y", "z"], tmp_path / name, ["r"])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_title_of_several_lines_makes_room_for_its_longest_line_and_stands_in_the_middle_of_its_row(tmp_path):
+    for name, title in (("one", "a long line"), ("three", "a\na long line\nb")):
+        contact_sheet([[plain(60, 60, 255)], [plain(60, 60, 255)]], None, tmp_path / name, ["", title], side=60)
+    one, three = read(tmp_path / "one"), read(tmp_path / "three")
+    assert one.shape == three.shape
+    ink = [np.nonzero((sheet < 128).any(axis=(1, 2)))[0] for sheet in (one, three)]
+    assert all(rows.min() >= 68 and rows.max() < 128 for rows in ink), "within the second row"
+    assert np.ptp(ink[1]) > 2 * np.ptp(ink[0]) and abs(ink[0].mean() - ink[1].mean()) < 5
