@@ -2,8 +2,8 @@
 
 Group bootstrap (Efron 1979; Davison, Hinkley 1997, section 3.8): whole groups (a person, a photograph) are drawn with
 replacement, as faces of one group are alike and tell less than as many strangers. Photographs and generated faces are drawn
-apart. The draws are keyed by (seed, class) and by nothing else: the same groups get the same draws whatever their scores, so
-replicates of two detectors on the same faces, or of two generators against the same photographs, are paired.
+apart. The draws are keyed by (seed, class, groups): the same groups get the same draws whatever their scores, so replicates of
+two detectors on the same faces, or of two generators against the same photographs, are paired; those of others are independent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,8 +45,28 @@ def auc_replicates(photographic: Sample, generated: Sample, *, resamples: int, s
 def rate_replicates(sample: Sample, threshold: float, *, resamples: int, seed: int, purpose: str = PHOTOGRAPHIC) -> np.ndarray:
     """Share of faces above the threshold on each resample of one class, float64 (resamples,). Raises as `replicates`."""
     scores, group, groups = _prepare(sample, purpose)
-    faces, above = np.bincount(group, minlength=groups), np.bincount(group[scores > threshold], minlength=groups)
+    count = len(groups)
+    faces, above = np.bincount(group, minlength=count), np.bincount(group[scores > threshold], minlength=count)
     return np.array([above[drawn].sum() / faces[drawn].sum() for drawn in _draws(groups, purpose, resamples, seed)])
+
+
+def computable(
+    photographic: Sample, generated: Sample, thresholds: Mapping[str, float], *, resamples: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """`replicates`, or as many of them as classes of a single group allow, and why which intervals cannot be computed."""
+    if not (obstacle(photographic) or obstacle(generated)):
+        return replicates(photographic, generated, thresholds, resamples=resamples, seed=seed), {}
+    found, reasons = {}, {}
+    for sample, faces, rate, purpose in (
+        (photographic, "photographs", "false_alarm_rate", PHOTOGRAPHIC),
+        (generated, "generated faces", "detection_rate", GENERATED),
+    ):
+        if reason := obstacle(sample):
+            reasons[f"intervals of all that depends on the {faces}"] = reason
+            continue
+        for key, threshold in thresholds.items():
+            found[f"{key}.{rate}"] = rate_replicates(sample, threshold, resamples=resamples, seed=seed, purpose=purpose)
+    return found, reasons
 
 
 def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
@@ -72,25 +92,25 @@ def _resamples(
     ranking = Ranking(n, g)
     draws = zip(_draws(n_groups, PHOTOGRAPHIC, resamples, seed), _draws(g_groups, GENERATED, resamples, seed), strict=True)
     for drawn_n, drawn_g in draws:
-        yield ranking, _weights(drawn_n, n_group, n_groups), _weights(drawn_g, g_group, g_groups)
+        yield ranking, _weights(drawn_n, n_group), _weights(drawn_g, g_group)
 
 
-def _prepare(sample: Sample, purpose: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Scores (n,) ascending, the number of each face's group among the sorted groups (n,), and how many groups there are."""
+def _prepare(sample: Sample, purpose: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores (n,) ascending, the number of each face's group (n,), and the groups (k,), sorted."""
     scores = check_scores(sample.scores, f"{purpose}: scores")
     if reason := obstacle(sample):
         raise PipelineError(f"{purpose}: an interval {reason}")
     names, group = np.unique(sample.groups, return_inverse=True)
     order = np.argsort(scores, kind="stable")
-    return scores[order], group[order], len(names)
+    return scores[order], group[order], names
 
 
-def _draws(groups: int, purpose: str, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """For each resample as many draws as there are groups, int64 (groups,); more resamples go on where fewer end."""
-    rng = randomness.generator(seed, purpose)
-    return (rng.integers(groups, size=groups) for _ in range(resamples))
+def _draws(groups: np.ndarray, purpose: str, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """For each resample k draws of the k groups, by number, int64 (k,); more resamples go on where fewer end."""
+    rng = randomness.generator(seed, purpose, "\n".join(groups.tolist()))
+    return (rng.integers(len(groups), size=len(groups)) for _ in range(resamples))
 
 
-def _weights(drawn: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """How often each face counts (n,) where these groups were drawn."""
-    return np.bincount(drawn, minlength=groups).astype(np.float64)[group]
+def _weights(drawn: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """How often each face counts (n,), from the drawn groups (k,) and the group of each face (n,)."""
+    return np.bincount(drawn, minlength=len(drawn)).astype(np.float64)[group]

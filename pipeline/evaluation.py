@@ -48,8 +48,9 @@ def roc_curve(
     n, g = (np.sort(scores) for scores in _check(photographic, generated))
     distinct = np.unique(np.concatenate([n, g]))[::-1]
     called = np.stack([np.append(0, len(scores) - np.searchsorted(scores, distinct)) for scores in (n, g)])  # (2, p)
-    corners = np.append(np.insert(np.diff(called, 2).any(axis=0), 0, True), True)
-    false_alarms, detections = called[0, corners] / len(n), called[1, corners] / len(g)
+    kept = np.ones(called.shape[1], dtype=bool)
+    kept[2:-1] = np.diff(called[:, 1:], 2).any(axis=0)
+    false_alarms, detections = called[0, kept] / len(n), called[1, kept] / len(g)
     if len(false_alarms) > maximum_points:
         keep = _thin(false_alarms, detections, maximum_points)
         false_alarms, detections = false_alarms[keep], detections[keep]

@@ -10,48 +10,83 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, console, evaluation, params
-from pipeline.errors import PipelineError
+from pipeline import aggregation, artifacts, bootstrap, console, evaluation, feature_sets, params
+from pipeline.bootstrap import Sample
+from pipeline.calibration import VERDICTS
+from pipeline.decisions import HEADS, Decisions
 from pipeline.layout import read_picture
-from pipeline.mixture import Mixture, feature_set
+from pipeline.mixture import Mixture
 from pipeline.plots import contact_sheet
+
+Columns = dict[str, np.ndarray]  # of one class, each (n,)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("evaluation")
+    p = params.load("seed", "data", "evaluation")
     params.check_generator(options.generator)
 
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    threshold, paper_threshold = _thresholds(options.threshold)
-    sets = []
-    for path in (options.photographs, options.features):
-        names, features = feature_set(artifacts.read_npz(path), str(path))
-        sets.append((names, mixture.anomaly_score(features)))
-    (photographs, photographic), (faces, generated) = sets
+    files = options.threshold, options.calibration
+    decisions = Decisions.from_contents(artifacts.read_json(files[0]), artifacts.read_npz(files[1]), files)
+    sets = {"photographic_test": options.photographs, options.generator: options.features}
+    photographs, faces = (
+        judged(feature_sets.read(path, name), mixture, decisions, p.data.person_pattern) for name, path in sets.items()
+    )
+    found, replicates = measured(photographs, faces, decisions, resamples=p.evaluation.resamples, seed=p.seed)
 
-    ap_generated, ap_photographic = evaluation.average_precisions(photographic, generated)
-    metrics = {
-        "generator": options.generator,
-        "photographic_faces": len(photographic),
-        "generated_faces": len(generated),
-        "photographic_list_sha256": sha256("".join(f"{name}\n" for name in sorted(photographs)).encode()).hexdigest(),
-        "auc": evaluation.roc_auc(photographic, generated),
-        "ap_generated": ap_generated,
-        "ap_photographic": ap_photographic,
-        **evaluation.at_threshold(photographic, generated, threshold),
-        "paper_protocol": evaluation.at_threshold(photographic, generated, paper_threshold),
-    }
-    artifacts.write_json(options.metrics, metrics)
-    false_alarms, detections = evaluation.roc_curve(photographic, generated)
+    _write_scores(options.scores, photographs, faces)
+    artifacts.write_npz(options.bootstrap, **replicates)
+    written = {"scores_sha256": feature_sets.sha256(options.scores), "bootstrap_sha256": feature_sets.sha256(options.bootstrap)}
+    artifacts.write_json(options.metrics, {"generator": options.generator, **found, **written})
+    scores = photographs["anomaly_score"], faces["anomaly_score"]
+    false_alarms, detections = evaluation.roc_curve(*scores)
     artifacts.write_csv(options.roc, {"fpr": false_alarms.tolist(), "tpr": detections.tolist()})
-    histogram = evaluation.histogram(photographic, generated, p.evaluation.histogram_bins)
+    histogram = evaluation.histogram(*scores, p.evaluation.histogram_bins)
     artifacts.write_csv(options.histogram, {name: column.tolist() for name, column in histogram.items()})
-    _write_scores(options.scores, sets, threshold)
-    _write_pictures(options.pictures, options.root, faces, generated, p.evaluation.faces_shown)
-    shown = ("generator", "generated_faces", "auc", "ap_generated", "accuracy", "false_alarm_rate", "detection_rate")
-    console.table([{name: metrics[name] for name in shown}], f"Against {len(photographic):,} test photographs")
+    _write_pictures(options.pictures, options.root, faces["name"], scores[1], p.evaluation.faces_shown)
+    _show(options.generator, found, decisions.review)
+
+
+def judged(faces: feature_sets.FeatureSet, mixture: Mixture, decisions: Decisions, person_pattern: str) -> Columns:
+    """All that is said about each face of a set, by name."""
+    faces = faces[np.argsort(faces.names)]
+    return {
+        "set": np.full(len(faces), faces.name),
+        "name": faces.names,
+        "group": faces.people(person_pattern),
+        "label": np.full(len(faces), int(faces.name not in feature_sets.PHOTOGRAPHIC)),
+        **decisions.columns(mixture.anomaly_score(faces.features), faces.heads),
+    }
+
+
+def measured(
+    photographs: Columns, faces: Columns, decisions: Decisions, *, resamples: int, seed: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The generator's metrics with intervals, and the replicates (resamples,) of each measure that has an interval."""
+    photographic, generated = (Sample(one["anomaly_score"], one["group"]) for one in (photographs, faces))
+    thresholds = {**decisions.thresholds, aggregation.PAPER: decisions.paper_threshold}
+    values = evaluation.measures(photographic.scores, generated.scores, thresholds)
+    replicates, reasons = bootstrap.computable(photographic, generated, thresholds, resamples=resamples, seed=seed)
+    if np.ptp(np.concatenate([photographic.scores, generated.scores])) == 0:
+        reasons["ranking"] = "all faces of both classes have the same anomaly score: no measure can tell the classes apart"
+    reasons |= {f"head_z.{head}": "all calibration photographs have the same score" for head in decisions.constant_heads}
+    ends = aggregation.intervals(values, replicates)
+    z = {head: float(faces[f"z_{head}"].mean()) for head in HEADS}
+    metrics = {
+        "photographic_faces": len(photographs["name"]),
+        "generated_faces": len(faces["name"]),
+        "photographic_groups": len(np.unique(photographs["group"])),
+        "generated_groups": len(np.unique(faces["group"])),
+        "photographic_list_sha256": sha256("".join(f"{name}\n" for name in photographs["name"]).encode()).hexdigest(),
+        "values": aggregation.nested(values),
+        **{end: aggregation.nested(found) for end, found in ends.items()},
+        "verdicts": {verdict: int((faces["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        "head_z": {head: None if head in decisions.constant_heads else mean for head, mean in z.items()},
+        "not_computed": reasons,
+    }
+    return metrics, replicates
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -59,6 +94,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--generator", required=True, help="its name")
     parser.add_argument("--gmm", type=Path, required=True, help="mixture, .npz")
     parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
+    parser.add_argument("--calibration", type=Path, required=True, help="scores of the calibration photographs, .npz")
     parser.add_argument("--photographs", type=Path, required=True, help="features of the test photographs, .npz")
     parser.add_argument("--features", type=Path, required=True, help="features of the generator's faces, .npz")
     parser.add_argument("--root", type=Path, required=True, help="data root, which names in the feature files are relative to")
@@ -66,30 +102,15 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--roc", type=Path, required=True, help="ROC curve to write, .csv")
     parser.add_argument("--histogram", type=Path, required=True, help="score histogram to write, .csv")
     parser.add_argument("--pictures", type=Path, required=True, help="most and least anomalous faces to write, .png")
-    parser.add_argument("--scores", type=Path, required=True, help="score of every face to write, .parquet")
+    parser.add_argument("--scores", type=Path, required=True, help="what is said about every face, to write, .parquet")
+    parser.add_argument("--bootstrap", type=Path, required=True, help="measures of every resample to write, .npz")
     return parser.parse_args(argv)
 
 
-def _thresholds(path: Path) -> tuple[float, float]:
-    """The calibrated threshold and the authors'."""
-    content = artifacts.read_json(path)
-    try:
-        return float(content["threshold"]), float(content["paper_protocol"]["threshold"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise PipelineError(
-            f"{path}: no number at 'threshold' or 'paper_protocol.threshold' ({error}): run calibrate again"
-        ) from None
-
-
-def _write_scores(path: Path, sets: list[tuple[np.ndarray, np.ndarray]], threshold: float) -> None:
-    """Table of name, label (1 = AI-generated), anomaly_score, flagged, from names and scores of both classes."""
+def _write_scores(path: Path, photographs: Columns, faces: Columns) -> None:
     import pandas as pd
 
-    names = np.concatenate([names for names, _ in sets])
-    scores = np.concatenate([scores for _, scores in sets])
-    labels = np.repeat([0, 1], [len(names) for names, _ in sets])
-    frame = pd.DataFrame({"name": names, "label": labels, "anomaly_score": scores, "flagged": scores > threshold})
-    artifacts.write_table(path, frame)
+    artifacts.write_table(path, pd.DataFrame({key: np.concatenate([photographs[key], faces[key]]) for key in faces}))
 
 
 def _write_pictures(path: Path, root: Path, names: np.ndarray, scores: np.ndarray, count: int) -> None:
@@ -99,6 +120,16 @@ def _write_pictures(path: Path, root: Path, names: np.ndarray, scores: np.ndarra
         [read_picture(root / name) for name in names[picked]] for picked in (order[:count], order[::-1][:count])
     ]
     contact_sheet(rows, None, path, row_titles=["most anomalous", "least anomalous"])
+
+
+def _show(generator: str, found: dict[str, Any], review: str) -> None:
+    values, low, high = found["values"], found["low"], found["high"]
+    row = {"generator": generator, "faces": found["generated_faces"], "AUC": values["auc"]}
+    row |= {"low": low["auc"], "high": high["auc"], "EER": values["eer"]}
+    row |= {"false alarms": values[review]["false_alarm_rate"], "detected": values[review]["detection_rate"]}
+    console.table([row], f"Against {found['photographic_faces']:,} test photographs; 95 % interval of the AUC")
+    for what, reason in found["not_computed"].items():
+        print(f"{what}: {reason}")
 
 
 if __name__ == "__main__":
