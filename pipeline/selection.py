@@ -1,0 +1,142 @@
+"""Which mixture suits the photographs: BIC, cross-validated likelihood, and how many faces carry each component.
+
+All figures come from the photographs that the mixture is fitted on, never from calibration photographs: a mixture chosen by
+those would have seen them, and the false alarm rate of their threshold would no longer hold.
+
+Likelihoods are those of the transformed features (after standardisation and PCA), in nats per face. Between different numbers
+of principal components neither they nor BIC may be compared: they are densities in different spaces.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline import density, randomness
+from pipeline.errors import PipelineError
+
+# Eigenvalues of a sample covariance of unit variance from n faces in d dimensions spread over (1 -+ sqrt(d / n))^2 (Marchenko,
+# Pastur 1967): with 10 faces per dimension over 0.47 to 1.73, with 4 over 0.25 to 2.25. Beyond that a component is its noise.
+ENOUGH_FACES = 10
+
+NO_COMPARISON_BETWEEN_SPACES = (
+    "compare rows with the same pca_components only: between different numbers of principal components neither BIC nor the "
+    "likelihood says anything; compare detection instead"
+)
+
+
+class Candidate(NamedTuple):
+    """A mixture to compare; `pca_components` 0 means no PCA."""
+
+    pca_components: int
+    covariance_type: str
+    components: int
+
+    def __str__(self) -> str:
+        return f"{self.components} {self.covariance_type} component{'s' if self.components > 1 else ''}"
+
+
+def candidates(
+    components: Iterable[int], covariance_types: Iterable[str], pca_components: Iterable[int], current: Candidate
+) -> list[Candidate]:
+    """The grid and the current mixture, each once, in a fixed order."""
+    return sorted({current, *(Candidate(*values) for values in product(pca_components, covariance_types, components))})
+
+
+def folds(people: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The fold, from 0, of each face (n,): all faces of a person in one, by keyed hash, equally many persons in each."""
+    distinct, person = np.unique(people, return_inverse=True)
+    if len(distinct) < count:
+        raise PipelineError(f"selection.folds: {count} folds need as many persons, the fit photographs show {len(distinct)}")
+    draw = randomness.uniforms(seed, "select_mixture", randomness.hashes(distinct.tolist()))
+    return np.asarray((np.argsort(np.argsort(draw, kind="stable")) % count)[person])
+
+
+def free_parameters(components: int, covariance_type: str, dimensions: int) -> int:
+    """Free parameters of a mixture of k Gaussians in d dimensions: weights, means, covariances."""
+    k, d = components, dimensions
+    covariances = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k}[covariance_type]
+    return k - 1 + k * d + covariances
+
+
+def judge(
+    features: np.ndarray, fold: np.ndarray, candidate: Candidate, *, settings: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """A candidate's row: its figures on features (n, D), cross-validated over the folds (n,).
+
+    BIC (Schwarz 1978; as scikit-learn's, lower is better) is of the mixture fitted on all faces. The held-out log-likelihood
+    is the mean over the folds, each standardised, projected and fitted without its faces; its standard error is that of this
+    mean. `settings` are `density.fit`'s others. Raises PipelineError where the faces cannot carry the candidate.
+    """
+
+    def fitted(x: np.ndarray) -> density.Fit:
+        return density.fit(x, **candidate._asdict(), **settings, seed=seed)
+
+    n, mixture = len(features), fitted(features).mixture
+    held_out = [
+        fitted(features[fold != i]).mixture.log_likelihood(features[fold == i]).mean() for i in range(int(fold.max()) + 1)
+    ]
+    parameters = free_parameters(candidate.components, candidate.covariance_type, mixture.dimensions)
+    return {
+        **candidate._asdict(),
+        "parameters": parameters,
+        "n_over_k_d": n / (candidate.components * mixture.dimensions),
+        "bic": float(parameters * np.log(n) - 2 * mixture.log_likelihood(features).sum()),
+        "held_out_log_likelihood": float(np.mean(held_out)),
+        "held_out_standard_error": float(np.std(held_out, ddof=1) / np.sqrt(len(held_out))),
+    }
+
+
+def row_of(rows: Sequence[Mapping[str, Any]], candidate: Candidate) -> Mapping[str, Any] | None:
+    """The candidate's row, or None where it could not be fitted."""
+    return next((row for row in rows if _candidate(row) == candidate), None)
+
+
+def best(rows: Sequence[Mapping[str, Any]], pca_components: int) -> Mapping[str, Any] | None:
+    """The row with the highest held-out log-likelihood among those with so many principal components."""
+    comparable = [row for row in rows if row["pca_components"] == pca_components]
+    return max(comparable, key=lambda row: row["held_out_log_likelihood"], default=None)
+
+
+def advice(rows: Sequence[Mapping[str, Any]], current: Candidate, faces: int) -> list[str]:
+    """Sentences on the current mixture, from the rows of those that could be fitted."""
+    here, leader = row_of(rows, current), best(rows, current.pca_components)
+    if here is None or leader is None:
+        return [f"the current mixture, {current}, cannot be fitted on all faces and in all folds", NO_COMPARISON_BETWEEN_SPACES]
+    return [_on_faces(here, faces), _on_likelihood(rows, here, leader), NO_COMPARISON_BETWEEN_SPACES]
+
+
+def _on_faces(row: Mapping[str, Any], faces: int) -> str:
+    ratio, k = row["n_over_k_d"], row["components"]
+    d = round(faces / (ratio * k))
+    said = f"{faces:,} faces for {k} components in {d} dimensions are {ratio:.1f} per component and dimension"
+    if ratio >= ENOUGH_FACES:
+        return f"{said}, at least the {ENOUGH_FACES} of a rule of thumb"
+    ways = [
+        f"set gmm.{key} to at most {faces // (ENOUGH_FACES * other)}"
+        for key, own, other in (("components", k, d), ("pca_components", d, k))
+        if own > 1 and faces >= ENOUGH_FACES * other
+    ]
+    return f"{said}, fewer than the {ENOUGH_FACES} of a rule of thumb: {', or '.join([*ways, 'give more faces'])}"
+
+
+def _on_likelihood(rows: Sequence[Mapping[str, Any]], here: Mapping[str, Any], leader: Mapping[str, Any]) -> str:
+    peers = [row for row in rows if row["pca_components"] == here["pca_components"]]
+    if len(peers) == 1:
+        return "no other mixture with the current gmm.pca_components was compared: add it to selection.pca_components"
+    gap = leader["held_out_log_likelihood"] - here["held_out_log_likelihood"]
+    error = leader["held_out_standard_error"]
+    by_bic = _candidate(min(peers, key=lambda row: row["bic"]))
+    bic = f"; BIC prefers {by_bic}" if by_bic != _candidate(here) else "; BIC prefers the current mixture"
+    if here is leader:
+        return f"the current mixture, {_candidate(here)}, has the highest held-out likelihood of its peers{bic}"
+    distance, remedy = ("within", "no reason to change") if gap <= error else ("more than", "try that and compare detection")
+    return (
+        f"the current mixture's held-out likelihood is {gap:.3f} nats per face below that of the best, {_candidate(leader)}, "
+        f"{distance} one standard error ({error:.3f}): {remedy}{bic}"
+    )
+
+
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    return Candidate(*(row[name] for name in Candidate._fields))

@@ -1,0 +1,205 @@
+"""Oracles: scikit-learn's own BIC and a cross-validation of its own parts, and naive counting."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+
+from pipeline import density, selection
+from pipeline.errors import PipelineError
+from pipeline.mixture import COVARIANCE_TYPES
+from pipeline.selection import Candidate
+
+SETTINGS: dict[str, Any] = {
+    "standardise": True,
+    "regularisation": 1e-6,
+    "maximum_iterations": 200,
+    "tolerance": 1e-3,
+    "starts": 1,
+    "device": "cpu",
+}
+
+
+def faces(n=240, d=6, clusters=1):
+    draw = np.random.default_rng(3)
+    mixing = draw.normal(size=(d, d))
+    return draw.normal(size=(n, d)) @ mixing + 30 * (np.arange(n) % clusters)[:, None] * mixing[0]
+
+
+def fold_of(n=240, count=3):
+    return selection.folds(np.array([f"p{i // 2}" for i in range(n)]), count, 1)
+
+
+def judge(x, candidate, fold=None):
+    return selection.judge(x, fold_of(len(x)) if fold is None else fold, candidate, settings=SETTINGS, seed=5)
+
+
+def fitted(x, candidate):
+    return density.fit(x, **candidate._asdict(), **SETTINGS, seed=5).mixture
+
+
+CANDIDATES = [Candidate(d, kind, k) for d in (0, 3) for kind in COVARIANCE_TYPES for k in (1, 2)]
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=str)
+def test_bic_and_parameters_are_scikit_learns(candidate):
+    row, mixture = judge(faces(), candidate), fitted(faces(), candidate)
+    model = GaussianMixture(candidate.components, covariance_type=candidate.covariance_type)
+    model.weights_, model.means_ = mixture.weights, mixture.means
+    model.precisions_cholesky_ = mixture.precisions_cholesky
+    model.covariances_ = mixture.precisions_cholesky  # of it the count of parameters needs the shape alone
+    assert row["bic"] == pytest.approx(model.bic(mixture.transform(faces())))
+    assert row["parameters"] == model._n_parameters()
+    assert row["n_over_k_d"] == pytest.approx(240 / (candidate.components * (candidate.pca_components or 6)))
+    assert Candidate(*(row[name] for name in Candidate._fields)) == candidate
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+@pytest.mark.parametrize("dimensions", [0, 3])
+def test_held_out_likelihood_by_scikit_learns_parts(kind, dimensions):
+    x, fold, means = faces(), fold_of(), []
+    for i in range(3):
+        scaler = StandardScaler().fit(x[fold != i])
+        fit, held_out = scaler.transform(x[fold != i]), scaler.transform(x[fold == i])
+        if dimensions:
+            pca = PCA(dimensions).fit(fit)
+            fit, held_out = pca.transform(fit), pca.transform(held_out)
+        means.append(GaussianMixture(1, covariance_type=kind, reg_covar=1e-6).fit(fit).score(held_out))
+    row = judge(x, Candidate(dimensions, kind, 1))
+    assert row["held_out_log_likelihood"] == pytest.approx(sum(means) / 3)
+    variance = sum((mean - sum(means) / 3) ** 2 for mean in means) / 2
+    assert row["held_out_standard_error"] == pytest.approx((variance / 3) ** 0.5)
+
+
+def test_held_out_likelihood_of_several_components_by_a_naive_loop():
+    x, fold, candidate = faces(clusters=2), fold_of(count=4), Candidate(3, "full", 2)
+    means = []
+    for i in range(4):
+        mixture = fitted(np.array([row for row, f in zip(x, fold, strict=True) if f != i]), candidate)
+        means.append(np.mean([mixture.log_likelihood(row[None])[0] for row, f in zip(x, fold, strict=True) if f == i]))
+    assert judge(x, candidate, fold)["held_out_log_likelihood"] == pytest.approx(np.mean(means))
+
+
+def test_the_true_number_of_clusters_is_found_by_both():
+    x = faces(clusters=3)
+    rows = [judge(x, Candidate(0, "full", k)) for k in (1, 2, 3, 6)]
+    best = selection.best(rows, 0)
+    assert best is rows[2] and best is min(rows, key=lambda row: row["bic"])
+
+
+def test_a_person_in_both_parts_would_flatter_a_mixture_that_learns_by_heart():
+    draw = np.random.default_rng(7)
+    x = np.repeat(draw.normal(size=(60, 6)), 4, axis=0) + 0.05 * draw.normal(size=(240, 6))
+    people = np.array([f"p{i // 4}" for i in range(240)])
+    by_person, by_face = (selection.folds(who, 3, 1) for who in (people, np.arange(240).astype(str)))
+    honest, flattered = (judge(x, Candidate(0, "full", 8), fold)["held_out_log_likelihood"] for fold in (by_person, by_face))
+    assert honest < flattered - 1
+
+
+@given(st.lists(st.integers(0, 30), min_size=5, max_size=80), st.integers(2, 5), st.integers(0, 2**63))
+def test_folds_keep_persons_together_and_are_even(people, count, seed):
+    people = np.array([f"p{i}" for i in people])
+    if len(set(people)) < count:
+        return
+    fold = selection.folds(people, count, seed)
+    of_person = dict(zip(people, fold, strict=True))
+    assert all(of_person[p] == f for p, f in zip(people, fold, strict=True))
+    sizes = np.bincount(list(of_person.values()), minlength=count)
+    assert len(sizes) == count and sizes.max() - sizes.min() <= 1
+    np.testing.assert_array_equal(selection.folds(people[::-1], count, seed), fold[::-1])
+
+
+def test_folds_differ_by_seed_and_need_as_many_persons():
+    people = np.arange(50).astype(str)
+    assert (selection.folds(people, 3, 1) != selection.folds(people, 3, 2)).any()
+    with pytest.raises(PipelineError, match=r"selection\.folds: 5 folds need as many persons, the fit photographs show 2"):
+        selection.folds(np.array(["a", "b", "a", "a", "b", "b"]), 5, 1)
+
+
+def test_the_grid_holds_the_current_mixture_once():
+    inside = selection.candidates([1, 2, 2], ["full"], [0, 6], Candidate(6, "full", 2))
+    assert inside == [Candidate(0, "full", 1), Candidate(0, "full", 2), Candidate(6, "full", 1), Candidate(6, "full", 2)]
+    outside = selection.candidates([1], ["full"], [6], Candidate(6, "diag", 3))
+    assert outside == [Candidate(6, "diag", 3), Candidate(6, "full", 1)]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "message"),
+    [
+        (Candidate(7, "full", 1), "span only 6"),
+        (Candidate(0, "diag", 13), "13 components need as many faces"),
+        (Candidate(0, "full", 1), "cannot carry a full covariance"),  # in a fold, though all faces together can
+    ],
+)
+def test_a_candidate_that_some_fold_cannot_carry_is_refused(candidate, message):
+    with pytest.raises(PipelineError, match=message):
+        judge(faces(8) if candidate.pca_components == 0 else faces(), candidate)
+
+
+def row(components, held_out, *, error=0.1, pca=4, n=1000, bic=0.0):
+    return {
+        **Candidate(pca, "full", components)._asdict(),
+        "n_over_k_d": n / (components * pca),
+        "bic": bic,
+        "held_out_log_likelihood": held_out,
+        "held_out_standard_error": error,
+    }
+
+
+def test_the_best_is_among_those_with_as_many_principal_components():
+    rows = [row(1, -9.0), row(2, -8.0), row(3, -8.5), row(1, -2.0, pca=2)]
+    assert (
+        selection.row_of(rows, Candidate(2, "full", 1)) is rows[3] and selection.row_of(rows, Candidate(2, "diag", 1)) is None
+    )
+    assert selection.best(rows, 4) is rows[1] and selection.best(rows, 2) is rows[3] and selection.best(rows, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [
+        (-8.95, r"0\.050 nats per face below that of the best, 2 full components, within one standard error .*no reason"),
+        (-9.50, r"0\.600 nats per face below that of the best, 2 full components, more than one .* try that and compare"),
+        (-8.80, "the current mixture, 1 full component, has the highest"),
+    ],
+)
+def test_advice_from_the_gap(held_out, words):
+    peers = [row(1, held_out, bic=5.0), row(2, -8.9, bic=7.0), row(9, -1.0, pca=3, bic=-9.0)]
+    said = selection.advice(peers, Candidate(4, "full", 1), 1000)
+    assert "250.0 per component and dimension, at least the 10" in said[0]
+    assert re.search(words, said[1]) and said[1].endswith("BIC prefers the current mixture")
+    assert "same pca_components only" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("components", "pca", "n", "words"),
+    [
+        (
+            8,
+            16,
+            1000,
+            "7.8 per component and dimension, fewer than the 10 of a rule of thumb: set gmm.components to at most 6, "
+            "or set gmm.pca_components to at most 12, or give more faces",
+        ),
+        (1, 64, 300, "4.7 per component and dimension, .* thumb: set gmm.pca_components to at most 30, or give more faces"),
+        (4, 64, 300, "1.2 per component and dimension, .* thumb: set gmm.pca_components to at most 7, or give more faces"),
+        (2, 64, 15, "0.1 per component and dimension, .* thumb: give more faces"),
+    ],
+)
+def test_advice_from_faces_per_component_and_dimension(components, pca, n, words):
+    said = selection.advice([row(components, -1.0, pca=pca, n=n)], Candidate(pca, "full", components), n)[0]
+    assert re.search(words, said)
+
+
+def test_advice_says_when_there_is_nothing_to_compare_with():
+    alone = selection.advice([row(1, -1.0), row(1, -1.0, pca=2)], Candidate(4, "full", 1), 1000)
+    assert alone[1] == "no other mixture with the current gmm.pca_components was compared: add it to selection.pca_components"
+    assert (
+        "the current mixture, 3 full components, cannot be fitted"
+        in selection.advice([row(1, -1.0)], Candidate(4, "full", 3), 9)[0]
+    )
