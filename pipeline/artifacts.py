@@ -1,5 +1,6 @@
 """Every file the pipeline writes and reads again: byte-stable, complete or absent, never a pickle."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -90,6 +91,12 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFr
         raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
     except (ValueError, OSError) as error:
         raise PipelineError(f"{path}: not a readable Parquet file ({error}); remove it and run `dvc repro`") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encode_png(picture: np.ndarray) -> bytes:

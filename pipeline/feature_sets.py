@@ -4,7 +4,6 @@ Such a stage depends on the folder of the sets' counts: it lies in git and carri
 DVC sees every change without a dependency on a folder that several stages write into.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -70,14 +69,8 @@ def read_all(features: Path, counts: Path, names: Sequence[str]) -> dict[str, Fe
 
 def check(path: Path, recorded: Mapping[str, str], source: Path) -> Path:
     """The path, if the file has the SHA-256 that is recorded for it. Raises PipelineError with the remedy."""
-    if not path.is_file() or sha256(path) != recorded.get("sha256"):
+    if not path.is_file() or artifacts.sha256(path) != recorded.get("sha256"):
         raise PipelineError(
             f"{path} is missing or not the file that {source} tells of: get it with `dvc checkout`, or make it with `dvc repro`"
         )
     return path
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

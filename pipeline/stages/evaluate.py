@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     _write_scores(options.scores, photographs, faces)
     artifacts.write_npz(options.bootstrap, **replicates)
-    written = {"scores_sha256": feature_sets.sha256(options.scores), "bootstrap_sha256": feature_sets.sha256(options.bootstrap)}
+    written = {"scores_sha256": artifacts.sha256(options.scores), "bootstrap_sha256": artifacts.sha256(options.bootstrap)}
     artifacts.write_json(options.metrics, {"generator": options.generator, **found, **written})
     scores = photographs["anomaly_score"], faces["anomaly_score"]
     false_alarms, detections = evaluation.roc_curve(*scores)

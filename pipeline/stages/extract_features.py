@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, feature_sets, features, layout, params, processes
+from pipeline import artifacts, checkpoints, console, features, layout, params, processes
 from pipeline.errors import PipelineError
 
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         heads=result.heads,
         source_sha256=np.array(result.sha256),
     )
-    recorded = {"set": options.set_name, "source": source_name, **counts, "sha256": feature_sets.sha256(options.output)}
+    recorded = {"set": options.set_name, "source": source_name, **counts, "sha256": artifacts.sha256(options.output)}
     artifacts.write_json(options.metrics, recorded)
     console.table([{"set": options.set_name, **counts, "unreadable": sum(result.unreadable.values())}], "Features")
     for reason, count in result.unreadable.items():
