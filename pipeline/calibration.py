@@ -145,13 +145,14 @@ def achieved(test_scores: np.ndarray, threshold: float, calibration_faces: int, 
     explained = (
         f"which a threshold from only {calibration_faces:,} calibration photographs can explain: add calibration photographs"
         if within
-        else "which the number of calibration photographs does not explain: the test photographs differ from them, so "
-        "calibrate on photographs like those to be judged"
+        else "which the number of calibration photographs does not explain: the test photographs differ from them"
     )
     if low > false_alarm_rate:
         reason = f"{interval}, lies above the chosen {chosen}, {explained}"
+        reason += "" if within else ", so calibrate on photographs like those to be judged"
     elif high < false_alarm_rate:
         reason = f"{interval}, lies below the chosen {chosen}: more cautious than chosen, {explained}"
+        reason += "" if within else ", or many scores are equal"
     else:
         reason = f"{interval}, contains the chosen {chosen}"
     return {

