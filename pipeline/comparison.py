@@ -83,7 +83,7 @@ def pair(a: "pd.DataFrame", b: "pd.DataFrame", named: tuple[str, str] = ("A", "B
     remarks += [f"{name}: only in {named[i]}" for i in (0, 1) for name in only[i]]
 
     columns = [*FACE, "group", "anomaly_score", *rates]
-    both = a[columns].merge(b[columns], on=FACE, suffixes=("_a", "_b")).sort_values(FACE, ignore_index=True)
+    both = a[columns].merge(b[columns], on=FACE, suffixes=("_a", "_b"))
     _check_groups(both, named)
     lost = [int(frame["set"].isin(names).sum()) - len(both) for frame in (a, b)]
     sets = {name: both[both["set"] == name] for name in names}
