@@ -1,15 +1,9 @@
-"""Where the face lies in a picture, who is on it, and how it becomes the input of an encoder."""
+"""Where the face lies in a picture, and how it becomes the input of an encoder."""
 
-import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from pipeline import randomness
-from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,44 +31,6 @@ def square_box(boxes: NDArray[np.floating[Any]], scale: float, width: int, heigh
         raise ValueError(f"box {boxes[row].tolist()} in row {row} is empty or lies outside the {width} x {height} picture")
     half = side * scale / 2
     return np.concatenate([np.maximum(centre - half, 0), np.minimum(centre + half, limit)], axis=1)
-
-
-def group_of(author: str, photo_id: str) -> str:
-    """What must stay on one side of a split: the author, or the photograph where no author is known."""
-    return author or photo_id
-
-
-def person_of(name: str, pattern: str) -> str:
-    """Who is on the picture `name` (a path): the first group of the regular expression in the file's name.
-
-    With an empty pattern each file is its own person. PipelineError when the pattern does not match.
-    """
-    path = PurePosixPath(name)
-    if not pattern:
-        return path.stem
-    match = re.search(pattern, path.name)
-    if match is None or not match.group(1):
-        raise PipelineError(
-            f"params.yaml: data.person_pattern {pattern!r} finds no person in the file name {path.name!r}; "
-            "change the pattern, or set it to '' if each file shows another person"
-        )
-    return match.group(1)
-
-
-def split_of(group: str, seed: int, shares: Mapping[str, float]) -> str:
-    """The split of a group: a hash of (seed, group) laid over the shares in order, e.g. {"validation": 0.1, "train": 0.9}.
-
-    The same group gets the same split whatever other groups there are. ValueError unless the shares sum to 1.
-    """
-    if abs(sum(shares.values()) - 1) > 1e-9:
-        raise ValueError(f"shares {dict(shares)} do not sum to 1")
-    place = randomness.share(group, seed, "split")
-    end = 0.0
-    for name, share in shares.items():
-        end += share
-        if place < end:
-            return name
-    return list(shares)[-1]
 
 
 def _kernel(mode: str, distance: "Tensor", antialias: bool) -> "Tensor":

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline import artifacts, randomness
 from pipeline.errors import PipelineError
-from pipeline.faces import person_of
 from pipeline.mixture import feature_set
+from pipeline.people import person_of
 
 PHOTOGRAPHIC = ("photographic_fit", "photographic_calibration", "photographic_test")
 

@@ -18,8 +18,8 @@ from pipeline import console, inference, layout, processes, randomness
 from pipeline.datasets import read_ahead
 from pipeline.devices import deterministic, select_device
 from pipeline.encoder import HEADS, Encoder
-from pipeline.faces import person_of, split_of
 from pipeline.inference import Inference
+from pipeline.people import person_of, split_of
 from pipeline.schema import FeatureExtraction
 
 FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core

@@ -20,8 +20,8 @@ import orjson
 
 from pipeline import console
 from pipeline.errors import PipelineError
-from pipeline.faces import group_of
 from pipeline.layout import Layout, read_bytes
+from pipeline.people import group_of
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # part of a path: no dots, no separators

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline import features, layout
 from pipeline.encoder import Encoder, normalise
 from pipeline.errors import PipelineError
-from pipeline.faces import person_of
+from pipeline.people import person_of
 from pipeline.processes import Team
 
 

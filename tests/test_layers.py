@@ -14,7 +14,7 @@ BASE = {"errors", "randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
     *("mixture", "density", "selection", "calibration", "evaluation", "bootstrap", "comparison", "wording"),
-    *("perturbation_names", "perturbations", "formats"),
+    *("perturbation_names", "perturbations", "formats", "people", "calibration_size", "failing_rules"),
     *(
         "simulation.scene",
         "simulation.shots",

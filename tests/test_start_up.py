@@ -47,11 +47,17 @@ def test_calibrating_loads_neither_torch_nor_sklearn_nor_pandas(tmp_path):
     sets = []
     for seed, name in enumerate(("fit", "calibration", "test")):
         features = np.random.default_rng(seed).normal(size=(100, 3)).astype(np.float32)
-        artifacts.write_npz(tmp_path / f"{name}.npz", names=np.array([f"{name}/{i}" for i in range(100)]), features=features)
+        names = np.array([f"{name}/{i}" for i in range(100)])
+        heads = np.zeros((100, 5), dtype=np.float32)
+        artifacts.write_npz(tmp_path / f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names)
         sets += [f"--{name}", f"{name}.npz"]
-    (tmp_path / "params.yaml").write_text("calibration: {false_alarm_rate: 0.05}\n")
+    (tmp_path / "params.yaml").write_text(
+        "{seed: 1, data: {root: data, person_pattern: ''}, "
+        "calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, curve_draws: 5}}\n"
+    )
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.stages import calibrate; calibrate.main()"
     written = ["--threshold", "threshold.json", "--metrics", "calibration.json"]
+    written += ["--calibration-scores", "scores.npz", "--sizes", "sizes.csv"]
     loaded, _ = start("-c", code, "--gmm", "gmm.npz", *sets, *written, cwd=tmp_path)
     assert (tmp_path / "calibration.json").exists()
     assert loaded & HEAVY == {"scipy"}

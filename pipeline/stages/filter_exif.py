@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import artifacts, console, exif, faces, params, processes, tables
+from pipeline import artifacts, console, exif, faces, params, people, processes, tables
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout, UnreadablePicture, read_picture
 from pipeline.records import Listed, listed_faces, read_exif
@@ -150,7 +150,7 @@ def join(folder: Path, parts: Path, done: Iterable[Job], split_of: SplitOf) -> t
 
 def columns_of(kept: list[Listed], tags: NDArray[np.float64], row: int, split_of: SplitOf) -> dict[str, Any]:
     """The columns of faces.parquet for k faces from `row` on with their tags (k, 4); boxes and landmarks in pixels."""
-    groups = [faces.group_of(one.face.author, one.photo_id) for one in kept]
+    groups = [people.group_of(one.face.author, one.photo_id) for one in kept]
     places = np.array([(*one.face.box, *one.face.landmarks) for one in kept], dtype=np.float64).reshape(-1, 18)
     return {
         "face_id": [one.face.face_id for one in kept],
@@ -225,7 +225,7 @@ def main(argv: list[str] | None = None) -> None:
         if folder is None:
             deque(done, maxlen=0)
             return
-        kept, refused = join(folder, parts, done, lambda group: faces.split_of(group, p.seed, shares))
+        kept, refused = join(folder, parts, done, lambda group: people.split_of(group, p.seed, shares))
         reasons.update(refused)
         if not kept:
             check({}, args.root, reasons)
