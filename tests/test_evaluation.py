@@ -48,10 +48,10 @@ def test_auc_of_known_cases():
 @given(TIED, TIED)
 def test_average_precisions_name_their_positive_class(photographic, generated):
     labels, scores = pooled(photographic, generated)
-    ap_generated, ap_photographic = evaluation.average_precisions(photographic, generated)
-    assert ap_generated == pytest.approx(naive_average_precision(labels, scores))
-    assert ap_photographic == pytest.approx(naive_average_precision(1 - labels, -scores))
-    assert ap_generated == pytest.approx(metrics.average_precision_score(labels, scores))
+    got = evaluation.measures(photographic, generated, {})
+    assert got["ap_generated"] == pytest.approx(naive_average_precision(labels, scores))
+    assert got["ap_photographic"] == pytest.approx(naive_average_precision(1 - labels, -scores))
+    assert got["ap_generated"] == pytest.approx(metrics.average_precision_score(labels, scores))
 
 
 def naive_average_precision(labels, scores):
@@ -64,8 +64,33 @@ def naive_average_precision(labels, scores):
     return total
 
 
-def test_average_precision_of_constant_scores_is_the_share_of_the_class():
-    assert evaluation.average_precisions(np.ones(30), np.ones(10)) == pytest.approx((0.25, 0.75))
+@settings(deadline=None)
+@given(TIED, TIED)
+def test_measures_agree_with_the_functions_for_one_of_them_and_do_not_follow_the_order(photographic, generated):
+    got = evaluation.measures(photographic, generated, {"a": 0.5, "b": -1.0})
+    assert got["auc"] == pytest.approx(evaluation.roc_auc(photographic, generated))
+    for key, threshold in (("a", 0.5), ("b", -1.0)):
+        rates = {name.partition(".")[2]: value for name, value in got.items() if name.startswith(f"{key}.")}
+        assert rates == evaluation.at_threshold(photographic, generated, threshold)
+    assert evaluation.measures(photographic[::-1], generated[::-1], {"a": 0.5, "b": -1.0}) == pytest.approx(got)
+
+
+def test_constant_scores_say_nothing():
+    got = evaluation.measures(np.ones(30), np.ones(10), {})
+    assert got == {"auc": 0.5, "ap_generated": 0.25, "ap_photographic": 0.75, "eer": 0.5}
+
+
+def test_equal_error_rates_counted_by_hand():
+    def eer(photographic, generated):
+        return evaluation.measures(np.array(photographic), np.array(generated), {})["eer"]
+
+    assert eer([1.0, 2], [3.0, 4]) == 0
+    assert eer([3.0, 4], [1.0, 2]) == 1
+    assert eer([1.0, 2, 3, 5], [4.0, 6, 7, 8]) == 0.25  # above 4: one of four each
+    assert eer([1.0, 2, 4], [3.0, 5]) == pytest.approx(1 / 3)  # the curve rises from 1/2 to 1 at a third false alarms
+    assert eer([0.0, 1], [1.0, 2]) == pytest.approx(0.25)  # from (0, 1/2) straight to (1/2, 1): the tied scores are one step
+    large = eer(normal(4000), normal(4000, 1, seed=1))
+    assert large == pytest.approx(0.3085, abs=0.015)  # Phi(-1/2)
 
 
 @given(TIED, TIED, st.sampled_from([-4.0, -1.0, 0.0, 0.5, 3.0]))
@@ -82,6 +107,14 @@ def test_rates_at_a_threshold_by_naive_counting(photographic, generated, thresho
 def test_one_face_of_a_class_can_be_evaluated():
     assert evaluation.roc_auc(np.array([1.0]), np.array([2.0])) == 1
     assert evaluation.at_threshold(np.array([1.0]), np.array([2.0]), 1.0)["detection_rate"] == 1
+
+
+@settings(deadline=None)
+@given(TIED, TIED)
+def test_a_curve_with_ties_is_scikit_learns(photographic, generated):
+    expected = metrics.roc_curve(*pooled(photographic, generated))[:2]
+    for got, want in zip(evaluation.roc_curve(photographic, generated), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_a_short_curve_is_scikit_learns():
@@ -141,7 +174,7 @@ def test_a_class_without_usable_scores_is_a_clear_error(photographic, generated,
     a, b = np.array(photographic), np.array(generated)
     for call in (
         lambda: evaluation.roc_auc(a, b),
-        lambda: evaluation.average_precisions(a, b),
+        lambda: evaluation.measures(a, b, {}),
         lambda: evaluation.at_threshold(a, b, 0.0),
         lambda: evaluation.roc_curve(a, b),
         lambda: evaluation.histogram(a, b, 5),

@@ -7,27 +7,50 @@ import pytest
 
 from pipeline import summary
 
-NUMBERS = {"auc": 0.75, "ap_generated": 0.5, "accuracy": 0.6, "false_alarm_rate": 0.05, "detection_rate": 0.4}
-EVALUATION = {"mean": NUMBERS, "sim_b": {**NUMBERS, "generated_faces": 12}, "ddpm": {**NUMBERS, "generated_faces": 7}}
+
+def rates(detected):
+    return {"detection_rate": detected, "false_alarm_rate": 0.0512}
+
+
+NUMBERS = {"auc": 0.75, "auc_low": 0.7, "auc_high": 0.8, "at_5_percent": rates(0.41), "at_0_1_percent": rates(0.12)}
+LONG = "sim_vector_quantised_with_a_long_name"
+EVALUATION = {
+    "mean": NUMBERS,
+    "worst": {"generator": "ddpm", "auc": 0.7512, "auc_low": 0.7, "auc_high": 0.8},
+    LONG: {**NUMBERS, "generated_faces": 12},
+    "ddpm": {**NUMBERS, "generated_faces": 7, "auc_low": None, "auc_high": None},
+}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "pipeline.summary", *arguments], capture_output=True, text=True, check=False)
 
 
-def test_prints_the_mean_last_and_where_the_report_lies(tmp_path):
+def test_prints_each_generator_the_mean_and_the_worst_and_where_the_report_lies(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps(EVALUATION))
     done = run(str(tmp_path / "evaluation.json"), "data/report")
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[3:6]] == ["ddpm", "sim_b", "mean"]
-    assert lines[-1] == "report: data/report/index.html"
+    assert lines[1].endswith("at 0.1 %  at 5 %")
+    assert lines[3].startswith("sim_vector_quantised") and lines[4].startswith("ddpm") and lines[5].startswith("mean")
+    assert lines[3].split()[-5:] == ["0.700", "to", "0.800", "0.120", "0.410"]
+    assert "none" in lines[4]
+    assert lines[6] == "false alarms on test photographs: 5.12 % at 0.1 %, 5.12 % at 5 %"
+    assert lines[7] == "worst: ddpm, AUC 0.751 (0.700 to 0.800)"
     assert "simulated data" in lines[-2]
+    assert lines[-1] == "report: data/report/index.html"
 
 
 def test_says_simulated_only_where_it_is(capsys):
-    summary.show({"ddpm": EVALUATION["ddpm"], "mean": NUMBERS}, Path("r"))
+    summary.show({name: row for name, row in EVALUATION.items() if name != LONG}, Path("r"))
     assert "simulated" not in capsys.readouterr().out
+
+
+def test_many_rates_and_long_names_fit_the_terminal():
+    many = {f"at_{percent}_percent": rates(0.5) for percent in (1, 2, 5, 10, 20)}
+    text = summary.text({name: {**row, **many} for name, row in EVALUATION.items()})
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(f"at {percent} %" in text for percent in (5, 10, 20)) and "at 2 %" not in text
 
 
 @pytest.mark.parametrize("arguments", [(), ("absent.json", "r")])

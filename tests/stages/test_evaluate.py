@@ -10,18 +10,34 @@ from PIL import Image
 from sklearn import metrics as oracle
 
 from pipeline import artifacts
+from pipeline.bootstrap import Sample
+from pipeline.bootstrap import replicates as replicates_of
 from pipeline.errors import PipelineError
 from pipeline.mixture import Mixture
 from pipeline.stages import evaluate
 
-PARAMS = "evaluation: {histogram_bins: 12, faces_shown: 3}\n"
+PARAMS = """
+seed: 3
+data: {root: ., person_pattern: '^([^_]+)_'}
+evaluation: {histogram_bins: 12, faces_shown: 3, resamples: 150}
+"""
 MIXTURE = Mixture("spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1))
-THRESHOLD = {"threshold": 4.5, "paper_protocol": {"threshold": 3.0}}
+RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
+THRESHOLD = {
+    "rates": {key: {"threshold": threshold} for key, threshold in RATES.items()},
+    "review": "at_5_percent",
+    "flag": "at_1_percent",
+    "paper_protocol": {"threshold": 3.0},
+}
+HEADS = ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")
 
 
 def write_faces(name, features):
-    names = np.array([f"data/{name}/{i:03d}.png" for i in range(len(features))])
-    artifacts.write_npz(f"{name}.npz", names=names, features=np.asarray(features, dtype=np.float32).reshape(-1, 2))
+    """Two pictures of each person: data/<name>/007_1.png."""
+    features = np.asarray(features, dtype=np.float32).reshape(-1, 2)
+    names = np.array([f"data/{name}/{i // 2:03d}_{i % 2}.png" for i in range(len(features))])
+    heads = np.random.default_rng(len(features)).normal(1, 2, size=(len(features), 5)).astype(np.float32)
+    artifacts.write_npz(f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names)
     return names
 
 
@@ -32,6 +48,8 @@ def world(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS)
     artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
     artifacts.write_json("threshold.json", THRESHOLD)
+    calibrated = np.sort(MIXTURE.anomaly_score(np.random.default_rng(9).normal(size=(150, 2))))
+    write_calibration(calibrated, np.full(5, 2.0))
     write_faces("photographs", np.random.default_rng(0).normal(size=(200, 2)))
     for seed, name in enumerate(("sim_a", "sim_b")):
         names = write_faces(name, 2 * np.random.default_rng(seed + 1).normal(size=(40, 2)))
@@ -41,9 +59,15 @@ def world(tmp_path, monkeypatch):
     return tmp_path
 
 
+def write_calibration(scores, deviations):
+    artifacts.write_npz("calibration.npz", scores=scores, head_means=np.ones(5), head_deviations=deviations)
+
+
 def run(name="sim_a"):
-    inputs = ["--gmm", "gmm.npz", "--threshold", "threshold.json", "--photographs", "photographs.npz", "--root", "."]
+    inputs = ["--gmm", "gmm.npz", "--threshold", "threshold.json", "--calibration", "calibration.npz"]
+    inputs += ["--photographs", "photographs.npz", "--root", "."]
     outputs = {"metrics": "json", "roc": "roc.csv", "histogram": "histogram.csv", "pictures": "png", "scores": "parquet"}
+    outputs["bootstrap"] = "bootstrap.npz"
     named = [part for option, end in outputs.items() for part in (f"--{option}", f"{name}.{end}")]
     evaluate.main(["--generator", name, "--features", f"{name}.npz", *inputs, *named])
     return json.loads(open(f"{name}.json").read())
@@ -61,36 +85,85 @@ def columns(path):
 
 def test_metrics_are_scikit_learns(world, capsys):
     got = run()
+    values = got["values"]
     labels, pooled = np.repeat([0, 1], [200, 40]), np.concatenate([scores("photographs"), scores("sim_a")])
     assert (got["generator"], got["photographic_faces"], got["generated_faces"]) == ("sim_a", 200, 40)
-    assert got["auc"] == pytest.approx(oracle.roc_auc_score(labels, pooled))
-    assert got["ap_generated"] == pytest.approx(oracle.average_precision_score(labels, pooled))
-    assert got["ap_photographic"] == pytest.approx(oracle.average_precision_score(1 - labels, -pooled))
-    for rates, threshold in ((got, 4.5), (got["paper_protocol"], 3.0)):
+    assert (got["photographic_groups"], got["generated_groups"]) == (100, 40)
+    assert values["auc"] == pytest.approx(oracle.roc_auc_score(labels, pooled))
+    assert values["ap_generated"] == pytest.approx(oracle.average_precision_score(labels, pooled))
+    assert values["ap_photographic"] == pytest.approx(oracle.average_precision_score(1 - labels, -pooled))
+    for key, threshold in {**RATES, "paper_protocol": 3.0}.items():
+        rates = values[key]
         assert rates["accuracy"] == pytest.approx(oracle.accuracy_score(labels, pooled > threshold))
         assert rates["false_alarm_rate"] == pytest.approx(np.mean(pooled[:200] > threshold))
         assert rates["detection_rate"] == pytest.approx(np.mean(pooled[200:] > threshold))
-    assert "sim_a" in capsys.readouterr().out
+    assert "sim_a" in capsys.readouterr().out and got["not_computed"] == {}
+
+
+def test_intervals_are_those_of_the_replicates_by_person(world):
+    got = run()
+    replicates = artifacts.read_npz("sim_a.bootstrap.npz")
+    photographs, faces = artifacts.read_npz("photographs.npz")["names"], artifacts.read_npz("sim_a.npz")["names"]
+    people = np.array([name.split("/")[-1].split("_")[0] for name in photographs])
+    samples = Sample(scores("photographs"), people), Sample(scores("sim_a"), faces)
+    expected = replicates_of(*samples, {**RATES, "paper_protocol": 3.0}, resamples=150, seed=3)
+    assert set(replicates) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(replicates[name], values)
+        first, _, rate = name.partition(".")
+        ends = [got[end][first][rate] if rate else got[end][first] for end in ("low", "high")]
+        assert ends == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist())
+
+
+def test_metrics_name_the_very_files_that_were_written(world):
+    got = run()
+    for kind in ("scores", "bootstrap"):
+        content = (world / ("sim_a.parquet" if kind == "scores" else "sim_a.bootstrap.npz")).read_bytes()
+        assert got[f"{kind}_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_curve_and_histogram_files(world):
     got = run()
     roc = columns("sim_a.roc.csv")
     assert list(roc) == ["fpr", "tpr"] and len(roc["fpr"]) <= 500
-    assert oracle.auc(roc["fpr"], roc["tpr"]) == pytest.approx(got["auc"], abs=1e-6)
+    assert oracle.auc(roc["fpr"], roc["tpr"]) == pytest.approx(got["values"]["auc"], abs=1e-6)
     histogram = columns("sim_a.histogram.csv")
     assert len(histogram["anomaly_score"]) == 12
     assert histogram["photographic"].sum() == pytest.approx(1) and histogram["generated"].sum() == pytest.approx(1)
 
 
-def test_scores_file_holds_every_face(world):
-    run()
+def test_scores_file_says_everything_about_every_face(world):
+    got = run()
     frame = artifacts.read_table("sim_a.parquet")
-    assert list(frame.columns) == ["name", "label", "anomaly_score", "flagged"]
-    generated = frame[frame.label == 1].set_index("name")
+    judged = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
+    assert list(frame.columns) == ["set", "name", "group", "label", *judged]
+    assert frame["set"].value_counts().to_dict() == {"photographic_test": 200, "sim_a": 40}
+    assert (frame.label == (frame["set"] == "sim_a")).all()
+    generated, photographs = frame[frame.label == 1], frame[frame.label == 0]
+    assert generated.group.tolist() == generated.name.tolist()
+    assert photographs.group.tolist() == [f"{i // 2:03d}" for i in range(200)]
     expected = dict(zip(artifacts.read_npz("sim_a.npz")["names"], scores("sim_a"), strict=True))
-    assert len(frame) == 240 and generated.anomaly_score.to_dict() == pytest.approx(expected)
-    assert (frame.flagged == (frame.anomaly_score > 4.5)).all()
+    assert generated.set_index("name").anomaly_score.to_dict() == pytest.approx(expected)
+    calibrated = artifacts.read_npz("calibration.npz")["scores"]
+    for _, face in frame.iterrows():
+        assert face.p_value == pytest.approx((1 + sum(calibrated >= face.anomaly_score)) / 151)
+        above = [face.anomaly_score > threshold for threshold in (4.5, 6.2)]
+        assert [face.at_5_percent, face.at_1_percent] == above
+        assert face.verdict == ("pass", "review", "flag")[sum(above)]
+    assert got["verdicts"] == {word: int((generated.verdict == word).sum()) for word in ("pass", "review", "flag")}
+    heads = artifacts.read_npz("sim_a.npz")["heads"].astype(float)
+    for i, head in enumerate(HEADS):
+        np.testing.assert_allclose(generated[f"z_{head}"], (heads[:, i] - 1) / 2, rtol=1e-6)
+        assert got["head_z"][head] == pytest.approx(((heads[:, i] - 1) / 2).mean())
+
+
+def test_a_head_without_spread_has_no_z_score(world, capsys):
+    write_calibration(np.arange(150.0), np.array([2.0, 2, 0, 2, 2]))
+    got = run()
+    assert got["head_z"]["exposure_time_s"] is None and got["head_z"]["iso"] is not None
+    assert "the same score" in got["not_computed"]["head_z.exposure_time_s"]
+    assert artifacts.read_table("sim_a.parquet").z_exposure_time_s.isna().all()
+    assert "head_z.exposure_time_s: all calibration photographs" in capsys.readouterr().out
 
 
 def test_every_generator_meets_the_same_photographs_in_any_order(world):
@@ -102,12 +175,14 @@ def test_every_generator_meets_the_same_photographs_in_any_order(world):
     )
     assert (first["photographic_faces"], first["generated_faces"]) == (200, 40)
     photographs = artifacts.read_npz("photographs.npz")
-    artifacts.write_npz("photographs.npz", names=photographs["names"][::-1], features=photographs["features"][::-1])
+    artifacts.write_npz("photographs.npz", **{key: array[::-1] for key, array in photographs.items()})
     assert run("sim_a") == first
+    alarms = [artifacts.read_npz(f"{name}.bootstrap.npz")["at_5_percent.false_alarm_rate"] for name in ("sim_a", "sim_b")]
+    np.testing.assert_array_equal(alarms[0], alarms[1])  # their replicates are paired
 
 
 def test_same_bytes_twice(world):
-    kinds = ("json", "roc.csv", "histogram.csv", "png", "parquet")
+    kinds = ("json", "roc.csv", "histogram.csv", "png", "parquet", "bootstrap.npz")
     run()
     before = [(world / f"sim_a.{kind}").read_bytes() for kind in kinds]
     run()
@@ -125,10 +200,31 @@ def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
     assert titles == ["most anomalous", "least anomalous"]
 
 
-def test_a_generator_with_one_face_is_evaluated(world):
+def test_a_generator_with_one_face_is_evaluated_without_what_needs_more(world, capsys):
     write_faces("sim_a", [[9.0, 9.0]])
     got = run()
-    assert (got["generated_faces"], got["auc"], got["detection_rate"]) == (1, 1, 1)
+    assert (got["generated_faces"], got["values"]["auc"], got["values"]["at_5_percent"]["detection_rate"]) == (1, 1, 1)
+    assert (got["low"]["auc"], got["high"]["at_5_percent"]["detection_rate"]) == (None, None)
+    assert got["low"]["at_5_percent"]["false_alarm_rate"] < got["high"]["at_5_percent"]["false_alarm_rate"]
+    (what, reason), *others = got["not_computed"].items()
+    assert "generated faces" in what and reason.startswith("cannot be computed from one face") and not others
+    assert reason in capsys.readouterr().out
+    assert set(artifacts.read_npz("sim_a.bootstrap.npz")) == {f"{key}.false_alarm_rate" for key in (*RATES, "paper_protocol")}
+
+
+def test_photographs_of_one_person_leave_the_detection_rates_intervals(world):
+    (world / "params.yaml").write_text(PARAMS.replace("^([^_]+)_", "(png)$"))
+    got = run()
+    assert got["photographic_groups"] == 1 and "photographs" in next(iter(got["not_computed"]))
+    assert got["low"]["auc"] is None and got["low"]["at_5_percent"]["detection_rate"] is not None
+
+
+def test_constant_scores_are_stated(world):
+    for name, faces in (("photographs", 200), ("sim_a", 40)):
+        write_faces(name, np.zeros((faces, 2)))
+    got = run()
+    assert (got["values"]["auc"], got["values"]["eer"], got["low"]["auc"]) == (0.5, 0.5, 0.5)
+    assert "the same anomaly score" in got["not_computed"]["ranking"]
 
 
 @pytest.mark.parametrize(
@@ -145,8 +241,15 @@ def test_a_generator_without_usable_faces_is_a_clear_error(world, features, mess
     assert not (world / "sim_a.json").exists()
 
 
-@pytest.mark.parametrize("content", [{}, {"threshold": 1.0}, {"threshold": None, "paper_protocol": {"threshold": 1}}, []])
+@pytest.mark.parametrize("content", [{}, {**THRESHOLD, "rates": {}}, {**THRESHOLD, "paper_protocol": 3}, []])
 def test_a_malformed_threshold_file_is_named(world, content):
     artifacts.write_json("threshold.json", content)
-    with pytest.raises(PipelineError, match=r"threshold\.json: no number at"):
+    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate"):
         run()
+
+
+def test_malformed_calibration_scores_are_named(world):
+    write_calibration(np.arange(3.0), np.ones(4))
+    with pytest.raises(PipelineError, match=r"calibration\.npz: expected"):
+        run()
+    assert not (world / "sim_a.json").exists()

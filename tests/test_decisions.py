@@ -1,0 +1,79 @@
+"""Oracles: calibration's own functions, and counting by hand."""
+
+import numpy as np
+import pytest
+
+from pipeline import calibration
+from pipeline.decisions import HEADS, Decisions
+from pipeline.errors import PipelineError
+
+THRESHOLDS = {
+    "rates": {"at_10_percent": {"threshold": 9.0}, "at_20_percent": {"threshold": 8.0}},
+    "review": "at_20_percent",
+    "flag": "at_10_percent",
+    "paper_protocol": {"threshold": 7.0},
+}
+CALIBRATED = {"scores": np.arange(10.0), "head_means": np.arange(5.0), "head_deviations": np.array([1.0, 2, 4, 0, 0.5])}
+SOURCES = ("threshold.json", "calibration.npz")
+
+
+def read(thresholds=THRESHOLDS, **changed):
+    return Decisions.from_contents(thresholds, {**CALIBRATED, **changed}, SOURCES)
+
+
+def test_heads_are_the_encoders():
+    from pipeline.encoder import HEADS as encoders
+
+    assert encoders == HEADS
+
+
+def test_what_is_said_about_each_face():
+    scores = np.array([-1.0, 8.0, 8.5, 9.0, 9.5])
+    columns = read().columns(scores, np.tile(np.arange(5.0) + 2, (5, 1)))
+    np.testing.assert_array_equal(columns["p_value"], calibration.p_values(scores, np.arange(10.0)))
+    assert columns["verdict"].tolist() == ["pass", "pass", "review", "review", "flag"]
+    assert columns["at_20_percent"].tolist() == [False, False, True, True, True]
+    assert columns["at_10_percent"].tolist() == [False, False, False, False, True]
+    z = {head: columns[f"z_{head}"][0] for head in HEADS}
+    assert (z["iso"], z["f_number"], z["exposure_time_s"], z["manipulation"]) == (2, 1, 0.5, 4)
+    assert np.isnan(columns["z_focal_length_mm"]).all() and read().constant_heads == ["focal_length_mm"]
+
+
+def test_the_files_of_calibrate():
+    got = read()
+    assert (got.thresholds, got.review, got.flag) == (
+        {"at_10_percent": 9, "at_20_percent": 8},
+        "at_20_percent",
+        "at_10_percent",
+    )
+    assert got.paper_threshold == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rates": {}}, {"rates": {"a": {}}}, {"rates": 3}, {"review": "at_1_percent"}, {"flag": None}, {"paper_protocol": 7}],
+)
+def test_malformed_thresholds_are_named(change):
+    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate .*run calibrate again"):
+        read({**THRESHOLDS, **change})
+    with pytest.raises(PipelineError, match=r"threshold\.json"):
+        read([])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scores": np.array([np.nan])},
+        {"scores": np.array(["x"])},
+        {"head_means": np.zeros(4)},
+        {"head_deviations": np.zeros((5, 1))},
+    ],
+)
+def test_malformed_calibration_scores_are_named(change):
+    with pytest.raises(PipelineError, match=r"calibration\.npz: expected finite float64 scores"):
+        read(**change)
+
+
+def test_absent_arrays_are_named():
+    with pytest.raises(PipelineError, match=r"calibration\.npz"):
+        Decisions.from_contents(THRESHOLDS, {"scores": np.arange(3.0)}, SOURCES)
