@@ -1,0 +1,168 @@
+"""What file formats alone give away, and the detector's figures without them.
+
+If a classifier that sees no pixel tells generated from photographic files, a detector may have learnt the same: Grommelt et al.
+2024, "Fake or JPEG? Revealing Common Biases in Generated Image Detection Datasets", arXiv 2403.17608. The size of the files is
+kept apart: it measures how detailed the pictures are, which may differ rightly.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline import randomness
+from pipeline.bootstrap import Sample, auc_replicates, interval
+from pipeline.estimates import CONFIDENCE, Estimate, Estimates, mean
+from pipeline.evaluation import roc_auc
+from pipeline.formats import READABLE, Description, UnreadableHeader
+
+File = Description | UnreadableHeader
+COLUMNS = (*READABLE, "jpeg_quality", "chroma_subsampling", "width", "height", "with_exif")
+CHROMA = ("4:4:4", "4:4:0", "4:2:2", "4:2:0", "4:1:1", "4:1:0", "uneven", "other")
+STATES = ("as_found", "harmonised")
+FOLDS = 5
+TREES = 50
+WARNED = 0.6  # AUC of the classifier above which the report warns; below 0.5 it is noise
+
+
+class Files(NamedTuple):
+    """n files of one class, and who or which photograph each shows."""
+
+    files: Sequence[File]
+    groups: np.ndarray  # (n,) str
+
+
+def metadata(files: Sequence[File]) -> np.ndarray:
+    """What the classifier sees of files, (n, 8) in the order of COLUMNS; -1 where there is no such thing."""
+    return np.array([_row(file) for file in files], dtype=np.float64).reshape(-1, len(COLUMNS))
+
+
+def out_of_fold(photographic: Files, generated: Files, *, seed: int) -> list[tuple[Sample, Sample]]:
+    """Scores that random forests give to files whose groups they have not seen: both classes of each fold.
+
+    Folds are apart, since differently trained forests have no common scale. No fold where a class has too few groups for two
+    folds with two groups each.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    classes = (photographic, generated)
+    count = min(FOLDS, *(len(np.unique(one.groups)) // 2 for one in classes))
+    x, folds = [metadata(one.files) for one in classes], [_folds(one.groups, max(count, 1), seed) for one in classes]
+    found = []
+    for k in range(count if count > 1 else 0):
+        known = [rows[fold != k] for rows, fold in zip(x, folds, strict=True)]
+        forest = RandomForestClassifier(
+            TREES, min_samples_leaf=5, class_weight="balanced", random_state=randomness.key(seed, "metadata forest", k) % 2**32
+        ).fit(np.concatenate(known), np.repeat([0, 1], [len(rows) for rows in known]))
+        samples = [
+            Sample(forest.predict_proba(rows[fold == k])[:, 1].round(9), one.groups[fold == k])  # round: equal files are equal
+            for rows, fold, one in zip(x, folds, classes, strict=True)
+        ]
+        found.append((samples[0], samples[1]))
+    return found
+
+
+def metadata_auc(photographic: Files, generated: Files, *, resamples: int, seed: int) -> Estimate:
+    """How well metadata alone tell the classes: out-of-fold AUC with its bootstrap interval; 0.5, or below, is not at all.
+
+    The mean of the folds' AUC by their numbers of pairs; groups are drawn within their fold. None: see `out_of_fold`.
+    """
+    folds = out_of_fold(photographic, generated, seed=seed)
+    if not folds:
+        return {"value": None, "low": None, "high": None}
+    pairs = [len(n.scores) * len(g.scores) for n, g in folds]
+    value = np.average([roc_auc(n.scores, g.scores) for n, g in folds], weights=pairs)
+    draws = [
+        auc_replicates(n, g, resamples=resamples, seed=randomness.key(seed, "metadata fold", k))
+        for k, (n, g) in enumerate(folds)
+    ]
+    low, high = interval(np.average(draws, axis=0, weights=pairs), CONFIDENCE)
+    return {"value": float(value), "low": low, "high": high}
+
+
+def classify(
+    photographic: Mapping[str, Files], generated: Mapping[str, Mapping[str, Files]], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """`metadata_classifier`, `bytes_per_pixel_auc` and `warnings` of metrics/confounds.json.
+
+    `photographic` by state, as_found and harmonised; `generated` by generator, then by state.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    sizes: dict[str, dict[str, float | None]] = {}
+    for name, states in generated.items():
+        found[name], sizes[name] = {}, {}
+        for state in STATES:
+            value = metadata_auc(photographic[state], states[state], resamples=resamples, seed=seed)
+            found[name][state] = {"auc": value["value"], "low": value["low"], "high": value["high"]}
+            sizes[name][state] = _bytes_per_pixel_auc(photographic[state].files, states[state].files)
+    values = [one["as_found"]["auc"] for one in found.values() if one["as_found"]["auc"] is not None]
+    classifier = {"columns": list(COLUMNS), "generators": found, "worst": max(values, default=None)}
+    return {"metadata_classifier": classifier, "bytes_per_pixel_auc": sizes, "warnings": _warnings(found)}
+
+
+def side_by_side(as_found: Estimates, harmonised: Estimates | None, key: str) -> dict[str, Any]:
+    """The detector's figures at the threshold `key` in both states; without harmonised estimates these are None."""
+    nothing: Estimate = {"value": None, "low": None, "high": None}
+    estimates = dict(zip(STATES, (as_found, harmonised), strict=True))
+
+    def both(choose: Any) -> dict[str, Estimate]:
+        return {state: choose(one) if one else nothing for state, one in estimates.items()}
+
+    generators = {
+        name: {
+            "auc": both(lambda one, name=name: one.aucs[name]),
+            "detection_rate": both(lambda one, name=name: one.detection_rates[name][key]),
+        }
+        for name in as_found.aucs
+    }
+    means = {
+        measure: {state: mean({name: one[measure][state] for name, one in generators.items()}) for state in STATES}
+        for measure in ("auc", "detection_rate")
+    }
+    alarms = both(lambda one: one.false_alarm_rates[key])
+    return {"false_alarm_rate": alarms, "generators": generators, "mean": means}
+
+
+def _row(file: File) -> list[float]:
+    if isinstance(file, UnreadableHeader):
+        return [0.0] * len(READABLE) + [-1.0] * (len(COLUMNS) - len(READABLE))
+    formats = [float(file.format == name) for name in READABLE]
+    quality = -1 if file.jpeg_quality is None else file.jpeg_quality
+    chroma = -1 if file.chroma_subsampling is None else CHROMA.index(file.chroma_subsampling)
+    return [*formats, quality, chroma, file.width, file.height, file.has_exif]
+
+
+def _folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each face (n,), the same within a group; groups are dealt out in the order of a keyed hash."""
+    names, numbers = np.unique(groups, return_inverse=True)
+    draws = randomness.uniforms(seed, "metadata folds", randomness.hashes(names.tolist()))
+    dealt = np.empty(len(names), dtype=np.int64)
+    dealt[np.argsort(draws, kind="stable")] = np.arange(len(names)) % folds
+    return dealt[numbers]
+
+
+def _bytes_per_pixel_auc(photographic: Sequence[File], generated: Sequence[File]) -> float | None:
+    """Chance that a generated file has more bytes per pixel than a photographic one."""
+    n, g = (
+        np.array([file.bytes_per_pixel for file in files if isinstance(file, Description)])
+        for files in (photographic, generated)
+    )
+    return roc_auc(n, g) if len(n) and len(g) else None
+
+
+def _warnings(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    advice = {
+        "as_found": "what is measured as found may be the files; judge by the harmonised figures",
+        "harmonised": "harmonisation has left something that tells the files apart; judge by neither",
+    }
+    return [
+        f"{name}, {state.replace('_', ' ')}: format, JPEG quality, chroma subsampling, size in pixels and EXIF alone tell its "
+        f"files from photographs (AUC {one[state]['auc']:.2f}{_range(one[state])}): {advice[state]}"
+        for name, one in found.items()
+        for state in STATES
+        if (one[state]["auc"] or 0) > WARNED
+    ]
+
+
+def _range(one: Mapping[str, Any]) -> str:
+    return "" if one["low"] is None else f", 95 % interval {one['low']:.2f} to {one['high']:.2f}"

@@ -1,0 +1,30 @@
+"""The detector as it lies on disk: the mixture of photographic features, and the calibrated thresholds."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import artifacts
+from pipeline.errors import PipelineError
+from pipeline.mixture import Mixture
+
+
+class Detector(NamedTuple):
+    """A face whose anomaly score is greater than a threshold is called AI-generated at that threshold's false alarm rate."""
+
+    mixture: Mixture
+    thresholds: dict[str, float]  # by the name of the false alarm rate, `calibration.rate_key`
+    review: str  # the name of the rate whose figures stand first
+
+
+def read(gmm: Path, threshold: Path) -> Detector:
+    """What fit_gmm and calibrate wrote. Raises PipelineError naming the file that is malformed."""
+    mixture = Mixture.from_arrays(artifacts.read_npz(gmm), str(gmm))
+    content = artifacts.read_json(threshold)
+    try:
+        thresholds = {str(key): float(rate["threshold"]) for key, rate in content["rates"].items()}
+        thresholds[content["review"]]
+        return Detector(mixture, thresholds, content["review"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PipelineError(
+            f"{threshold}: no thresholds by rate, or none to review by ({error!r}): run calibrate again"
+        ) from None

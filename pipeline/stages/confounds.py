@@ -1,0 +1,160 @@
+"""What file formats give away, and the evaluation without them: every face through one resize and one JPEG compression.
+
+Harmonised, the mixture is fitted anew and the threshold calibrated anew, both on harmonised photographs. Beside it stand the
+figures of the very same test faces as found. Label 1 = AI-generated, anomaly score higher = more anomalous.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import artifacts, calibration, changed_faces, confounds, console, density, detector, feature_sets, formats, params
+from pipeline.bootstrap import Sample
+from pipeline.confounds import File, Files
+from pipeline.errors import PipelineError
+from pipeline.estimates import Estimates, estimate
+from pipeline.feature_sets import PHOTOGRAPHIC, FeatureSet
+from pipeline.layout import read_picture_file
+from pipeline.mixture import Mixture
+from pipeline.perturbations import harmonise
+from pipeline.randomness import key
+
+FIT, CALIBRATION, TEST = PHOTOGRAPHIC
+SECTIONS = ("seed", "data", "features", "gmm", "calibration", "evaluation", "harmonisation", "controls", "generators")
+Sets = Mapping[str, FeatureSet]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the stage with the given command line."""
+    options = _options(argv)
+    p = params.load(*SECTIONS)
+    mixture, thresholds, _ = detector.read(options.gmm, options.threshold)
+    rate = calibration.rate_key(p.calibration.review_rate)
+    if rate not in thresholds:
+        raise PipelineError(f"{options.threshold}: no threshold {rate} (calibration.review_rate): run calibrate again")
+
+    every = feature_sets.read_all(options.features, options.counts, [*PHOTOGRAPHIC, *p.generators])
+    files = {name: _described(options.root, faces) for name, faces in every.items()}
+    chosen = {
+        name: faces.at_most(_maximum(name, p.controls), seed=p.seed, purpose="confounds") for name, faces in every.items()
+    }
+    after, harmonised_files = _harmonised(options, chosen, p)
+    refitted, not_computed = _refitted(after, p)
+    found = {"as_found": _estimates(chosen, mixture, {rate: thresholds[rate]}, p)}
+    if refitted:
+        found["harmonised"] = _estimates(after, refitted[0], {rate: refitted[1]}, p)
+
+    states = {"as_found": {name: files[name] for name in chosen}, "harmonised": harmonised_files}
+    classes = {name: _by_state(faces, states, p.data.person_pattern) for name, faces in chosen.items()}
+    classified = confounds.classify(
+        classes[TEST], {name: classes[name] for name in p.generators}, resamples=p.evaluation.resamples, seed=p.seed
+    )
+    metrics = {
+        "sets": {name: formats.summary(list(described.values())) for name, described in files.items()},
+        **classified,
+        "harmonised": {
+            **p.harmonisation.model_dump(),
+            "fit_faces": len(chosen[FIT]),
+            "calibration_faces": len(chosen[CALIBRATION]),
+            "faces": {name: len(faces) for name, faces in chosen.items() if name not in (FIT, CALIBRATION)},
+            **confounds.side_by_side(found["as_found"], found.get("harmonised"), rate),
+        },
+        "not_computed": found["as_found"].not_computed | not_computed,
+    }
+    artifacts.write_json(options.metrics, metrics)
+    _show(metrics)
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="data root, which names in the feature files are relative to")
+    parser.add_argument("--features", type=Path, required=True, help="folder of the sets' features")
+    parser.add_argument(
+        "--counts", type=Path, required=True, help="folder of the sets' counts, which tell the features' SHA-256"
+    )
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder that the features come from")
+    parser.add_argument("--gmm", type=Path, required=True, help="mixture, .npz")
+    parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics to write, .json")
+    return parser.parse_args(argv)
+
+
+def _maximum(name: str, controls: Any) -> int:
+    return int(controls.fit_faces if name in (FIT, CALIBRATION) else controls.faces)
+
+
+def _described(root: Path, faces: FeatureSet) -> dict[str, File]:
+    """What the file of each face says of itself, by name."""
+    bar = console.progress(faces.names.tolist(), what=f"files of {faces.name}")
+    return {name: _description(read_picture_file(root / name)) for name in bar}
+
+
+def _description(content: bytes) -> File:
+    try:
+        return formats.describe(content)
+    except formats.UnreadableHeader as error:
+        return error
+
+
+def _harmonised(options: argparse.Namespace, chosen: Sets, p: Any) -> tuple[dict[str, FeatureSet], dict[str, dict[str, File]]]:
+    """The faces with features of their harmonised pictures, and what the harmonised files say of themselves."""
+    described: dict[str, File] = {}
+    how = (p.harmonisation.side, p.harmonisation.kernel, p.harmonisation.jpeg_quality)
+
+    def change(picture: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        after, content = harmonise(picture, *how)
+        described[name] = _description(content)
+        return after
+
+    sets = changed_faces.extract(options.encoder, options.root, chosen, p.features, change)
+    return sets, {name: {face: described[face] for face in faces.names.tolist()} for name, faces in chosen.items()}
+
+
+def _refitted(sets: Sets, p: Any) -> tuple[tuple[Mixture, float] | None, dict[str, str]]:
+    """Mixture and threshold from harmonised photographs; or why there are none, as where controls.fit_faces is small."""
+    try:
+        fitted = density.fit(sets[FIT].features, **p.gmm.model_dump(), seed=key(p.seed, "confounds"))
+        scores = fitted.mixture.anomaly_score(sets[CALIBRATION].features)
+        return (fitted.mixture, calibration.conformal_threshold(scores, p.calibration.review_rate)), {}
+    except PipelineError as error:
+        faces = f"{len(sets[FIT])} faces to fit, {len(sets[CALIBRATION])} to calibrate with, see controls.fit_faces"
+        return None, {"harmonised figures": f"{error} ({faces})"}
+
+
+def _estimates(sets: Sets, mixture: Mixture, thresholds: Mapping[str, float], p: Any) -> Estimates:
+    samples = {
+        name: Sample(mixture.anomaly_score(faces.features), faces.people(p.data.person_pattern))
+        for name, faces in sets.items()
+        if name not in (FIT, CALIBRATION)
+    }
+    return estimate(samples.pop(TEST), samples, thresholds, resamples=p.evaluation.resamples, seed=p.seed)
+
+
+def _by_state(faces: FeatureSet, states: Mapping[str, Mapping[str, Mapping[str, File]]], pattern: str) -> dict[str, Files]:
+    groups = faces.people(pattern)
+    return {state: Files([files[faces.name][name] for name in faces.names.tolist()], groups) for state, files in states.items()}
+
+
+def _show(metrics: dict[str, Any]) -> None:
+    rows = []
+    for name, one in metrics["harmonised"]["generators"].items():
+        classifier = metrics["metadata_classifier"]["generators"][name]
+        row: dict[str, Any] = {"generator": name}
+        for state, mark in (("as_found", ""), ("harmonised", " h")):
+            row[f"files{mark}"] = classifier[state]["auc"]
+            row[f"AUC{mark}"] = one["auc"][state]["value"]
+            row[f"detected{mark}"] = one["detection_rate"][state]["value"]
+        rows.append(row)
+    console.table(rows, "AUC by the files' metadata alone; the detector's AUC and detection rate (h: harmonised)")
+    for warning in metrics["warnings"]:
+        print(f"warning: {warning}")
+    for what, reason in metrics["not_computed"].items():
+        print(f"{what}: {reason}")
+
+
+if __name__ == "__main__":
+    console.run(main)

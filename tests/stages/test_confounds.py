@@ -1,0 +1,197 @@
+"""The whole stage on small pictures: photographs are JPEG, generated faces PNG."""
+
+import io
+import shutil
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from pipeline import artifacts, density, features
+from pipeline.calibration import conformal_threshold
+from pipeline.checkpoints import load_encoder
+from pipeline.errors import PipelineError
+from pipeline.layout import read_picture
+from pipeline.mixture import Mixture
+from pipeline.randomness import key
+from pipeline.stages import confounds
+from tests import picture_world
+
+FIT, CALIBRATION, TEST = "photographic_fit", "photographic_calibration", "photographic_test"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    return folder, picture_world.build(folder)
+
+
+@pytest.fixture
+def world(built, tmp_path, monkeypatch):
+    """A copy of the world as working directory; the names of its sets."""
+    folder, sets = built
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return sets
+
+
+def run():
+    confounds.main(picture_world.options("out/metrics.json"))
+    return artifacts.read_json("out/metrics.json")
+
+
+@pytest.fixture(scope="module")
+def once(built):
+    """What the stage writes and prints about the untouched world."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
+        patch.chdir(built[0])
+        return run(), shown.getvalue()
+
+
+def harmonised_features(names, folder):
+    """Features of pictures that PIL resizes, compresses and saves, extracted as any other."""
+    encoder, meta = load_encoder(folder / "encoder.safetensors")
+    for i, name in enumerate(names):
+        square = Image.fromarray(read_picture(folder / "root" / name)).resize((28, 28), Image.Resampling.BICUBIC)
+        square.save(folder / f"{i:03}.jpg", quality=80)
+    saved = [f"{i:03}.jpg" for i in range(len(names))]
+    return features.extract(encoder, meta["input_size"], folder, saved, picture_world.settings()).features
+
+
+def test_harmonised_figures_are_those_of_harmonised_files(once, world, tmp_path):
+    got = once[0]["harmonised"]
+    fit, calibration, test, generated = (
+        harmonised_features(world[name], tmp_path) for name in (FIT, CALIBRATION, TEST, "sim_blurred")
+    )
+    mixture = density.fit(fit, **picture_world.GMM, seed=key(3, "confounds")).mixture
+    threshold = conformal_threshold(mixture.anomaly_score(calibration), 0.2)
+    photographic, generated = mixture.anomaly_score(test), mixture.anomaly_score(generated)
+    labels = np.repeat([0, 1], [len(photographic), len(generated)])
+    blurred = got["generators"]["sim_blurred"]
+    expected = roc_auc_score(labels, np.concatenate([photographic, generated]))
+    assert blurred["auc"]["harmonised"]["value"] == pytest.approx(expected, abs=0.005)
+    assert blurred["detection_rate"]["harmonised"]["value"] == np.mean(generated > threshold)
+    assert got["false_alarm_rate"]["harmonised"]["value"] == np.mean(photographic > threshold)
+
+
+def test_figures_as_found_are_those_of_the_clean_detector(once, world):
+    got = once[0]["harmonised"]
+    mixture = Mixture.from_arrays(artifacts.read_npz("gmm.npz"))
+    threshold = artifacts.read_json("threshold.json")["rates"]["at_20_percent"]["threshold"]
+    photographic, generated = (
+        mixture.anomaly_score(artifacts.read_npz(f"features/{name}.npz")["features"]) for name in (TEST, "sim_noisy")
+    )
+    labels = np.repeat([0, 1], [len(photographic), len(generated)])
+    noisy = got["generators"]["sim_noisy"]
+    assert noisy["auc"]["as_found"]["value"] == pytest.approx(roc_auc_score(labels, np.concatenate([photographic, generated])))
+    assert noisy["detection_rate"]["as_found"]["value"] == np.mean(generated > threshold)
+    assert got["false_alarm_rate"]["as_found"]["value"] == np.mean(photographic > threshold)
+    assert (got["side"], got["kernel"], got["jpeg_quality"]) == (28, "bicubic", 80)
+    assert (got["fit_faces"], got["calibration_faces"]) == (40, 40)
+    assert got["faces"] == {TEST: 24, "sim_blurred": 16, "sim_noisy": 16}
+
+
+def test_the_table_of_formats_has_every_set(once, world):
+    sets = once[0]["sets"]
+    assert set(sets) == set(world)
+    for name, one in sets.items():
+        photographs = name.startswith("photographic")
+        assert one["faces"] == len(world[name]) and one["sizes"] == {"36x36": len(world[name])}
+        assert one["formats"] == {"JPEG" if photographs else "PNG": one["faces"]}
+        expected = {"files": one["faces"], "min": 92, "median": 92, "max": 92} if photographs else None
+        assert one["jpeg_quality"] == expected
+        assert one["chroma_subsampling"] == ({"4:2:0": one["faces"]} if photographs else {})
+
+
+def test_formats_give_all_away_as_found_and_nothing_harmonised(once):
+    got, shown = once
+    for one in got["metadata_classifier"]["generators"].values():
+        assert one["as_found"] == {"auc": 1, "low": 1, "high": 1}
+        assert one["harmonised"] == {"auc": 0.5, "low": 0.5, "high": 0.5}
+    assert got["metadata_classifier"]["worst"] == 1 and len(got["warnings"]) == 2
+    assert 0 <= got["bytes_per_pixel_auc"]["sim_noisy"]["harmonised"] <= 1
+    assert "warning: sim_blurred, as found: format" in shown and "sim_noisy" in shown
+
+
+def test_the_size_of_files_is_bytes_over_pixels(once, world, tmp_path):
+    sizes = [(tmp_path / "root" / name).stat().st_size / 36**2 for name in world["sim_noisy"]]
+    assert once[0]["sets"]["sim_noisy"]["bytes_per_pixel"] == np.median(sizes)
+
+
+def test_at_most_so_many_faces(world, tmp_path):
+    picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", "{fit_faces: 25, faces: 9")
+    got = run()
+    assert got["harmonised"]["fit_faces"] == got["harmonised"]["calibration_faces"] == 25
+    assert set(got["harmonised"]["faces"].values()) == {9}
+    assert got["sets"][FIT]["faces"] == 40
+
+
+def test_same_bytes_twice_and_with_other_workers(world, tmp_path, monkeypatch):
+    contents = set()
+    for workers in ("1", "3"):
+        monkeypatch.setenv("PIPELINE_WORKERS", workers)
+        run()
+        contents.add((tmp_path / "out/metrics.json").read_bytes())
+    assert len(contents) == 1
+
+
+# ---------------------------------------------------------------- what cannot be computed, and what is wrong
+
+
+@pytest.mark.parametrize(
+    ("faces", "reason"), [(3, r"at least 4 calibration photographs, got 3"), (1, "are the same for all 1 fit faces")]
+)
+def test_too_few_photographs_to_calibrate_leave_the_rest(world, tmp_path, capsys, faces, reason):
+    picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", f"{{fit_faces: {faces}, faces: 1000")
+    picture_world.change_params(tmp_path, "covariance_type: full", "covariance_type: diag")
+    got = run()
+    assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["harmonised"]["value"] is None
+    assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["as_found"]["value"] is not None
+    assert got["metadata_classifier"]["worst"] == 1
+    stated = got["not_computed"]["harmonised figures"]
+    assert reason in stated and "controls.fit_faces" in stated and stated in capsys.readouterr().out
+
+
+def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
+    picture_world.shorten(tmp_path, "sim_noisy", 1)
+    got = run()
+    assert got["metadata_classifier"]["generators"]["sim_noisy"]["as_found"]["auc"] is None
+    assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["harmonised"]["low"] is None
+    assert any("sim_noisy" in what for what in got["not_computed"])
+
+
+def test_files_with_odd_headers_are_counted(world, tmp_path, monkeypatch):
+    """A file that PIL decodes though its header cannot be described."""
+    describe, odd = confounds.formats.describe, (tmp_path / "root" / world["sim_noisy"][0]).read_bytes()
+
+    def strict(content):
+        if content == odd:
+            raise confounds.formats.UnreadableHeader("no quantisation table")
+        return describe(content)
+
+    monkeypatch.setattr(confounds.formats, "describe", strict)
+    got = run()
+    assert got["sets"]["sim_noisy"]["unreadable_headers"] == {"no quantisation table": 1}
+    assert got["sets"]["sim_noisy"]["formats"] == {"PNG": 15}
+
+
+def test_a_picture_that_is_gone_is_named(world, tmp_path):
+    (tmp_path / "root" / world[FIT][2]).unlink()
+    with pytest.raises(PipelineError, match=r"001_0\.jpg: missing"):
+        run()
+
+
+def test_a_picture_that_has_changed_is_an_error(world, tmp_path):
+    buffer = io.BytesIO()
+    picture_world.picture(999).save(buffer, "JPEG")
+    (tmp_path / "root" / world[TEST][0]).write_bytes(buffer.getvalue())
+    with pytest.raises(PipelineError, match=r"1 of 136 pictures have changed since .*040_0\.jpg"):
+        run()
+
+
+def test_a_rate_that_was_not_calibrated_is_an_error(world, tmp_path):
+    picture_world.change_params(tmp_path, "[0.1, 0.2], review_rate: 0.2", "[0.1, 0.3], review_rate: 0.3")
+    with pytest.raises(PipelineError, match=r"threshold\.json: no threshold at_30_percent .calibration\.review_rate."):
+        run()
