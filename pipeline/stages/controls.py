@@ -153,7 +153,10 @@ def show(detector: Measured, rows: list[dict[str, Any]]) -> None:
     """Print the detector and the controls, and what is to be said of those that are suspicious or missing."""
     shown = ("auc", "low", "high", "faces")
     lines: list[dict[str, Any]] = [{"control": "(the detector)", **controls.figures_of(detector), "suspicious": ""}]
-    lines += [{"control": row["title"], **row, "suspicious": "yes" if row["suspicious"] else "no"} for row in rows]
+    words = {True: "yes", False: "no", None: "-"}
+    lines += [
+        {"control": row["title"], **row, "suspicious": words[row["suspicious"] if row["faces"] else None]} for row in rows
+    ]
     table = [{name: line[name] for name in ("control", *shown, "suspicious")} for line in lines]
     console.table(table, "Controls: mean AUC over generators with its 95 % interval")
     for row in rows:
