@@ -14,12 +14,13 @@ def contact_sheet(
     row_titles: Sequence[str] | None = None,
     *,
     side: int = 112,
+    enlarge: bool = False,
 ) -> None:
     """Write pictures (each uint8 (H, W, 3), any size) as a PNG grid, each fitted into its cell, with titles above and left.
 
-    A row's title may have several lines.
+    A row's title may have several lines. Smaller pictures stay as they are, or are enlarged to their cell.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
 
     from pipeline.artifacts import atomic
 
@@ -37,7 +38,10 @@ def contact_sheet(
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
             tile = Image.fromarray(picture)
-            tile.thumbnail((side, side), Image.Resampling.LANCZOS)
+            if enlarge:
+                tile = ImageOps.contain(tile, (side, side), Image.Resampling.LANCZOS)
+            else:
+                tile.thumbnail((side, side), Image.Resampling.LANCZOS)
             x, y = left + column * (side + 4), top + row * (side + 4)
             sheet.paste(tile, (x + (side - tile.width) // 2, y + (side - tile.height) // 2))
     with atomic(path) as temporary:

@@ -32,6 +32,14 @@ def test_a_small_picture_stays_as_it_is_in_the_middle_and_a_large_one_is_fitted(
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 43, 58, 77)
 
 
+def test_small_pictures_are_enlarged_to_their_cell_on_request(tmp_path):
+    contact_sheet([[plain(20, 10, 7), plain(400, 200, 9)]], None, tmp_path / "s.png", side=40, enlarge=True)
+    sheet = read(tmp_path / "s.png")
+    for value, left in ((7, 14), (9, 58)):
+        rows, columns = np.nonzero((sheet == value).all(axis=2))
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 43, left, left + 19)
+
+
 @pytest.mark.parametrize("titles", [{"column_titles": ["a", "b"]}, {"column_titles": None, "row_titles": ["a long title"]}])
 def test_titles_make_room(tmp_path, titles):
     contact_sheet([[plain(30, 30, 0)] * 2], path=tmp_path / "s.png", side=30, **titles)
