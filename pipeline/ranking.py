@@ -100,4 +100,4 @@ def _cumulative(weights: np.ndarray) -> np.ndarray:
 def _average_precision(positives: np.ndarray, true_calls: np.ndarray, false_calls: np.ndarray) -> float:
     """Mean over the positive faces, weighted (p,), of the precision among all faces at least as far out; all (p,)."""
     calls = np.maximum(true_calls + false_calls, 1)  # 0 only at a face of weight 0
-    return float(positives @ (true_calls / calls) / positives.sum())
+    return float((positives * (true_calls / calls)).sum() / positives.sum())  # a product `@` follows the number of threads
