@@ -26,7 +26,7 @@ CHROMA = "4:2:0"  # of every JPEG that is written here, the usual one of cameras
 
 def jpeg(picture: Picture, quality: float) -> Picture:
     """Compressed by libjpeg at a quality 1..100 with halved chroma, and read again."""
-    return _decoded(_jpeg_file(Image.fromarray(picture), int(quality)))
+    return _decoded(_jpeg_file(Image.fromarray(picture), int(quality)), "JPEG")
 
 
 def double_jpeg(picture: Picture, quality: float) -> Picture:
@@ -38,7 +38,7 @@ def webp(picture: Picture, quality: float) -> Picture:
     """Compressed by libwebp, lossy, at a quality 1..100, by its quickest method: others only make files smaller."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "WEBP", quality=int(quality), method=0)
-    return _decoded(buffer.getvalue())
+    return _decoded(buffer, "WEBP")
 
 
 def resize(picture: Picture, share: float) -> Picture:
@@ -104,8 +104,8 @@ def harmonise(picture: Picture, side: int, kernel: Kernel, jpeg_quality: int) ->
     What two classes still differ in after that is not their format (Grommelt et al. 2024, "Fake or JPEG?", arXiv 2403.17608).
     """
     square = Image.fromarray(picture).resize((side, side), Image.Resampling[kernel.upper()])
-    content = _jpeg_file(square, jpeg_quality)
-    return _decoded(content), content
+    file = _jpeg_file(square, jpeg_quality)
+    return _decoded(file, "JPEG"), file.getvalue()
 
 
 def _applied(change: Callable[[Picture, str], Picture], name: str, picture: Picture, picture_name: str) -> Picture:
@@ -119,15 +119,15 @@ def _applied(change: Callable[[Picture, str], Picture], name: str, picture: Pict
         ) from error
 
 
-def _jpeg_file(image: Any, quality: int) -> bytes:
+def _jpeg_file(image: Any, quality: int) -> io.BytesIO:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=CHROMA)
-    return buffer.getvalue()
+    return buffer
 
 
-def _decoded(content: bytes) -> Picture:
-    with Image.open(io.BytesIO(content)) as image:
-        return np.array(image.convert("RGB"))
+def _decoded(file: io.BytesIO, form: str) -> Picture:
+    with Image.open(file, formats=(form,)) as image:  # the others would be tried first
+        return np.array(image)
 
 
 def _scaled(pixels: int, share: float) -> int:
