@@ -1,13 +1,30 @@
 """A report as plain blocks, written once and rendered as Markdown and as one self-contained HTML page."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 TEMPLATES = Path(__file__).parent / "templates"
+Kind = Literal["plain", "good", "warning"]
+MARKS = {  # the outlines of matplotlib's markers, around the middle of a legend's line
+    "o": "M11 5a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
+    "s": "M11.3 2.3h5.4v5.4h-5.4z",
+    "^": "M14 1.6l3.4 6h-6.8z",
+    "v": "M14 8.4l3.4-6h-6.8z",
+    "D": "M14 1.4l3.6 3.6l-3.6 3.6l-3.6-3.6z",
+    "P": "M12.8 1.8h2.4v2h2v2.4h-2v2h-2.4v-2h-2v-2.4h2z",
+    "X": "M12 1.6l2 1.9l2-1.9l1.5 1.5l-1.9 1.9l1.9 1.9l-1.5 1.5l-2-1.9l-2 1.9l-1.5-1.5l1.9-1.9l-1.9-1.9z",
+    "": "",
+}
+
+
+class Heading(NamedTuple):
+    """A title within a section."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -15,7 +32,14 @@ class Text:
     """A paragraph; `good` and `warning` are set apart."""
 
     text: str
-    kind: Literal["plain", "good", "warning"] = "plain"
+    kind: Kind = "plain"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences that a reader must not miss, as a list."""
+
+    items: Sequence[Text]
 
 
 class Tile(NamedTuple):
@@ -24,6 +48,7 @@ class Tile(NamedTuple):
     label: str
     value: str
     remark: str
+    kind: Kind = "plain"
 
 
 @dataclass(frozen=True)
@@ -33,19 +58,34 @@ class Tiles:
     tiles: Sequence[Tile]
 
 
+class Cell(NamedTuple):
+    """A cell with more than its text: a note below it (an interval), the number to sort by, a shade (0 to 1)."""
+
+    text: str
+    note: str = ""
+    value: float | None = None
+    shade: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.note})" if self.note else self.text
+
+
 @dataclass(frozen=True)
 class Table:
-    """Cells are texts, as shown; the first `text_columns` columns are set to the left, the rest to the right.
+    """Cells as shown; the first `text_columns` columns, or those of these numbers, are set to the left, the rest to the right.
 
     groups: titles above the columns with the number of columns each spans. last_is_total: set the last row apart.
+    marked: rows that are warned of. sortable: a click on a column's title sorts by it.
     """
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Cell]]
     caption: str
     groups: Sequence[tuple[str, int]] = ()
-    text_columns: int = 1
+    text_columns: int | Collection[int] = 1
     last_is_total: bool = False
+    marked: frozenset[int] = frozenset()
+    sortable: bool = False
 
     @property
     def group_starts(self) -> set[int]:
@@ -54,28 +94,49 @@ class Table:
         return {start for start, (title, _) in zip(starts, self.groups, strict=False) if title}
 
     @property
+    def texts(self) -> set[int]:
+        """Columns that are set to the left."""
+        return set(range(self.text_columns) if isinstance(self.text_columns, int) else self.text_columns)
+
+    @property
     def full_head(self) -> list[str]:
         """Column titles that stand without the groups."""
         titles = [title for title, span in self.groups for _ in range(span)] or [""] * len(self.head)
         return [f"{title}: {name}" if title else name for title, name in zip(titles, self.head, strict=True)]
 
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """The rows with every cell as a Cell."""
+        return [[value if isinstance(value, Cell) else Cell(value) for value in row] for row in self.rows]
+
 
 class LegendEntry(NamedTuple):
-    """A line's name and look."""
+    """A line's name and look: dash is SVG's stroke-dasharray, marker a key of MARKS."""
 
     label: str
     colour: str
-    dashed: bool
+    dash: str = ""
+    marker: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The marker's outline."""
+        return MARKS[self.marker]
 
 
 @dataclass(frozen=True)
 class Panels:
-    """Small drawings (inline SVG, from figures.py) side by side; `alt` says in words what each shows."""
+    """Small drawings (inline SVG, from figures/) side by side; `alt` says in words what each shows."""
 
     svgs: Sequence[str]
     alts: Sequence[str]
     caption: str
     legend: Sequence[LegendEntry] = ()
+
+    @property
+    def layout(self) -> str:
+        """How wide the drawings are set."""
+        return {1: "single", 2: "wide", 4: "wide"}.get(len(self.svgs), "")
 
 
 @dataclass(frozen=True)
@@ -104,7 +165,7 @@ class Code:
     text: str
 
 
-Block = Text | Tiles | Table | Panels | Picture | Code
+Block = Heading | Text | Findings | Tiles | Table | Panels | Picture | Code
 
 
 @dataclass(frozen=True)
@@ -138,22 +199,32 @@ def to_html(document: Document) -> str:
 
 
 def to_markdown(document: Document) -> str:
-    """The same texts and tables, without drawings and pictures, and without the sections that are nothing else."""
+    """The same texts and tables, without drawings and pictures, and without the headings of nothing else."""
     parts = [f"# {document.title}", document.lead]
     if document.banner:
         parts.append(f"> **{document.banner}**")
     parts.append("Curves, histograms and pictures are in `index.html` beside this file.")
     for section in document.sections:
-        shown = [block for block in section.blocks if not isinstance(block, Panels | Picture)]
-        if len(shown) == len(section.blocks) or not all(isinstance(block, Text) for block in shown):
-            parts += [f"## {section.title}", *map(_markdown, shown)]
+        blocks = _without_empty([block for block in section.blocks if not isinstance(block, Panels | Picture)])
+        if blocks:
+            parts += [f"## {section.title}", *map(_markdown, blocks)]
     return "\n\n".join(parts) + "\n"
+
+
+def _without_empty(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without headings that nothing follows."""
+    empty = [isinstance(block, Heading) for block in blocks] + [True]
+    return [block for i, block in enumerate(blocks) if not (empty[i] and empty[i + 1])]
 
 
 def _markdown(block: Block) -> str:
     match block:
+        case Heading(text=text):
+            return f"### {text}"
         case Text(text=text, kind=kind):
             return text if kind == "plain" else f"> **{text}**"
+        case Findings(items=items):
+            return "\n".join(f"- {'**Warning:** ' if item.kind == 'warning' else ''}{item.text}" for item in items)
         case Tiles(tiles=tiles):
             return "\n".join(f"- {tile.label}: **{tile.value}** ({tile.remark})" for tile in tiles)
         case Table():
@@ -165,6 +236,6 @@ def _markdown(block: Block) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    ruler = ["---" if i < table.text_columns else "---:" for i in range(len(table.head))]
-    lines = [table.full_head, ruler, *table.rows]
+    ruler = ["---" if i in table.texts else "---:" for i in range(len(table.head))]
+    lines = [table.full_head, ruler, *([str(value) for value in row] for row in table.rows)]
     return "\n".join("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,8 +1,9 @@
-"""All that the stages have measured, read back, checked against params.yaml, and averaged over the generators."""
+"""All that the stages have measured, read back and checked against params.yaml."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from pipeline.artifacts import read_json
 from pipeline.errors import PipelineError
 
 PHOTOGRAPHIC_SETS = ("photographic_fit", "photographic_calibration", "photographic_test")
-COUNTS = ("generated_faces", "photographic_faces")
 Columns = dict[str, list[float]]
 
 
@@ -25,8 +25,17 @@ class Sources:
     history: Path
     features: Path
     gmm: Path
+    selection: Path
+    selection_table: Path
     calibration: Path
+    calibration_sizes: Path
     generators: Path
+    evaluation: Path
+    robustness: Path
+    confounds: Path
+    controls: Path
+    projection: Path
+    explanations: Path
     roc: Path
     histograms: Path
     pictures: Path
@@ -35,7 +44,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Results:
-    """The content of `Sources`; mappings by generator (or face set) are in the order of params.yaml."""
+    """The content of `Sources`; mappings by generator, face set or perturbation are in the order of params.yaml."""
 
     exif: dict[str, Any]
     tags: dict[str, Columns]
@@ -44,8 +53,18 @@ class Results:
     history: Columns
     features: dict[str, dict[str, Any]]
     gmm: dict[str, Any]
+    selection: dict[str, Any]
+    mixtures: list[dict[str, Any]]  # rows of the selection's table; numbers, None in empty cells, covariance_type as text
     calibration: dict[str, Any]
-    evaluation: dict[str, dict[str, Any]]
+    calibration_sizes: Columns
+    metrics: dict[str, dict[str, Any]]  # by generator, with intervals
+    evaluation: dict[str, dict[str, Any]]  # by generator, and "mean" and "worst"
+    robustness: dict[str, dict[str, Any]]
+    confounds: dict[str, Any]
+    controls: dict[str, Any]
+    projection: dict[str, Columns]
+    explained: dict[str, list[dict[str, Any]]]
+    explanations: dict[str, bytes]
     roc: dict[str, Columns]
     histograms: dict[str, Columns]
     pictures: dict[str, bytes]
@@ -54,38 +73,78 @@ class Results:
     @property
     def generators(self) -> list[str]:
         """Names in the order of params.yaml."""
-        return list(self.roc)
+        return list(self.metrics)
 
     @property
     def simulated(self) -> list[str]:
         """The generators that this repository simulates; where there is one, so are the photographs."""
         return [name for name in self.generators if name.startswith("sim_")]
 
+    @property
+    def rates(self) -> dict[str, dict[str, Any]]:
+        """What calibrate found for each chosen false alarm rate, by its key, ascending."""
+        return dict(sorted(self.calibration["rates"].items(), key=lambda item: item[1]["chosen"]))
 
-def read(sources: Sources, generators: Sequence[str]) -> Results:
-    """Read everything. Raises PipelineError where per-generator files are not exactly those of `generators`."""
-    features, evaluations, roc, histograms, pictures = per_set(
+    @property
+    def headline(self) -> str:
+        """Key of the rate of the headline figures: above its threshold a face is to be reviewed."""
+        return str(self.calibration["review"])
+
+
+def read(sources: Sources, generators: Sequence[str], perturbations: Sequence[str]) -> Results:
+    """Read everything. Raises PipelineError where files or their entries are not exactly those of the two lists."""
+    features, metrics, roc, histograms, pictures, robustness = per_set(
         (sources.features, ".json", [*PHOTOGRAPHIC_SETS, *generators]),
         (sources.generators, ".json", generators),
         (sources.roc, ".csv", generators),
         (sources.histograms, ".csv", generators),
         (sources.pictures, ".png", generators),
+        (sources.robustness, ".json", perturbations),
     )
-    return Results(
+    explained = read_json(sources.explanations / "faces.json")
+    found = Results(
         exif=read_json(sources.exif),
-        tags=_by_tag(sources.tags),
+        tags=_by_first(sources.tags, "tag", "value_from", "value_to", "faces"),
         manipulations=read_json(sources.manipulations),
         pretext=read_json(sources.pretext),
         history=_numbers(sources.history),
         features={name: read_json(path) for name, path in features.items()},
         gmm=read_json(sources.gmm),
+        selection=read_json(sources.selection),
+        mixtures=_mixtures(sources.selection_table),
         calibration=read_json(sources.calibration),
-        evaluation=evaluation({name: read_json(path) for name, path in evaluations.items()}, sources.generators),
+        calibration_sizes=_numbers(sources.calibration_sizes, "rate", "faces", "guarantee_low", "guarantee_high"),
+        metrics={name: read_json(path) for name, path in metrics.items()},
+        evaluation=read_json(sources.evaluation),
+        robustness={name: read_json(path) for name, path in robustness.items()},
+        confounds=read_json(sources.confounds),
+        controls=read_json(sources.controls),
+        projection=_by_first(sources.projection, "set", "x", "y"),
+        explained=explained,
+        explanations={name: _picture(sources.explanations / f"{name}.png") for name in generators if name in explained},
         roc={name: _numbers(path, "fpr", "tpr") for name, path in roc.items()},
         histograms={name: _numbers(path, "low", "high", "photographic", "generated") for name, path in histograms.items()},
         pictures={name: path.read_bytes() for name, path in pictures.items()},
         sheets={path.stem: path.read_bytes() if path.is_file() else None for path in sources.sheets},
     )
+    _check(found, sources)
+    return found
+
+
+def _check(found: Results, sources: Sources) -> None:
+    """Raise PipelineError where a file that holds all generators was made for another list of them."""
+    parts: dict[Path, Mapping[str, Any]] = {
+        sources.evaluation: {name: 0 for name in found.evaluation if name not in ("mean", "worst")},
+        sources.confounds: found.confounds["harmonised"]["generators"],
+        sources.explanations / "faces.json": found.explained,
+    }
+    parts |= {sources.robustness / f"{name}.json": content["generators"] for name, content in found.robustness.items()}
+    for path, content in parts.items():
+        if set(content) != set(found.generators):
+            raise PipelineError(
+                f"{path}: is about {', '.join(sorted(content)) or 'no generators'}, but `generators` in params.yaml says "
+                f"{', '.join(sorted(found.generators))}: run `dvc repro`"
+            )
 
 
 def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
@@ -98,48 +157,16 @@ def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
         missing += sorted(f"{folder.as_posix()}/{name}" for name in wanted - there)
     problems = []
     if stale:
-        problems.append(f"stale, of no face set in `generators`. Delete them and run `dvc repro` again: rm {' '.join(stale)}")
+        problems.append(
+            f"stale, not in `generators` or `perturbations`. Delete them and run `dvc repro` again: rm {' '.join(stale)}"
+        )
     if missing:
         problems.append(f"missing: {', '.join(missing)}. Make them: dvc repro")
     if problems:
-        raise PipelineError("metrics are not exactly those of `generators` in params.yaml\n  " + "\n  ".join(problems))
-    return [{name: folder / f"{name}{suffix}" for name in names} for folder, suffix, names in folders]
-
-
-def evaluation(metrics: Mapping[str, dict[str, Any]], source: str | Path) -> dict[str, dict[str, Any]]:
-    """Numbers per generator and, as `mean`, their unweighted mean over generators (without the counts).
-
-    Raises PipelineError where generators met different photographs, or do not have the same numbers.
-    """
-    lists = {name: content.get("photographic_list_sha256") for name, content in metrics.items()}
-    if len(set(lists.values())) > 1:
         raise PipelineError(
-            f"{source}: the generators were not evaluated against the same photographs ({', '.join(sorted(lists))}): run "
-            "`dvc repro`, which evaluates again what is out of date"
+            "metrics are not exactly those of `generators` and `perturbations` in params.yaml\n  " + "\n  ".join(problems)
         )
-    table = {name: _numbers_only(content) for name, content in metrics.items()}
-    try:
-        return {**table, "mean": _mean(list(table.values()))}
-    except (KeyError, TypeError) as error:
-        raise PipelineError(f"{source}: not all generators have the number {error}: run `dvc repro evaluate`") from None
-
-
-def _numbers_only(content: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _numbers_only(value) if isinstance(value, dict) else value
-        for name, value in content.items()
-        if isinstance(value, dict | int | float)
-    }
-
-
-def _mean(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        name: _mean([table[name] for table in tables])
-        if isinstance(value, dict)
-        else sum(table[name] for table in tables) / len(tables)
-        for name, value in tables[0].items()
-        if name not in COUNTS
-    }
+    return [{name: folder / f"{name}{suffix}" for name in names} for folder, suffix, names in folders]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -165,9 +192,29 @@ def _columns(rows: list[dict[str, str]], path: Path, needed: Sequence[str]) -> C
         raise PipelineError(f"{path}: not all cells are numbers ({error}); remove it and run `dvc repro`") from None
 
 
-def _by_tag(path: Path) -> dict[str, Columns]:
-    rows = _rows(path)
+def _by_first(path: Path, first: str, *needed: str) -> dict[str, Columns]:
+    """Columns per value of the column `first`, in the order in which these come."""
     parts: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        parts.setdefault(row.pop("tag", ""), []).append(row)
-    return {name: _columns(part, path, ("value_from", "value_to", "faces")) for name, part in parts.items()}
+    for row in _rows(path):
+        parts.setdefault(row.pop(first, ""), []).append(row)
+    return {name: _columns(part, path, needed) for name, part in parts.items()}
+
+
+def _mixtures(path: Path) -> list[dict[str, Any]]:
+    rows = _rows(path)
+    if not rows:  # selection.components is []
+        return []
+    names = [row.pop("covariance_type", "") for row in rows]
+    columns = _columns(rows, path, ("components", "pca_components", "bic", "held_out_log_likelihood"))
+    lines = zip(*columns.values(), strict=True)
+    return [
+        {"covariance_type": name, **{key: None if isnan(value) else value for key, value in zip(columns, line, strict=True)}}
+        for name, line in zip(names, lines, strict=True)
+    ]
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None

@@ -1,8 +1,26 @@
 """How the report writes numbers, and what it concludes from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
+
+DASH = "–"
+HEADS = {
+    "iso": "ISO",
+    "f_number": "f-number",
+    "exposure_time_s": "exposure time (s)",
+    "focal_length_mm": "focal length (mm)",
+    "manipulation": "manipulation",
+}
+KINDS = {  # title of a perturbation, and how its strength reads
+    "jpeg": ("JPEG", ""),
+    "double_jpeg": ("double JPEG", ""),
+    "webp": ("WebP", ""),
+    "resize": ("resize", "× "),
+    "crop": ("crop", "× "),
+    "blur": ("blur", "σ "),
+    "noise": ("noise", "σ "),
+}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -16,9 +34,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def cell(value: float | None) -> str:
+def chosen(rate: float) -> str:
+    """A chosen rate in per cent, as written in params.yaml."""
+    return f"{100 * rate:.6g} %"
+
+
+def cell(value: float | None, form: Callable[[float], str] = number) -> str:
     """A number, or a dash where there is none."""
-    return "–" if value is None or not isfinite(value) else number(value)
+    return DASH if value is None or not isfinite(value) else form(value)
 
 
 def plural(count: int, noun: str) -> str:
@@ -26,32 +49,33 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def interval(bounds: Mapping[str, float]) -> str:
-    """`low` and `high` of a rate."""
-    return f"{percent(bounds['low'])} and {percent(bounds['high'])}"
+def span(low: float | None, high: float | None, form: Callable[[float], str] = number) -> str:
+    """An interval, or nothing where it could not be computed; a shared " %" is written once."""
+    if low is None or high is None:
+        return ""
+    first, last = form(low), form(high)
+    return f"{first.removesuffix(' %')}{DASH}{last}" if last.endswith(" %") else f"{first}{DASH}{last}"
 
 
-def verdict_of_rate(test: Mapping[str, Any], rate: float) -> tuple[str, bool]:
-    """Whether the false alarm rate on test photographs is compatible with the chosen one, in words and as a truth value.
+def listed(names: list[str]) -> str:
+    """Names as in a sentence: a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
-    test: the `test` part of metrics/calibration.json.
-    """
-    binomial, wide = test["binomial_99"], test["beta_binomial_99"]
-    said = (
-        f"Chosen: {percent(rate)} false alarms. Achieved on {test['test_faces']:,} test photographs: "
-        f"{percent(test['false_alarm_rate'])} ({test['false_alarms']:,}). "
-    )
-    if binomial["within"]:
-        return said + f"That is within the binomial 99 % range, between {interval(binomial)}: compatible with the choice.", True
-    if wide["within"]:
-        return (
-            said + f"That is outside the binomial 99 % range, between {interval(binomial)}, but within {interval(wide)}, which "
-            "also counts that the threshold rests on finitely many calibration photographs: more of them would make it sharper."
-        ), True
-    return (
-        said + f"That is outside the 99 % range, between {interval(wide)}: test and calibration photographs differ, and the "
-        "chosen rate does not hold for photographs like the test photographs."
-    ), False
+
+def perturbation(kind: str, strength: float) -> str:
+    """Title of a perturbation."""
+    title, sign = KINDS.get(kind, (kind.replace("_", " "), ""))
+    return f"{title} {sign}{strength:g}"
+
+
+def unusual(p_value: float) -> str:
+    """What a p-value means, in words."""
+    return f"{percent(p_value)} of the calibration photographs look this unusual"
+
+
+def held(rate: Mapping[str, Any]) -> str:
+    """Whether a chosen false alarm rate holds, and why. rate: an entry of `rates` in metrics/calibration.json."""
+    return f"{chosen(rate['chosen'])} false alarms: the choice {rate['verdict']}. {rate['reason'].rstrip('.')}."
 
 
 def verdict_of_real_against_real(calibration: Mapping[str, Any]) -> tuple[str, bool]:

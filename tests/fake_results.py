@@ -1,12 +1,17 @@
 """A metrics folder as the stages write it, from normal scores instead of faces; for the tests of the report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import beta, binom, binomtest
+from sklearn.metrics import average_precision_score, roc_curve
 
-from pipeline import artifacts, calibration, evaluation
-from pipeline.plots import contact_sheet
+from pipeline import artifacts
+from tests import fake_checks
+from tests.fake_background import write_background, write_counts, write_sheet
+from tests.fake_checks import PERTURBATIONS, auc, ranged
 
 SHIFTS = {
     "sim_upsampling": 22,
@@ -16,7 +21,8 @@ SHIFTS = {
     "sim_asymmetric": 4,
     "sim_rolloff": 30,
 }
-HEADS = ("iso", "f_number", "exposure_time", "focal_length")
+RATES = {"at_1_percent": 0.01, "at_5_percent": 0.05}
+SIZE_COLUMNS = ("rate", "faces", "guarantee_low", "guarantee_high", "measured_mean", "measured_low", "measured_high")
 PARAMS = """
 seed: 1
 launcher: python
@@ -34,165 +40,181 @@ features: {resize: bilinear, antialias: true, batch_size: 64, device: auto, prec
   maximum_faces: 5000}
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: 32, regularisation: 1e-6,
   maximum_iterations: 200, tolerance: 1e-3, starts: 1, device: auto}
-calibration: {false_alarm_rate: 0.05}
-evaluation: {histogram_bins: 40, faces_shown: 8}
+calibration: {false_alarm_rates: [0.01, 0.05], review_rate: 0.05, flag_rate: 0.01, curve_draws: 50}
+evaluation: {histogram_bins: 40, faces_shown: 8, resamples: 200}
+selection: {components: [1, 2, 4, 8], covariance_types: [full, diag], pca_components: [6, 16, 64], folds: 3}
+robustness: {faces: 150}
+harmonisation: {side: 88, kernel: bicubic, jpeg_quality: 90}
+controls: {fit_faces: 1000, faces: 300, shuffled_epochs: 1}
+explanation: {projected_faces: 60, faces: 3, neighbours: 3, patch: 16}
 generators: [%s]
+perturbations: [%s]
 """
 
 
-def build(folder: Path, shifts: dict[str, int] = SHIFTS, *, faces: int = 300, rate: float = 0.05) -> list[str]:
-    """Write params.yaml and metrics/ for the given generators (name to mean shift of the score); returns a command line."""
+def build(
+    folder: Path,
+    shifts: dict[str, int] = SHIFTS,
+    *,
+    faces: int = 300,
+    rates: dict[str, float] = RATES,
+    perturbations: Sequence[str] = PERTURBATIONS,
+    suspicious: str | None = "metadata_as_found",
+) -> list[str]:
+    """Write params.yaml, metrics/ and data/explanations for generators (name to mean shift); returns a command line.
+
+    suspicious: the control that came out too high.
+    """
     rng = np.random.default_rng(7)
     scores = {name: 40 + 8 * rng.normal(size=n) for name, n in (("fit", 700), ("calibration", 480), ("test", 400))}
-    threshold = calibration.conformal_threshold(scores["calibration"], rate)
-    paper = calibration.paper_protocol_threshold(scores["fit"] - 4, rate)
+    thresholds = {key: float(np.sort(scores["calibration"])[int(np.ceil(481 * (1 - r))) - 1]) for key, r in rates.items()}
+    paper = float(np.quantile(scores["fit"] - 4, 0.95))
     metrics = folder / "metrics"
-    (folder / "params.yaml").write_text(PARAMS.strip() % ", ".join(shifts))
-    write_background(metrics)
-    write_calibration(metrics / "calibration.json", scores, threshold, paper, rate)
+    (folder / "params.yaml").write_text(PARAMS.strip() % (", ".join(shifts), ", ".join(perturbations)))
+    write_background(metrics, list(shifts))
+    write_calibration(metrics, scores, thresholds, paper, rates)
     for name, n in (("photographic_fit", 700), ("photographic_calibration", 480), ("photographic_test", 400)):
         write_counts(metrics, name, "data/train.txt", n)
-    for name, shift in shifts.items():
-        generated = 40 + shift + (8 + shift / 4) * rng.normal(size=faces)
-        write_generator(metrics, name, scores["test"], generated, (threshold, paper))
+    generated = {name: 40 + shift + (8 + shift / 4) * rng.normal(size=faces) for name, shift in shifts.items()}
+    for name, values in generated.items():
+        write_generator(metrics, name, scores["test"], values, {**thresholds, "paper_protocol": paper})
         write_counts(metrics, name, f"data/{name}", faces)
+    write_evaluation(metrics, shifts)
+    sets = {"photographic_test": scores["test"], **generated}
+    fake_checks.write_robustness(metrics, perturbations, sets, thresholds)
+    warnings = ["The metadata of the files tell the classes apart (AUC 0.95)."] if suspicious == "metadata_as_found" else []
+    fake_checks.write_confounds(metrics / "confounds.json", sets, thresholds["at_5_percent"], warnings)
+    fake_checks.write_controls(metrics / "controls.json", list(shifts), suspicious)
+    fake_checks.write_projection(metrics / "projection.csv", list(sets))
+    fake_checks.write_explanations(folder / "data/explanations", list(shifts))
+    fake_checks.write_selection(metrics)
     return command()
 
 
 def command(root: str = "data/sample") -> list[str]:
     """The stage's command line, with paths relative to the folder that was built."""
-    json = ("exif", "manipulations", "pretext", "gmm", "calibration")
+    json = ("exif", "manipulations", "pretext", "gmm", "calibration", "evaluation", "confounds", "controls")
     parts = {name: f"metrics/{name}.json" for name in json}
     parts |= {"tags": "metrics/exif_tags.csv", "history": "metrics/pretext_history.csv", "pictures": "metrics/faces"}
-    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms")}
-    parts |= {"evaluation": "metrics/evaluation.json", "roc-all": "metrics/roc_all.csv", "figure": "metrics/overview.png"}
-    parts |= {"root": root, "output": "data/report"}
+    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms", "robustness")}
+    parts |= {"selection": "metrics/mixture_selection.json", "selection-table": "metrics/mixture_selection.csv"}
+    parts |= {"calibration-sizes": "metrics/calibration_size.csv", "projection": "metrics/projection.csv"}
+    parts |= {"explanations": "data/explanations", "figure": "metrics/overview.png", "root": root, "output": "data/report"}
     return [
         *(text for name, path in parts.items() for text in (f"--{name}", path)),
         *("--sheets", "metrics/sample.png", "metrics/manipulations.png"),
     ]
 
 
+def measured(photographic, generated, thresholds):
+    """The measures of metrics/generators/<g>.json without intervals."""
+    labels = np.repeat([0, 1], [len(photographic), len(generated)])
+    both = np.concatenate([photographic, generated])
+    false, true, _ = roc_curve(labels, both)
+    values: dict[str, Any] = {"auc": auc(photographic, generated), "eer": float(np.min(np.maximum(false, 1 - true)))}
+    values["ap_generated"] = float(average_precision_score(labels, both))
+    values["ap_photographic"] = float(average_precision_score(1 - labels, -both))
+    for key, threshold in thresholds.items():
+        alarms, found = float((photographic > threshold).mean()), float((generated > threshold).mean())
+        right = (1 - alarms) * len(photographic) + found * len(generated)
+        values[key] = {"accuracy": right / len(both), "balanced_accuracy": (1 - alarms + found) / 2,
+                       "false_alarm_rate": alarms, "detection_rate": found}  # fmt: skip
+    return values
+
+
+def around(values, end):
+    """The low or the high ends of intervals that look like some."""
+    return {key: around(v, end) if isinstance(v, dict) else ranged(v, 200)[end] for key, v in values.items()}
+
+
 def write_generator(metrics, name, photographic, generated, thresholds):
-    """What evaluate writes, except for the table of scores."""
-    ap_generated, ap_photographic = evaluation.average_precisions(photographic, generated)
-    ours, paper = (evaluation.at_threshold(photographic, generated, threshold) for threshold in thresholds)
+    """What evaluate writes, except for what is cached."""
+    values = measured(photographic, generated, thresholds)
+    flagged, alarms = (int((generated > thresholds[key]).sum()) for key in ("at_1_percent", "at_5_percent"))
     content = {
         "generator": name,
         "photographic_faces": len(photographic),
         "generated_faces": len(generated),
+        "photographic_groups": len(photographic) // 2,
+        "generated_groups": len(generated),
         "photographic_list_sha256": "0" * 64,
-        "auc": evaluation.roc_auc(photographic, generated),
-        "ap_generated": ap_generated,
-        "ap_photographic": ap_photographic,
-        **ours,
-        "paper_protocol": paper,
+        "values": values,
+        "low": around(values, "low"),
+        "high": around(values, "high"),
+        "verdicts": {"pass": len(generated) - alarms, "review": alarms - flagged, "flag": flagged},
+        "head_z": {head: float(i - 2 + generated.mean() / 60) for i, head in enumerate(fake_checks.HEADS)},
+        "not_computed": {},
     }
     artifacts.write_json(metrics / "generators" / f"{name}.json", content)
-    false_alarms, detections = evaluation.roc_curve(photographic, generated)
-    artifacts.write_csv(metrics / "roc" / f"{name}.csv", {"fpr": false_alarms.tolist(), "tpr": detections.tolist()})
-    columns = evaluation.histogram(photographic, generated, 40)
+    labels = np.repeat([0, 1], [len(photographic), len(generated)])
+    false, true, _ = roc_curve(labels, np.concatenate([photographic, generated]))
+    artifacts.write_csv(metrics / "roc" / f"{name}.csv", {"fpr": false.tolist(), "tpr": true.tolist()})
+    edges = np.linspace(10, 110, 41)
+    shares = [np.histogram(np.clip(s, 10, 110), edges)[0] / len(s) for s in (photographic, generated)]
+    columns = {"anomaly_score": (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:]}
+    columns |= {"photographic": shares[0], "generated": shares[1]}
     artifacts.write_csv(metrics / "histograms" / f"{name}.csv", {key: value.tolist() for key, value in columns.items()})
     write_sheet(metrics / "faces" / f"{name}.png", ["most anomalous", "least anomalous"])
 
 
-def write_sheet(path, titles):
-    """A contact sheet of plain colours."""
-    shades = np.random.default_rng(len(titles)).integers(60, 200, (len(titles), 8, 3))
-    rows = [[np.full((100, 100, 3), shade, np.uint8) for shade in row] for row in shades]
-    contact_sheet(rows, None, path, titles)
+def write_evaluation(metrics, names):
+    """What aggregate writes."""
+    table = {}
+    for name in names:
+        found = artifacts.read_json(metrics / "generators" / f"{name}.json")
+        row = dict(found["values"])
+        row |= {f"auc_{end}": found[end]["auc"] for end in ("low", "high")}
+        for key in RATES:
+            row[key] = {**row[key], **{f"detection_rate_{end}": found[end][key]["detection_rate"] for end in ("low", "high")}}
+        table[name] = row
+    first, worst = next(iter(table.values())), min(table, key=lambda name: table[name]["auc"])
+    mean = {
+        key: {k: float(np.mean([row[key][k] for row in table.values()])) for k in value}
+        if isinstance(value, dict)
+        else float(np.mean([row[key] for row in table.values()]))
+        for key, value in first.items()
+    }
+    of_worst = {"generator": worst, **{key: table[worst][key] for key in ("auc", "auc_low", "auc_high")}}
+    artifacts.write_json(metrics / "evaluation.json", {**table, "mean": mean, "worst": of_worst})
 
 
-def write_counts(metrics, name, source, n):
-    """What extract_features writes."""
-    unreadable = {"truncated": 2} if name == "photographic_test" else {}
-    content = {"set": name, "source": source, "listed": n + len(unreadable) * 2, "chosen": n + len(unreadable) * 2}
-    artifacts.write_json(metrics / "features" / f"{name}.json", {**content, "readable": n, "unreadable": unreadable})
-
-
-def write_calibration(path, scores, threshold, paper, rate):
+def write_calibration(metrics, scores, thresholds, paper, rates):
     """What calibrate writes."""
     n, m = len(scores["calibration"]), len(scores["test"])
-    alarms = int((scores["test"] > threshold).sum())
+    found = {}
+    sizes: dict[str, list[Any]] = {name: [] for name in SIZE_COLUMNS}
+    for key, rate in rates.items():
+        alarms = int((scores["test"] > thresholds[key]).sum())
+        exact = binomtest(alarms, m).proportion_ci(0.95, method="exact")
+        holds = exact.low <= rate
+        found[key] = {"chosen": rate, "threshold": thresholds[key], "guarantee_95": guarantee(n, rate), "false_alarms": alarms,
+                      "false_alarm_rate": alarms / m, "exact_95": {"low": float(exact.low), "high": float(exact.high)},
+                      "beta_binomial_99": {**dict(zip(("low", "high"), (binom.interval(0.99, m, rate) / np.array(m)).tolist(),
+                                                      strict=True)), "within": holds},
+                      "verdict": "holds" if holds else "does not hold", "reason": f"{alarms} of {m} test photographs are above",
+                      "photographs_needed": round(19 / rate)}  # fmt: skip
+        for size in (100, 200, n, 1000, 10000):
+            law, seen = guarantee(size, rate), size <= n
+            measured_ends = [rate, rate / 2, 2 * rate] if seen else [None] * 3
+            for name, value in zip(SIZE_COLUMNS, (rate, size, law["low"], law["high"], *measured_ends), strict=True):
+                sizes[name].append(value)
     paper_alarms = int((scores["test"] > paper).sum())
-    ranges = {
-        "binomial_99": calibration.binomial_range(m, rate, 0.99),
-        "beta_binomial_99": calibration.beta_binomial_range(m, n, rate, 0.99),
-    }
-    low, high = calibration.binomial_interval(alarms, m, 0.95)
-    test: dict[str, Any] = {name: {"low": a / m, "high": b / m, "within": a <= alarms <= b} for name, (a, b) in ranges.items()}
-    test |= {"test_faces": m, "false_alarms": alarms, "false_alarm_rate": alarms / m}
     content = {
-        "chosen_false_alarm_rate": rate,
-        "threshold": threshold,
         "calibration_faces": n,
-        "guarantee_95": calibration.guarantee(n, rate, 0.95),
-        "test": {**test, "clopper_pearson_95": {"low": low, "high": high}},
-        "real_against_real_auc": evaluation.roc_auc(scores["calibration"], scores["test"]),
+        "calibration_people": n // 2,
+        "test_faces": m,
+        "review": "at_5_percent",
+        "flag": "at_1_percent",
+        "rates": found,
+        "real_against_real_auc": auc(scores["calibration"], scores["test"]),
         "real_against_real_auc_standard_error": float(np.sqrt((n + m + 1) / (12 * n * m))),
         "paper_protocol": {"threshold": paper, "false_alarms": paper_alarms, "false_alarm_rate": paper_alarms / m},
     }
-    artifacts.write_json(path, content)
+    artifacts.write_json(metrics / "calibration.json", content)
+    artifacts.write_csv(metrics / "calibration_size.csv", sizes)
 
 
-def write_background(metrics):
-    """What filter_exif, manipulate_faces, train_pretext and fit_gmm write."""
-    reasons = {"iso_missing": 24, "f_number_empty": 15, "picture_truncated": 21}
-    exif = {"records": 4000, "kept": 3940, "rejected": 60, "reasons": reasons, "photographs": 3940, "authors": 1259}
-    splits = {"train": 3440, "validation": 500}
-    artifacts.write_json(metrics / "exif.json", {**exif, "splits": splits, "tied_pairs_share": {"iso": 0.07}})
-    write_tags(metrics / "exif_tags.csv")
-    manipulations = {
-        "faces": 3940,
-        "manipulated": 15760,
-        "operations": dict.fromkeys(("eye_mirrored", "face_warped", "mouth_mirrored", "mouth_turned"), 3940),
-        "unusable_landmarks": {"eyes_too_close": 3},
-        "mouth_location_error_px": {"faces": 120, "median": 1.9, "p90": 3.4},
-    }
-    artifacts.write_json(metrics / "manipulations.json", manipulations)
-    write_pretext(metrics)
-    gmm = {"components": 2, "covariance_type": "full", "features": 256, "dimensions": 32, "faces": 700, "held_out_faces": 480}
-    gmm |= {"n_over_k_d": 10.9, "converged": True, "iterations": 14, "log_likelihood_fit": -38.2, "held_out_drop": 3.1}
-    gmm |= {"log_likelihood_held_out": -41.3, "paper_protocol_false_alarm_rate_held_out": 0.092, "warnings": []}
-    artifacts.write_json(metrics / "gmm.json", gmm)
-    write_sheet(metrics / "sample.png", ["photographs", "portraits", *SHIFTS])
-    write_sheet(metrics / "manipulations.png", [""] * 5)
-
-
-def write_pretext(metrics):
-    """What train_pretext writes: eight epochs that get better."""
-    names = (*HEADS, "manipulation", "total")
-    epochs = np.arange(1, 9)
-    falling = np.exp(-epochs / 4)
-    columns = {"epoch": epochs.tolist(), "learning_rate": (1e-3 * falling).tolist()}
-    for i, name in enumerate(names):
-        scale = 5 if name == "total" else 1
-        columns[f"train_loss_{name}"] = (scale * (0.03 + 0.02 * i + 0.2 * falling)).tolist()
-        columns[f"held_out_loss_{name}"] = (scale * (0.08 + 0.02 * i + 0.15 * falling)).tolist()
-    for i, name in enumerate((*HEADS, "mean")):
-        columns[f"ranking_accuracy_{name}"] = (0.95 - 0.04 * i - 0.35 * falling).tolist()
-    columns["manipulation_auc"] = (0.92 - 0.4 * falling).tolist()
-    artifacts.write_csv(metrics / "pretext_history.csv", columns)
-    losses = {kind: {name: columns[f"{kind}_loss_{name}"][-1] for name in names} for kind in ("train", "held_out")}
-    pretext = {
-        "ranking_accuracy": {name: columns[f"ranking_accuracy_{name}"][-1] for name in (*HEADS, "mean")},
-        "manipulation_auc": columns["manipulation_auc"][-1],
-        "losses": losses,
-        "not_computed": {},
-        "epochs": 8,
-        "faces": {"train": 3440, "held_out": 500},
-    }
-    artifacts.write_json(metrics / "pretext.json", pretext)
-
-
-def write_tags(path):
-    """Histograms of the four tags over thirds of a stop."""
-    columns: dict[str, list[Any]] = {"tag": [], "value_from": [], "value_to": [], "faces": []}
-    starts = {"iso": (90, 19), "f_number": (1.12, 12), "exposure_time_s": (0.0007, 26), "focal_length_mm": (18, 11)}
-    for tag, (start, bins) in starts.items():
-        edges = start * 2 ** (np.arange(bins + 1) / 3)
-        columns["tag"] += [tag] * bins
-        columns["value_from"] += edges[:-1].tolist()
-        columns["value_to"] += edges[1:].tolist()
-        columns["faces"] += np.random.default_rng(bins).integers(20, 400, bins).tolist()
-    artifacts.write_csv(path, columns)
+def guarantee(n, rate):
+    """Where the true rate lies with n calibration photographs."""
+    law = beta(max(1, int((n + 1) * rate)), n + 1 - max(1, int((n + 1) * rate)))
+    return {"mean": float(law.mean()), "low": float(law.ppf(0.025)), "high": float(law.ppf(0.975))}

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import encode_png
 from pipeline.document import (
+    Cell,
     Code,
     Document,
+    Findings,
+    Heading,
     LegendEntry,
     Panels,
     Picture,
@@ -23,6 +26,7 @@ from pipeline.document import (
     to_html,
     to_markdown,
 )
+from pipeline.figures import canvas
 
 PNG = encode_png(np.zeros((5, 7, 3), np.uint8))
 HOSTILE = '<script>alert(1)</script> & "quotes"'
@@ -60,11 +64,14 @@ def document(*blocks, banner="simulated"):
 
 
 EVERY_BLOCK = (
+    Heading("Within"),
     Text("plain"),
     Text("bad news", "warning"),
+    Findings([Text("in order", "good"), Text("not in order", "warning")]),
     Tiles([Tile("AUC", "0.9", "mean")]),
+    Table(["who", "n"], [["y", Cell("7", "6–8", 7.25, 0.5)]], "intervals", marked=frozenset({0}), sortable=True),
     Table(["name", "a", "b"], [["x", "1", "2"], ["mean", "3", "4"]], "caption", [("", 1), ("group", 2)], last_is_total=True),
-    Panels(["<svg></svg>", "<svg></svg>"], ["left", "right"], "curves", [LegendEntry("sim_a", "#123456", True)]),
+    Panels(["<svg></svg>", "<svg></svg>"], ["left", "right"], "curves", [LegendEntry("sim_a", "#123456", "5 2", "^")]),
     Picture(PNG, "what it shows", "sheet"),
     Code("seed: 1"),
 )
@@ -73,6 +80,7 @@ EVERY_BLOCK = (
 def test_every_block_in_html():
     page = Checker(to_html(document(*EVERY_BLOCK)))
     tags = [tag for tag, _ in page.found]
+    assert page.found[0][0] == "html" and to_html(document()).startswith("<!doctype html>")
     assert {"h1", "h2", "nav", "table", "svg", "img", "pre", "figcaption", "caption"} <= set(tags)
     image = next(attributes for tag, attributes in page.found if tag == "img")
     assert image["src"].startswith("data:image/png;base64,") and (image["width"], image["height"]) == ("7", "5")
@@ -84,35 +92,52 @@ def test_every_block_in_html():
     ) in page.found
 
 
-def test_the_page_asks_nothing_of_a_network_and_runs_nothing():
+def test_cells_carry_what_they_are_sorted_by_and_how_dark_they_are():
+    found = Checker(to_html(document(*EVERY_BLOCK))).found
+    cell = next(attributes for tag, attributes in found if tag == "td" and "data-value" in attributes)
+    assert cell == {"class": " shaded", "data-value": "7.25", "style": "--shade-of-cell: 22%"}
+    assert ("table", {"class": "sortable"}) in found and ("tr", {"class": "marked"}) in found
+    path = next(attributes for tag, attributes in found if tag == "path")
+    assert path["stroke"] == "#123456" and path["stroke-dasharray"] == "5 2"
+
+
+def test_the_page_asks_nothing_of_a_network():
     page = to_html(document(*EVERY_BLOCK))
     links = [value for _, attributes in Checker(page).found for key, value in attributes.items() if key in ("src", "href")]
-    assert all(link.startswith(("data:", "#")) for link in links)
-    assert not re.search(r"<script|<link|@import|url\((?!#)|https?:", page)
+    assert links and all(link.startswith(("data:", "#")) for link in links)
+    assert not re.search(r"<script [^>]*src|@import|url\((?!#)|https?:|fetch|import\(", page) and page.count("<script") == 1
 
 
 def test_markup_in_results_stays_text():
     page = to_html(
-        document(Text(HOSTILE), Table([HOSTILE], [[HOSTILE]], HOSTILE), Picture(PNG, HOSTILE, HOSTILE), Code(HOSTILE))
+        document(
+            *(Text(HOSTILE), Heading(HOSTILE), Findings([Text(HOSTILE)]), Table([HOSTILE], [[HOSTILE]], HOSTILE)),
+            *(Picture(PNG, HOSTILE, HOSTILE), Code(HOSTILE)),
+        )
     )
-    assert "<script" not in page and Checker(page).text.count("alert(1)") == 6  # text, head, cell, two captions, code
+    assert page.count("<script") == 1 and Checker(page).text.count("alert(1)") == 8  # two captions, and one of each other
 
 
 def test_every_block_in_markdown():
     text = to_markdown(document(*EVERY_BLOCK))
     there = "Curves, histograms and pictures are in `index.html` beside this file."
-    start = f"# Title\n\nLead.\n\n> **simulated**\n\n{there}\n\n## First section\n\nplain\n\n> **bad news**\n"
+    start = f"# Title\n\nLead.\n\n> **simulated**\n\n{there}\n\n## First section\n\n### Within\n\nplain\n"
     assert text.startswith(start)
     assert "| name | group: a | group: b |\n| --- | ---: | ---: |\n| x | 1 | 2 |\n| mean | 3 | 4 |\n\ncaption" in text
+    assert "> **bad news**" in text and "- in order\n- **Warning:** not in order\n" in text
+    assert "| who | n |\n| --- | ---: |\n| y | 7 (6–8) |" in text
     assert "- AUC: **0.9** (mean)" in text and "left" not in text and "```yaml\nseed: 1\n```" in text
 
 
 @pytest.mark.parametrize(
     ("blocks", "shown"),
-    [((Text("a"), Picture(PNG, "", "")), False), ((Text("a"),), True), ((Text("a"), Picture(PNG, "", ""), Code("b")), True)],
-)
-def test_markdown_leaves_out_sections_of_pictures(blocks, shown):
-    assert ("## First section" in to_markdown(document(*blocks))) == shown
+    [((Picture(PNG, "", ""),), []), ((Heading("h"), Picture(PNG, "", "")), []),
+     ((Heading("g"), Heading("h"), Text("a")), ["h"]),
+     ((Text("a"), Heading("h"), Code("b"), Heading("i")), ["h"])],
+)  # fmt: skip
+def test_markdown_leaves_out_headings_of_nothing(blocks, shown):
+    text = to_markdown(document(*blocks))
+    assert ("## First section" in text) == bool(shown) and re.findall("^### (.*)$", text, re.MULTILINE) == shown
 
 
 def test_no_banner_without_a_reason():
@@ -132,3 +157,14 @@ def test_markdown_tables_keep_their_columns_whatever_the_cells(rows):
 def test_a_head_without_groups(groups):
     table = Table(["a", "b"], [["1", "2"]], "c", groups)
     assert table.full_head == ["a", "b"] and table.group_starts == set()
+
+
+def test_columns_of_text_are_the_first_ones_or_the_named():
+    assert Table(["a", "b", "c"], [], "", text_columns=2).texts == {0, 1}
+    assert Table(["a", "b", "c"], [], "", text_columns=(0, 2)).texts == {0, 2}
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_every_marker_of_a_look_can_stand_in_a_legend(count):
+    looks = canvas.looks([str(i) for i in range(count)]).values()
+    assert all(LegendEntry("", look.colour, look.dash, look.marker).mark for look in looks)

@@ -1,31 +1,32 @@
-"""What the report concludes, and that it says everything that the stages found."""
+"""The report as a whole: its order, its summary, and that it says everything that the stages found."""
 
-import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
-from pipeline import params, reporting, results, wording
+from pipeline import params, reporting, results
 from pipeline.artifacts import read_json, write_json
-from pipeline.document import Picture, Table, Text, Tiles, to_html, to_markdown
-from tests.fake_results import build
+from pipeline.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
+from pipeline.stages.report import _options
+from tests.fake_results import build, command
 
 ORIGIN = {"revision": "abc123", "versions": {"python": "3.11.7", "torch": "2.12.0"}}
-FOLDERS = ("features", "generators", "roc", "histograms")
-TEST = {"test_faces": 400, "false_alarms": 21, "false_alarm_rate": 0.0525}
+PERTURBATIONS = ("jpeg_75", "jpeg_40", "crop_0.9")
 
 
-def read(folder, generators=("sim_a", "sim_b")):
-    metrics = folder / "metrics"
-    files = {name: metrics / f"{name}.json" for name in ("exif", "manipulations", "pretext", "gmm", "calibration")}
-    files |= {name: metrics / name for name in FOLDERS}
-    files |= {"tags": metrics / "exif_tags.csv", "history": metrics / "pretext_history.csv", "pictures": metrics / "faces"}
-    return results.read(results.Sources(**files, sheets=[metrics / "sample.png", metrics / "manipulations.png"]), generators)
+def read(folder, generators=("sim_a", "sim_b"), perturbations=PERTURBATIONS):
+    options = _options(command())
+    paths = {field.name: getattr(options, field.name) for field in fields(results.Sources)}
+    here: dict[str, Any] = {
+        name: [folder / p for p in path] if name == "sheets" else folder / path for name, path in paths.items()
+    }
+    return results.read(results.Sources(**here), generators, perturbations)
 
 
 @pytest.fixture
 def built(tmp_path):
-    build(tmp_path, {"sim_a": 30, "sim_b": 5}, faces=60)
+    build(tmp_path, {"sim_a": 30, "sim_b": 5}, faces=60, perturbations=PERTURBATIONS)
     return tmp_path
 
 
@@ -44,28 +45,59 @@ def blocks(document, anchor, kind):
     ]
 
 
-def test_the_summary_shows_each_generator_and_the_mean_as_written(built):
+def test_the_summary_comes_first_and_everything_else_in_its_order(built):
+    order = [
+        "summary",
+        "generators",
+        "controls",
+        "robustness",
+        "confounds",
+        "features",
+        "calibration",
+        "pretext",
+        "data",
+        "provenance",
+    ]
     document = report(built)
-    table = blocks(document, "results", Table)[0]
-    rows = {row[0]: row for row in table.rows}
-    assert list(rows) == ["sim_a", "sim_b", "mean"] and table.last_is_total
-    content = json.loads((built / "metrics/generators/sim_a.json").read_text())
-    paper = content["paper_protocol"]
-    assert rows["sim_a"][1:5] == ["60", *(f"{content[key]:.3f}" for key in ("auc", "ap_generated", "ap_photographic"))]
-    assert rows["sim_a"][5:8] == [f"{100 * content[key]:.1f} %" for key in ("accuracy", "false_alarm_rate", "detection_rate")]
-    assert rows["sim_a"][8:] == [f"{100 * paper[key]:.1f} %" for key in ("accuracy", "false_alarm_rate", "detection_rate")]
-    assert table.full_head[5] == "calibrated threshold: accuracy" and table.full_head[8] == "paper_protocol: accuracy"
-    auc = blocks(document, "results", Tiles)[0].tiles[0]
-    assert auc.value == rows["mean"][2] and "sim_b" in auc.remark
+    assert [section.anchor for section in document.sections] == order
+    first = document.sections[0].blocks
+    assert isinstance(first[0], Tiles) and isinstance(first[2], Findings)
+    kinds = [item.kind for item in first[2].items]
+    assert kinds.index("good") == kinds.count("warning") > 0 and first[1].text == "What to worry about"
+
+
+def test_the_tiles_say_how_good_how_sure_and_whether_the_choice_holds(built):
+    mean, worst = (read_json(built / "metrics/evaluation.json")[name] for name in ("mean", "worst"))
+    rate = read_json(built / "metrics/calibration.json")["rates"]["at_5_percent"]
+    tiles = blocks(report(built), "summary", Tiles)[0].tiles
+    assert [tile.value for tile in tiles] == [
+        f"{mean['auc']:.3f}", f"{worst['auc']:.3f}", f"{100 * mean['at_5_percent']['detection_rate']:.1f} %",
+        f"{100 * rate['false_alarm_rate']:.1f} %",
+    ]  # fmt: skip
+    assert f"{mean['auc_low']:.3f}–{mean['auc_high']:.3f}" in tiles[0].remark and "ROC AUC of sim_b" in tiles[1].remark
+    assert f"{100 * rate['exact_95']['low']:.1f}–{100 * rate['exact_95']['high']:.1f} %" in tiles[3].remark
+    assert tiles[2].label == "Detected at 5 % false alarms"
+    assert tiles[3].remark.endswith("Chosen 5 %: holds") and tiles[3].kind == "good"
+
+
+def test_a_choice_that_does_not_hold_and_missing_intervals_show_in_the_tiles(built):
+    calibration, evaluation = (read_json(built / f"metrics/{name}.json") for name in ("calibration", "evaluation"))
+    calibration["rates"]["at_5_percent"]["verdict"] = "does not hold"
+    evaluation["mean"] |= {"auc_low": None, "auc_high": None}
+    change(built, "calibration", **calibration)
+    change(built, "evaluation", **evaluation)
+    tiles = blocks(report(built), "summary", Tiles)[0].tiles
+    assert tiles[3].kind == "warning" and "does not hold" in tiles[3].remark and tiles[0].remark.startswith("no interval")
 
 
 def test_every_finding_is_in_both_renderings(built):
     document = report(built)
     expected = ("real cameras", "iso missing", "abc123", "2.12.0", "learning_rate: 0.001", "photographic_fit", "2 truncated",
-                "15,760 manipulated", "eyes too close", "exposure time", "converged after 14 iterations", "1,259")  # fmt: skip
+                "15,760 manipulated", "eyes too close", "exposure time", "converged after 14 iterations", "1,259",
+                "JPEG 40", "shuffled EXIF tags", "4:2:0", "look this unusual", "too few faces", "upper left")  # fmt: skip
     for text in (to_html(document), to_markdown(document)):
         assert [word for word in expected if word not in text] == []
-    assert len(blocks(document, "faces", Picture)) == 2 and len(blocks(document, "data", Picture)) == 2
+    assert len(blocks(document, "features", Picture)) == 4 and len(blocks(document, "data", Picture)) == 2
 
 
 @pytest.mark.parametrize(
@@ -73,12 +105,12 @@ def test_every_finding_is_in_both_renderings(built):
     [(["sim_a", "sim_b"], "All generators are simulated"), (["sim_a", "sdxl"], "sim_a are simulated"), (["sdxl"], "")],
 )
 def test_the_banner_says_what_is_simulated(built, names, said):
-    banner = reporting.banner(replace(read(built), roc={name: {} for name in names}), "data/sample")
+    banner = reporting.banner(replace(read(built), metrics={name: {} for name in names}), "data/sample")
     assert said in banner and bool(banner) == bool(said)
 
 
 def test_the_sample_is_not_shown_beside_real_data(tmp_path):
-    build(tmp_path, {"sdxl": 9}, faces=20)
+    build(tmp_path, {"sdxl": 9}, faces=20, perturbations=PERTURBATIONS)
     document = report(tmp_path, ["sdxl"], "data/mine")
     assert not document.banner
     assert [picture.alt for picture in blocks(document, "data", Picture)] == ["Contact sheet: manipulations."]
@@ -93,12 +125,11 @@ def test_an_absent_contact_sheet_is_left_out_with_a_sentence(built):
 
 def test_warnings_of_the_fit_are_shown(built):
     change(built, "gmm", warnings=["held-out likelihood collapses"], converged=False)
-    document = report(built)
-    assert [text.kind for text in blocks(document, "mixture", Text)] == ["warning"]
-    assert "not converged" in to_markdown(document)
+    text = to_markdown(report(built))
+    assert "- **Warning:** Mixture: held-out likelihood collapses" in text and "not converged" in text
 
 
-def test_what_was_not_computed_is_a_dash_with_its_reason(built):
+def test_what_was_not_computed_of_the_pretext_task_is_a_dash_with_its_reason(built):
     pretext = read_json(built / "metrics/pretext.json")
     ranking = {**pretext["ranking_accuracy"], "iso": None, "mean": None}
     change(built, "pretext", ranking_accuracy=ranking, manipulation_auc=None, not_computed={"ranking_accuracy.iso": "no pair"})
@@ -114,42 +145,3 @@ def test_no_rejected_face_and_no_landmark_truth(built):
     document = report(built)
     assert len(blocks(document, "data", Table)) == 1
     assert "Only warped" not in to_markdown(document) and "mouth located" not in to_markdown(document)
-
-
-def limits(within, low=0.02, high=0.08):
-    return {"low": low, "high": high, "within": within}
-
-
-@pytest.mark.parametrize(
-    ("binomial", "wide", "good", "said"),
-    [
-        (True, True, True, "compatible with the choice"),
-        (False, True, True, "more of them would make it sharper"),
-        (False, False, False, "does not hold"),
-    ],
-)
-def test_the_verdict_on_the_false_alarm_rate(binomial, wide, good, said):
-    test = {**TEST, "binomial_99": limits(binomial), "beta_binomial_99": limits(wide)}
-    text, verdict = wording.verdict_of_rate(test, 0.05)
-    assert verdict == good and said in text
-    assert "Chosen: 5.0 % false alarms. Achieved on 400 test photographs: 5.2 % (21)" in text and "2.0 % and 8.0 %" in text
-
-
-@pytest.mark.parametrize(("auc", "alike"), [(0.5, True), (0.55, True), (0.56, False), (0.44, False)])
-def test_the_verdict_on_photographs_against_photographs(auc, alike):
-    calibration = {"real_against_real_auc": auc, "real_against_real_auc_standard_error": 0.02}
-    text, verdict = wording.verdict_of_real_against_real(calibration)
-    assert verdict == alike and f"{auc:.3f} ± 0.020" in text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0.0 %"), (0.05, "5.0 %"), (0.001, "0.10 %"), (0.009949, "0.99 %"), (0.00999, "1.0 %"), (1, "100.0 %")],
-)
-def test_percent(value, text):
-    assert wording.percent(value) == text
-
-
-def test_numbers():
-    assert wording.number(-1234.5678, 1) == "−1,234.6" and wording.plural(1, "epoch") == "1 epoch"
-    assert wording.plural(2000, "face") == "2,000 faces" and wording.cell(float("nan")) == wording.cell(None) == "–"

@@ -1,16 +1,15 @@
-"""Reading results back: what must agree, and the mean over generators."""
+"""Reading results back: what must be there, and what must agree."""
 
-import json
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline import artifacts, results
 from pipeline.errors import PipelineError
-
-SHARES = st.floats(0, 1)
+from pipeline.stages.report import _options
+from tests.fake_results import build
 
 
 @pytest.fixture
@@ -38,31 +37,6 @@ def test_a_folder_that_is_absent_lacks_everything(tmp_path):
         results.per_set((tmp_path / "roc", ".csv", ["a"]))
 
 
-@given(st.lists(st.tuples(SHARES, SHARES, SHARES), min_size=1, max_size=9))
-def test_mean_is_numpys_over_generators_at_both_levels(rows):
-    metrics = {
-        str(i): {"generator": "x", "generated_faces": 3, "auc": a, "false_alarm_rate": b, "paper_protocol": {"accuracy": c}}
-        for i, (a, b, c) in enumerate(rows)
-    }
-    table = results.evaluation(metrics, "metrics/generators")
-    auc, rate, accuracy = np.mean(rows, axis=0)
-    expected = {"auc": auc, "false_alarm_rate": rate, "paper_protocol": {"accuracy": pytest.approx(accuracy)}}
-    assert table["mean"] == {key: value if isinstance(value, dict) else pytest.approx(value) for key, value in expected.items()}
-    assert list(table) == [*metrics, "mean"] and "generator" not in table["0"] and table["0"]["generated_faces"] == 3
-    json.dumps(table, allow_nan=False)
-
-
-def test_generators_that_met_different_photographs_are_refused():
-    metrics = {name: {"auc": 0.5, "photographic_list_sha256": name} for name in "ab"}
-    with pytest.raises(PipelineError, match="not evaluated against the same photographs"):
-        results.evaluation(metrics, "metrics/generators")
-
-
-def test_a_generator_without_a_number_is_refused():
-    with pytest.raises(PipelineError, match="'auc'"):
-        results.evaluation({"a": {"auc": 0.5}, "b": {}}, "metrics/generators")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -86,3 +60,55 @@ def test_broken_curves_are_named(tmp_path, content, message):
 def test_an_absent_table_is_named(tmp_path):
     with pytest.raises(PipelineError, match=r"a\.csv: no such file"):
         results._numbers(tmp_path / "a.csv")
+
+
+GENERATORS, PERTURBATIONS = ["sim_b", "sim_a"], ["jpeg_75", "blur_1"]
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = _options(build(tmp_path, {"sim_b": 30, "sim_a": 5}, faces=60, perturbations=PERTURBATIONS))
+    return results.Sources(**{field.name: getattr(options, field.name) for field in fields(results.Sources)})
+
+
+def test_everything_comes_in_the_order_of_the_parameters(built):
+    found = results.read(built, GENERATORS, PERTURBATIONS)
+    assert found.generators == found.simulated == list(found.roc) == list(found.explanations) == GENERATORS
+    assert list(found.robustness) == PERTURBATIONS and found.headline == "at_5_percent"
+    assert list(found.rates) == ["at_1_percent", "at_5_percent"]
+    assert [len(found.projection[name]["x"]) for name in ("photographic_test", *GENERATORS)] == [60, 60, 60]
+
+
+def test_mixtures_that_could_not_be_fitted_have_no_numbers(built):
+    rows = results.read(built, GENERATORS, PERTURBATIONS).mixtures
+    last = rows[19]
+    assert (last["components"], last["covariance_type"], last["pca_components"]) == (8, "full", 64)
+    assert last["bic"] is None and last["held_out_log_likelihood"] is None and len(rows) == 24
+    built.selection_table.write_text("components,covariance_type,pca_components,bic,held_out_log_likelihood\n")
+    assert results.read(built, GENERATORS, PERTURBATIONS).mixtures == []
+
+
+def test_perturbations_that_are_not_asked_for_are_refused_and_none_is_fine(built):
+    with pytest.raises(PipelineError, match=r"(?s)stale.*robustness/blur_1\.json.*missing: .*robustness/noise_2\.json"):
+        results.read(built, GENERATORS, ["jpeg_75", "noise_2"])
+    for path in built.robustness.iterdir():
+        path.unlink()
+    built.robustness.rmdir()
+    assert results.read(built, GENERATORS, []).robustness == {}
+
+
+@pytest.mark.parametrize("name", ["metrics/evaluation.json", "metrics/robustness/blur_1.json", "data/explanations/faces.json"])
+def test_results_of_other_generators_within_a_file_are_refused(built, name):
+    content = artifacts.read_json(name)
+    part = content["generators"] if "robustness" in name else content
+    part["old"] = part.pop("sim_a")
+    artifacts.write_json(name, content)
+    with pytest.raises(PipelineError, match=rf"{name}: is about old, sim_b, but `generators` in params.yaml says sim_a, sim_b"):
+        results.read(built, GENERATORS, PERTURBATIONS)
+
+
+def test_an_absent_sheet_of_explained_faces_is_named(built):
+    Path("data/explanations/sim_a.png").unlink()
+    with pytest.raises(PipelineError, match=r"explanations/sim_a\.png: no such file; run `dvc repro`"):
+        results.read(built, GENERATORS, PERTURBATIONS)

@@ -1,10 +1,12 @@
-"""Write the report: one JSON of all generators' results, a picture for the README, a Markdown and an HTML page."""
+"""Write the report: a picture for the README, a Markdown and an HTML page."""
 
 import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from pipeline import artifacts, console, document, figures, params, provenance, reporting, results, summary
+from pipeline import artifacts, console, document, params, provenance, reporting, results, summary
+from pipeline.figures import detection
+from pipeline.sections import generators
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,18 +14,16 @@ def main(argv: list[str] | None = None) -> None:
     options = _options(argv)
     p = params.load(
         "seed", "data", "simulation", "exif", "split", "manipulation", "pretext", "features", "gmm", "calibration",
-        "evaluation", "generators",
+        "evaluation", "selection", "robustness", "harmonisation", "controls", "explanation", "generators", "perturbations",
     )  # fmt: skip
     sources = results.Sources(**{field.name: getattr(options, field.name) for field in fields(results.Sources)})
-    found = results.read(sources, p.generators)
+    found = results.read(sources, p.generators, p.perturbations)
     origin = {"revision": provenance.revision(), "versions": provenance.versions()}
     page = reporting.document(found, p.model_dump(mode="json"), origin, options.root)
 
-    artifacts.write_json(options.evaluation, found.evaluation)
-    artifacts.write_csv(options.roc_all, roc_all(found))
-    rate = found.calibration["chosen_false_alarm_rate"]
     title = f"AI-generated faces as anomalies{', simulated data' if found.simulated else ''}"
-    figures.overview(options.figure, reporting.bars(found), reporting.curves(found), rate, title)
+    bars, curves = generators.bars(found), generators.curves(found)
+    detection.overview(options.figure, bars, curves, generators.rates(found), title)
     with artifacts.atomic(options.output) as folder:
         folder.mkdir()
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
@@ -42,8 +42,17 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         "history": "its row per epoch, .csv",
         "features": "folder with the counts of each face set, .json",
         "gmm": "metrics of fit_gmm, .json",
+        "selection": "metrics of select_mixture, .json",
+        "selection-table": "the mixtures it compared, .csv",
         "calibration": "metrics of calibrate, .json",
+        "calibration-sizes": "its curve over the number of photographs, .csv",
         "generators": "folder with the metrics of each generator, .json",
+        "evaluation": "results per generator, their mean and the worst, from aggregate, .json",
+        "robustness": "folder with the results of each perturbation, .json",
+        "confounds": "metrics of confounds, .json",
+        "controls": "metrics of controls, .json",
+        "projection": "map of the features, .csv",
+        "explanations": "folder with the explained faces: faces.json, and .png of each generator",
         "roc": "folder with their ROC curves, .csv",
         "histograms": "folder with their score histograms, .csv",
         "pictures": "folder with their most and least anomalous faces, .png",
@@ -51,18 +60,9 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     for name, meaning in inputs.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=meaning)
     parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="contact sheets, .png; absent ones are left out")
-    parser.add_argument("--evaluation", type=Path, required=True, help="results per generator and mean to write, .json")
-    parser.add_argument("--roc-all", type=Path, required=True, help="all ROC curves to write, .csv")
     parser.add_argument("--figure", type=Path, required=True, help="overview picture to write, .png")
     parser.add_argument("--output", type=Path, required=True, help="folder to write: index.html and report.md")
     return parser.parse_args(argv)
-
-
-def roc_all(found: results.Results) -> dict[str, list[str] | list[float]]:
-    """All ROC curves as one table for dvc plots."""
-    names = [name for name, curve in found.roc.items() for _ in curve["fpr"]]
-    columns = {column: [value for curve in found.roc.values() for value in curve[column]] for column in ("fpr", "tpr")}
-    return {"generator": names, **columns}
 
 
 if __name__ == "__main__":

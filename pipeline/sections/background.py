@@ -3,24 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import figures
 from pipeline.document import Panels, Picture, Table, Text
+from pipeline.figures import background as figures
+from pipeline.figures.canvas import Curve, Drawings
 from pipeline.results import Columns, Results
-from pipeline.wording import cell, number, percent, plural
+from pipeline.wording import HEADS, cell, number, percent, plural
 
-TAG_TITLES = {
-    "iso": "ISO",
-    "f_number": "f-number",
-    "exposure_time_s": "exposure time (s)",
-    "focal_length_mm": "focal length (mm)",
-}
 SHEETS = {
     "sample": "Simulated data: photographs with EXIF for the pretext task, portraits of the target domain, and each generator.",
     "manipulations": "Photographic faces and the four manipulations that the encoder learns to detect. None is AI-generated.",
 }
 
 
-def pretext(results: Results, panels: figures.Drawings) -> list[Any]:
+def pretext(results: Results, panels: Drawings) -> list[Any]:
     """How well the encoder learnt what it was trained for."""
     metrics = results.pretext
     faces, losses = metrics["faces"], metrics["losses"]
@@ -49,10 +44,10 @@ def _losses(losses: Mapping[str, Any], name: str) -> list[str]:
     return [cell(losses[kind].get(name)) for kind in ("train", "held_out")]
 
 
-def _learning(history: Columns, panels: figures.Drawings) -> list[Panels]:
+def _learning(history: Columns, panels: Drawings) -> list[Panels]:
     epochs = history["epoch"]
 
-    def lines(columns: Mapping[str, str]) -> dict[str, figures.Curve]:
+    def lines(columns: Mapping[str, str]) -> dict[str, Curve]:
         return {label: (epochs, history[name]) for name, label in columns.items() if name in history}
 
     losses = lines({"train_loss_total": "training", "held_out_loss_total": "held out"})
@@ -89,7 +84,7 @@ def mixture(results: Results) -> list[Any]:
     return [Table(["mixture", "value"], rows, caption), *(notes or [Text("The fit gave no warning.", "good")])]
 
 
-def data(results: Results, panels: figures.Drawings) -> list[Any]:
+def data(results: Results, panels: Drawings) -> list[Any]:
     """What was read, what was rejected and why, and pictures of both."""
     exif = results.exif
     text = (
@@ -102,10 +97,10 @@ def data(results: Results, panels: figures.Drawings) -> list[Any]:
         for name, n in sorted(exif["reasons"].items(), key=lambda pair: (-pair[1], pair[0]))
     ]
     rejected = Table(["rejected because", "faces", "share"], reasons, "Faces left out of the pretext task, by reason.")
-    alts = [f"Distribution of {TAG_TITLES.get(name, name)} over the kept faces." for name in results.tags]
+    alts = [f"Distribution of {HEADS.get(name, name)} over the kept faces." for name in results.tags]
     svgs = []
     for (name, tag), alt in zip(results.tags.items(), alts, strict=True):
-        drawing = figures.tag(TAG_TITLES.get(name, name), tag["value_from"], tag["value_to"], tag["faces"])
+        drawing = figures.tag(HEADS.get(name, name), tag["value_from"], tag["value_to"], tag["faces"])
         svgs.append(panels.draw(drawing, alt, height=2.2))
     tags = Panels(svgs, alts, "The four EXIF tags of the kept faces, on logarithmic axes.")
     return [Text(text), *([rejected] if reasons else []), tags, _sets(results), Text(_manipulated(results)), *_sheets(results)]

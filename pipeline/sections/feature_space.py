@@ -1,0 +1,171 @@
+"""What the report says of the features: where faces lie, which heads deviate, explained faces, and the mixture."""
+
+from typing import Any
+
+from pipeline.document import Cell, Heading, LegendEntry, Panels, Picture, Table, Text
+from pipeline.figures import background, checks
+from pipeline.figures.canvas import PHOTOGRAPHIC, Drawings, looks
+from pipeline.results import Results
+from pipeline.sections.background import mixture
+from pipeline.wording import DASH, HEADS, cell, number, plural, unusual
+
+PHOTOGRAPHS = "photographic_test"
+
+
+def section(results: Results, panels: Drawings) -> list[Any]:
+    """All blocks."""
+    return [
+        *_map(results, panels), Heading("Which head deviates"), _heads(results), Heading("Explained faces"),
+        *_explained(results), Heading("Most and least anomalous faces"), *_faces(results),
+        Heading("Density of photographs"), *mixture(results), *_selection(results, panels),
+    ]  # fmt: skip
+
+
+def _map(results: Results, panels: Drawings) -> list[Panels]:
+    found, styles = results.projection, looks(results.generators)
+    photographs = (found[PHOTOGRAPHS]["x"], found[PHOTOGRAPHS]["y"])
+    clouds = {name: (found[name]["x"], found[name]["y"]) for name in results.generators if name in found}
+    alt = f"Map of the features of {plural(len(photographs[0]), 'photograph')} and of faces of {', '.join(clouds)}."
+    together = panels.draw(checks.scatter(photographs, clouds, styles, "all"), alt, width=4.6, height=4)
+    alts = [f"The same map with {name} alone." for name in clouds]
+    alone = [
+        panels.draw(checks.scatter(photographs, {name: cloud}, styles, name), said, width=3, height=2.6)
+        for (name, cloud), said in zip(clouds.items(), alts, strict=True)
+    ]
+    legend = [LegendEntry("photographs", PHOTOGRAPHIC, "0 99", "o")]
+    legend += [LegendEntry(name, styles[name].colour, "0 99", styles[name].marker) for name in clouds]
+    caption = (
+        "t-SNE of the features: faces that are alike to the encoder lie together. Only neighbourhoods mean something, neither "
+        "distances between clouds nor their sizes, and the detector does not use this map."
+    )
+    each = "Each generator alone over the photographs (grey). Look for faces that lie among the grey points: those pass."
+    return [Panels([together], [alt], caption, legend), Panels(alone, alts, each)]
+
+
+def _heads(results: Results) -> Table:
+    rows: list[list[str | Cell]] = []
+    for name, content in results.metrics.items():
+        values = [content["head_z"][f"{head}"] for head in HEADS]
+        rows.append([name, *(Cell(cell(z, lambda v: number(v, 2)), value=z, shade=_shade(z)) for z in values)])
+    caption = (
+        "Mean output of each head of the encoder over a generator's faces, in standard deviations from its mean over the "
+        "calibration photographs: 0 is as photographs, and the darker, the further away. Look for the head that gives a "
+        "generator away, and for rows without a dark cell: what is detected there, no single head tells."
+    )
+    return Table(["generator", *HEADS.values()], rows, caption, sortable=True)
+
+
+def _shade(z: float | None) -> float | None:
+    return None if z is None else min(1.0, abs(z) / 3)
+
+
+def _explained(results: Results) -> list[Any]:
+    text = (
+        "The most anomalous faces of each generator, with the photographs that the mixture was fitted on that are nearest to "
+        "them, and how far the anomaly score falls where a part of the face is covered. Look for what the covered parts "
+        "have in common, and whether it belongs to the face at all."
+    )
+    blocks: list[Any] = [Text(text)]
+    for name in results.generators:
+        if name in results.explanations:
+            blocks.append(Picture(results.explanations[name], f"Explained faces of {name}.", name))
+        rows = [_face(face) for face in results.explained[name]]
+        if rows:
+            head = [
+                "face",
+                "p-value",
+                "verdict",
+                "head that deviates most",
+                "covering lowers the score most",
+                "nearest photograph",
+            ]
+            blocks.append(Table([*head, "anomaly score"], rows, f"The explained faces of {name}.", text_columns=6))
+    return blocks
+
+
+def _face(face: dict[str, Any]) -> list[str | Cell]:
+    head, covered = face["deviating_head"], face["covered"]
+    z = cell(face["head_z"].get(head), lambda value: number(value, 1))
+    nearest = face["nearest"][0] if face["nearest"] else None
+    return [
+        face["name"].rpartition("/")[2],
+        unusual(face["p_value"]),
+        face["verdict"],
+        f"{HEADS.get(head, head)}: z = {z}",
+        f"{covered['where']} (by {cell(covered['largest_drop'], lambda value: number(value, 1))})",
+        f"{nearest['name'].rpartition('/')[2]} (distance {number(nearest['distance'], 2)})" if nearest else DASH,
+        Cell(number(face["anomaly_score"], 1), value=face["anomaly_score"]),
+    ]
+
+
+def _faces(results: Results) -> list[Any]:
+    text = (
+        "The faces of each generator that the detector finds least (upper row) and most (lower row) like photographs. Look "
+        "here for what it goes by: a trait of the generator, or something else, such as the background or the crop."
+    )
+    pictures = [
+        Picture(png, f"Faces of {name}, the most anomalous in the upper row, the least in the lower.", name)
+        for name, png in results.pictures.items()
+    ]
+    return [Text(text), *pictures]
+
+
+def _selection(results: Results, panels: Drawings) -> list[Any]:
+    found, rows = results.selection, results.mixtures
+    blocks: list[Any] = [Heading("Other mixtures"), *(Text(sentence) for sentence in found["advice"])]
+    if not rows:
+        return blocks
+    svgs, alts = [], []
+    for size in dict.fromkeys(row["pca_components"] for row in rows):
+        part = [row for row in rows if row["pca_components"] == size]
+        title = f"{size:g} principal components" if size else "all dimensions"
+        best = max(part, key=lambda row: -float("inf") if (v := row["held_out_log_likelihood"]) is None else v)
+        alts.append(
+            f"Held-out log-likelihood, {title}: highest with {best['components']:g} components, {best['covariance_type']}."
+        )
+        svgs.append(panels.draw(background.mixtures(part, title), alts[-1], width=3.6, height=2.9))
+    caption = (
+        f"Mean log-likelihood of held-out photographs ({found['folds']}-fold cross-validation by person, {found['faces']:,} "
+        "photographs), with its standard error. Higher is better, within a panel only: the panels' densities live in spaces of "
+        "different size. Look whether the curve still rises, and whether it falls where components are many."
+    )
+    return [*blocks, Panels(svgs, alts, caption), _mixtures(results)]
+
+
+def _mixtures(results: Results) -> Table:
+    current, best = results.selection["current"], results.selection["best"]
+    rows: list[list[str | Cell]] = []
+    for row in results.mixtures:
+        what = [said for said, one in (("in use", current), ("best", best)) if one and _same(row, one)]
+        numbers = [Cell(cell(row[key], lambda v: f"{v:,.0f}"), value=row[key]) for key in ("parameters", "bic")]
+        held, error = row["held_out_log_likelihood"], row["held_out_standard_error"]
+        likelihood = Cell(cell(held, lambda v: number(v, 2)), f"± {number(error, 2)}" if error is not None else "", held)
+        ratio = Cell(cell(row["n_over_k_d"], lambda v: number(v, 1)), value=row["n_over_k_d"])
+        sizes = [Cell(f"{row[key]:g}", value=row[key]) for key in ("components", "pca_components")]
+        rows.append([row["covariance_type"], " and ".join(what), *sizes, numbers[0], ratio, numbers[1], likelihood])
+    reasons = [
+        f"{n['components']} {n['covariance_type']} on {n['pca_components']}: {n['reason']}"
+        for n in results.selection["not_fitted"]
+    ]
+    return Table(
+        [
+            "covariance",
+            "note",
+            "components",
+            "principal components",
+            "parameters",
+            "n / (k d)",
+            "BIC",
+            "held-out log-likelihood",
+        ],
+        rows,
+        "Mixtures compared; nothing is chosen by this. BIC (lower is better) and likelihoods cannot be compared between "
+        "numbers of principal components. n / (k d) is photographs per component and dimension."
+        + "".join(f" {r}." for r in reasons),
+        text_columns=2,
+        sortable=True,
+    )
+
+
+def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(row[key] == other[key] for key in ("components", "covariance_type", "pca_components"))

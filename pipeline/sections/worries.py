@@ -1,0 +1,168 @@
+"""What a reader must worry about, and what is in order: sentences that the results themselves decide."""
+
+from typing import Any
+
+from pipeline.document import Text
+from pipeline.results import Results
+from pipeline.wording import (
+    chosen,
+    held,
+    listed,
+    number,
+    percent,
+    perturbation,
+    plural,
+    span,
+    verdict_of_real_against_real,
+)
+
+MISSED = 0.5  # a generator of which less than this share is detected at the headline rate is called missed
+CONFOUNDED = 0.6  # AUC of file metadata alone from which on results may rest on file formats
+CHANGED = 0.05  # change of the mean AUC by harmonisation that is worth a sentence
+COLLAPSE = 0.5  # share of the clean detection rate below which a perturbation is said to hide generated faces
+FEW = 10  # calibration photographs above a threshold below which the threshold is said to rest on few
+
+
+def all_of(results: Results) -> list[Text]:
+    """Warnings first, then what is in order; each part in the order of the report."""
+    every = [
+        *false_alarms(results), *missed(results), *controls(results), *robustness(results), *confounds(results),
+        *mixture(results), *not_computed(results),
+    ]  # fmt: skip
+    return sorted(every, key=lambda item: item.kind != "warning")
+
+
+def false_alarms(results: Results) -> list[Text]:
+    """Whether each chosen rate holds, rests on enough photographs, and whether test photographs are like the others."""
+    faces = results.calibration["calibration_faces"]
+    found = []
+    for rate in results.rates.values():
+        found.append(Text(held(rate), "good" if rate["verdict"] == "holds" else "warning"))
+        above = int(faces * rate["chosen"])
+        if above < FEW:
+            found.append(
+                Text(
+                    f"The threshold for {chosen(rate['chosen'])} rests on the {plural(above, 'most anomalous photograph')} of "
+                    f"{faces:,}: the true rate may be anything from {span(*_ends(rate['guarantee_95']), percent)}. Bring "
+                    f"{rate['photographs_needed']:,} calibration photographs to halve the doubt of a rate like this.",
+                    "warning",
+                )
+            )
+    text, alike = verdict_of_real_against_real(results.calibration)
+    return [*found, Text(text, "good" if alike else "warning")]
+
+
+def missed(results: Results) -> list[Text]:
+    """Generators that pass: no better than chance, or detected less than half the time at the headline rate."""
+    key, metrics = results.headline, results.metrics
+    rate = chosen(results.rates[key]["chosen"])
+    detected = {name: metrics[name]["values"][key]["detection_rate"] for name in metrics}
+    chance = [name for name in metrics if _reaches(metrics[name], 0.5)]
+    low = [name for name in metrics if detected[name] < MISSED and name not in chance]
+    found = []
+    if chance:
+        said = listed([f"{name} (AUC {number(metrics[name]['values']['auc'])})" for name in chance])
+        found.append(Text(f"Not told from photographs, as far as these faces show: {said}.", "warning"))
+    if low:
+        said = listed([f"{name} ({percent(detected[name])})" for name in low])
+        found.append(Text(f"Missed: at {rate} false alarms less than half of the faces are detected of {said}.", "warning"))
+    if not found:
+        worst = min(detected, key=lambda name: detected[name])
+        found.append(
+            Text(
+                f"No generator is missed: at {rate} false alarms at least half of each one's faces are detected, the fewest of "
+                f"{worst}, {percent(detected[worst])}.",
+                "good",
+            )
+        )
+    return found
+
+
+def _reaches(metrics: dict[str, Any], auc: float) -> bool:
+    low = metrics["low"]["auc"]
+    return (metrics["values"]["auc"] if low is None else low) <= auc
+
+
+def controls(results: Results) -> list[Text]:
+    """Controls that came out higher than they should."""
+    suspicious = [control for control in results.controls["controls"] if control["suspicious"]]
+    found = [
+        Text(
+            f"Control “{control['title']}”: AUC {number(control['auc'])}, expected {control['expected']}. {control['if_high']}",
+            "warning",
+        )
+        for control in suspicious
+    ]
+    return found or [Text("No control is suspicious: what should not work does not.", "good")]
+
+
+def robustness(results: Results) -> list[Text]:
+    """Perturbations that raise false alarms beyond the chosen rate, or hide most generated faces."""
+    if not results.robustness:
+        return [Text("Not looked at: how compressed, shrunk or blurred faces are judged (`perturbations` is empty).")]
+    key = results.headline
+    rate = results.rates[key]["chosen"]
+    raised, hidden = [], []
+    for content in results.robustness.values():
+        title = perturbation(content["kind"], content["strength"])
+        alarms, mean = content["photographs"][key], content["mean"][key]
+        if alarms["perturbed"]["low"] > max(rate, alarms["clean"]["false_alarm_rate"]):
+            rate_now = alarms["perturbed"]["false_alarm_rate"]
+            raised.append((rate_now, f"{title} ({percent(rate_now)})"))
+        if mean["perturbed"] < COLLAPSE * mean["clean"]:
+            hidden.append((-mean["perturbed"], f"{title} ({percent(mean['perturbed'])} instead of {percent(mean['clean'])})"))
+    found = []
+    if raised:
+        found.append(
+            Text(
+                f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: photographs with such a "
+                "history need calibration photographs with the same.",
+                "warning",
+            )
+        )
+    if hidden:
+        found.append(Text(f"Most generated faces that are detected otherwise pass under {_worst(hidden)}.", "warning"))
+    return found or [Text("No perturbation raises false alarms beyond the chosen rate or halves the detection rate.", "good")]
+
+
+def confounds(results: Results) -> list[Text]:
+    """What file formats give away, and what is left of the results without them."""
+    confounded = results.confounds
+    found = [Text(warning, "warning") for warning in confounded["warnings"]]
+    worst = confounded["metadata_classifier"]["worst"]
+    if not found and worst is not None and worst <= CONFOUNDED:
+        found.append(Text(f"File metadata alone tells no generator apart (AUC at most {number(worst)}).", "good"))
+    auc = confounded["harmonised"]["mean"]["auc"]
+    change = auc["harmonised"] - auc["as_found"]
+    said = f"With every face brought to the same size and JPEG quality, the mean AUC is {number(auc['harmonised'])} instead of "
+    said += f"{number(auc['as_found'])} on the same faces"
+    if change < -CHANGED:
+        found.append(Text(f"{said}: part of the result rests on what that removes, formats or fine traces.", "warning"))
+    else:
+        found.append(Text(f"{said}: the result does not rest on file formats.", "good"))
+    return found
+
+
+def mixture(results: Results) -> list[Text]:
+    """Warnings of the fit."""
+    return [Text(f"Mixture: {warning}", "warning") for warning in results.gmm["warnings"]]
+
+
+def not_computed(results: Results) -> list[Text]:
+    """How much could not be computed; the reasons stand in the sections."""
+    missing = {name: content["not_computed"] for name, content in results.metrics.items() if content["not_computed"]}
+    if not missing:
+        return []
+    said = f"Not everything could be computed for {listed(list(missing))}; the reasons stand below the table."
+    return [Text(said, "warning")]
+
+
+def _worst(found: list[tuple[float, str]]) -> str:
+    """The names with the highest numbers, and how many others there are."""
+    names = [name for _, name in sorted(found, key=lambda pair: -pair[0])]
+    others = [f"{len(names) - 4} others"] if len(names) > 5 else names[4:]
+    return listed([*names[:4], *others])
+
+
+def _ends(interval: dict[str, float]) -> tuple[float, float]:
+    return interval["low"], interval["high"]
