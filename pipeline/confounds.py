@@ -83,7 +83,7 @@ def metadata_auc(photographic: Files, generated: Files, *, resamples: int, seed:
 def classify(
     photographic: Mapping[str, Files], generated: Mapping[str, Mapping[str, Files]], *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """`metadata_classifier`, `bytes_per_pixel_auc` and `warnings` of metrics/confounds.json.
+    """`metadata_classifier`, `bytes_per_pixel_auc`, `warnings` and `not_computed` of metrics/confounds.json.
 
     `photographic` by state, as_found and harmonised; `generated` by generator, then by state.
     """
@@ -97,7 +97,17 @@ def classify(
             sizes[name][state] = _bytes_per_pixel_auc(photographic[state].files, states[state].files)
     values = [one["as_found"]["auc"] for one in found.values() if one["as_found"]["auc"] is not None]
     classifier = {"columns": list(COLUMNS), "generators": found, "worst": max(values, default=None)}
-    return {"metadata_classifier": classifier, "bytes_per_pixel_auc": sizes, "warnings": _warnings(found)}
+    missing = {
+        f"{name}: AUC of the classifier of metadata": "cross-validation needs at least four people or photographs of each class"
+        for name, one in found.items()
+        if one["as_found"]["auc"] is None
+    }
+    return {
+        "metadata_classifier": classifier,
+        "bytes_per_pixel_auc": sizes,
+        "warnings": _warnings(found),
+        "not_computed": missing,
+    }
 
 
 def side_by_side(as_found: Estimates, harmonised: Estimates | None, key: str) -> dict[str, Any]:

@@ -137,6 +137,7 @@ def test_a_generator_told_by_its_files_is_warned_of():
     found = classify(sim_a=files([JPEG] * 40), sim_b=files([PNG] * 40))
     told, alike = (found["metadata_classifier"]["generators"][name] for name in ("sim_a", "sim_b"))
     assert told == {"as_found": {"auc": 1, "low": 1, "high": 1}, "harmonised": {"auc": 0.5, "low": 0.5, "high": 0.5}}
+    assert found["not_computed"] == {}
     assert alike["as_found"]["auc"] == 0.5 and found["metadata_classifier"]["worst"] == 1
     (warning,) = found["warnings"]
     assert warning.startswith("sim_a, as found: ") and "(AUC 1.00, 95 % interval 1.00 to 1.00)" in warning
@@ -153,6 +154,7 @@ def test_what_cannot_be_classified_is_none_and_no_warning():
     found = classify(sim_a=files([JPEG]))
     assert found["metadata_classifier"]["generators"]["sim_a"]["as_found"] == {"auc": None, "low": None, "high": None}
     assert found["metadata_classifier"]["worst"] is None and found["warnings"] == []
+    assert list(found["not_computed"]) == ["sim_a: AUC of the classifier of metadata"]
 
 
 def test_bytes_per_pixel_are_told_apart():

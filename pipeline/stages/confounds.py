@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
             "faces": {name: len(faces) for name, faces in chosen.items() if name not in (FIT, CALIBRATION)},
             **confounds.side_by_side(found["as_found"], found.get("harmonised"), rate),
         },
-        "not_computed": found["as_found"].not_computed | not_computed,
+        "not_computed": found["as_found"].not_computed | not_computed | classified["not_computed"],
     }
     artifacts.write_json(options.metrics, metrics)
     _show(metrics)
