@@ -13,7 +13,8 @@ from tests.closure import ROOT, closure, imports
 BASE = {"errors", "randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
-    *("mixture", "density", "selection", "calibration", "evaluation", "bootstrap", "comparison", "wording"),
+    *("mixture", "density", "selection", "calibration", "ranking", "evaluation", "bootstrap"),
+    *("decisions", "aggregation", "estimates", "robustness", "confounds", "controls", "comparison", "explanation", "wording"),
     *("perturbation_names", "perturbations", "formats", "people", "calibration_size", "failing_rules"),
     *(
         "simulation.scene",
@@ -27,11 +28,14 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("schema", "params", "feature_sets", "compare", "atomic", "artifacts", "shards", "tables", "processes", "console"),
+    *("schema", "params", "feature_sets", "detector", "compare", "atomic", "artifacts", "shards", "tables", "processes", "console"),
     *("layout", "records", "checkpoints", "plots", "resume"),
     *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
 }
-LOOPS = {"negatives", "datasets", "held_out", "global_batch", "training_state", "training", "features"}
+LOOPS = {
+    *("negatives", "datasets", "held_out", "global_batch", "training_state", "training", "pretext"),
+    *("features", "changed_faces", "occlusion"),
+}
 LAYERS = [BASE, NOUNS, EDGES, LOOPS]
 
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
