@@ -19,7 +19,9 @@ from typing import Any
 from benchmarks import harness
 from pipeline import artifacts
 
-MODULES = ("filter_exif", "shards", "manipulate_faces", "train_pretext", "extract_features", "fit_gmm", "evaluate", "robustness")
+MODULES = (
+    *("filter_exif", "shards", "manipulate_faces", "train_pretext", "extract_features", "fit_gmm", "evaluate", "robustness"),
+)
 RESULTS = Path(__file__).parent / "results.json"
 CHILD = """
 import importlib, json, pathlib, sys

@@ -173,7 +173,8 @@ def test_paths_on_the_command_line_are_declared(stage):
     declared = stage.deps | set(stage.outs)
     root = data_root(stage)
     for word in stage.arguments:
-        if word.startswith("--") or ("/" not in word and not Path(word).suffix) or word in BESIDE_THE_GRAPH:
+        named = "/" not in word and (not Path(word).suffix or stage.name.endswith(f"@{word}"))
+        if word.startswith("--") or named or word in BESIDE_THE_GRAPH:
             continue
         if word in READ_BY_SUMS:
             assert READ_BY_SUMS[word] in stage.deps, f"{stage.name}: {READ_BY_SUMS[word]} must tell of changes in {word}"

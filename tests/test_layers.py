@@ -28,9 +28,29 @@ NOUNS = {
 }
 EDGES = {
     "yaml_files",
-    *("schema", "params", "feature_sets", "detector", "compare", "atomic", "artifacts", "shards", "tables", "processes", "console"),
+    *(
+        "schema",
+        "params",
+        "feature_sets",
+        "detector",
+        "compare",
+        "atomic",
+        "artifacts",
+        "shards",
+        "tables",
+        "processes",
+        "console",
+    ),
     *("layout", "records", "checkpoints", "plots", "resume"),
-    *("results", "figures", "document", "background", "reporting", "provenance", "summary"),
+    *("results", "document", "reporting", "provenance", "summary"),
+    *(f"figures.{name}" for name in ("canvas", "detection", "checks", "background")),
+    *(
+        f"sections.{name}"
+        for name in (
+            *("worries", "generators", "calibration", "controls", "robustness", "confounds", "feature_space"),
+            "background",
+        )
+    ),
 }
 LOOPS = {
     *("negatives", "datasets", "held_out", "global_batch", "training_state", "training", "pretext"),

@@ -17,7 +17,8 @@ HEAVY = {
     *("torch", "torchvision", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "PIL", "jinja2", "safetensors"),
     *("ijson", "dvc", "cv2", "skimage", "hypothesis", "pytest"),
 }
-AT_ONCE = {"simulate_sample": {"scipy"}, "train_pretext": {"torch"}, "extract_features": {"torch"}}
+WITH_AN_ENCODER = ("train_pretext", "train_shuffled", "extract_features", "robustness", "confounds", "controls", "explain")
+AT_ONCE = {"simulate_sample": {"scipy"}, **{name: {"torch"} for name in WITH_AN_ENCODER}}
 
 
 def start(*command, cwd=ROOT):

@@ -24,14 +24,13 @@ from pipeline.perturbations import harmonise
 from pipeline.randomness import key
 
 FIT, CALIBRATION, TEST = PHOTOGRAPHIC
-SECTIONS = ("seed", "data", "features", "gmm", "calibration", "evaluation", "harmonisation", "controls", "generators")
 Sets = Mapping[str, FeatureSet]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load(*SECTIONS)
+    p = params.load("seed", "data", "features", "gmm", "calibration", "evaluation", "harmonisation", "controls", "generators")
     mixture, thresholds, _ = detector.read(options.gmm, options.threshold)
     rate = calibration.rate_key(p.calibration.review_rate)
     if rate not in thresholds:
