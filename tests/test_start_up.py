@@ -19,6 +19,7 @@ HEAVY = {
 }
 WITH_AN_ENCODER = ("train_pretext", "train_shuffled", "extract_features", "robustness", "confounds", "controls", "explain")
 AT_ONCE = {"simulate_sample": {"scipy"}, **{name: {"torch"} for name in WITH_AN_ENCODER}}
+AT_ONCE |= {name: {"torch", "PIL"} for name in ("robustness", "confounds")}
 
 
 def start(*command, cwd=ROOT):
