@@ -89,9 +89,11 @@ def write_confounds(path, scores: Scores, threshold, warnings):
         "metadata_classifier": {"columns": ["width", "height", "jpeg_quality", "format"], "generators": metadata,
                                 "worst": 0.95 if warnings else 0.55},
         "bytes_per_pixel_auc": {g: {"as_found": 0.7, "harmonised": 0.66} for g in generated},
-        "harmonised": {"side": 88, "kernel": "bicubic", "jpeg_quality": 90, "fit_faces": 700, "faces": 300, "generators": parts,
+        "harmonised": {"side": 88, "kernel": "bicubic", "jpeg_quality": 90, "fit_faces": 700, "calibration_faces": 300,
+                       "faces": {name: len(s) for name, s in scores.items()}, "generators": parts,
                        "mean": mean, "false_alarm_rate": state(lambda down: counted(test - down, threshold, "value"))},
         "warnings": warnings,
+        "not_computed": {},
     }  # fmt: skip
     artifacts.write_json(path, content)
 
@@ -102,7 +104,7 @@ def _files(png, faces):
     return {"faces": faces, "formats": {"PNG" if png else "JPEG": faces}, "sizes": sizes, "jpeg_quality": quality,
             "width": {"min": 88, "median": 88, "max": 88 if png else 96}, "height": {"min": 88, "median": 88, "max": 88},
             "chroma_subsampling": {} if png else {"4:2:0": faces}, "with_exif": 0 if png else faces,
-            "bytes_per_pixel": 2.4 if png else 0.8}  # fmt: skip
+            "bytes_per_pixel": 2.4 if png else 0.8, "unreadable_headers": {}}  # fmt: skip
 
 
 def write_controls(path, generators, suspicious):

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,7 @@ def test_the_table_shows_every_measure_with_its_interval(found):
         "detected at false alarms of: 1 %": ("at_1_percent", "detection_rate"),
         "at 5 % false alarms: balanced accuracy": ("at_5_percent", "balanced_accuracy"),
         "paper_protocol: detected": ("paper_protocol", "detection_rate"),
+        "paper_protocol: false alarms": ("paper_protocol", "false_alarm_rate"),
     }.items():  # fmt: skip
         expected = generators._dig(values, path)
         assert rows["sim_a"][names.index(name)].value == expected
@@ -77,47 +79,7 @@ def test_verdicts_of_photographs_come_from_their_false_alarms(found):
     ]
 
 
-# --- what to worry about
-
-
-def test_a_detector_in_order_worries_nobody_but_for_what_is_few(found):
-    found.metrics["sim_b"] = found.metrics["sim_a"]
-    for content in found.robustness.values():
-        content["photographs"]["at_5_percent"]["perturbed"] = content["photographs"]["at_5_percent"]["clean"]
-    warnings = said(worries.all_of(found))
-    assert len(warnings) == 1 and warnings[0].startswith(
-        "The threshold for 1 % rests on the 4 most anomalous photographs of 480"
-    )
-    assert any("No generator is missed" in text for text in said(worries.all_of(found), "good"))
-
-
-def test_missed_generators_are_named_with_what_is_detected(found):
-    found.metrics["sim_a"]["low"]["auc"] = 0.49
-    found.metrics["sim_b"]["low"]["auc"] = 0.51
-    rate = found.metrics["sim_b"]["values"]["at_5_percent"]["detection_rate"]
-    first, second = said(worries.missed(found))
-    assert first.startswith("Not told from photographs") and "sim_a (AUC" in first and "sim_b" not in first
-    assert f"sim_b ({100 * rate:.1f} %)" in second and "sim_a" not in second
-
-
-def test_a_generator_without_an_interval_is_judged_by_its_auc(found):
-    found.metrics["sim_a"]["low"]["auc"] = None
-    assert not any("sim_a (AUC" in text for text in said(worries.missed(found)))
-    found.metrics["sim_a"]["values"]["auc"] = 0.5
-    assert any("sim_a (AUC 0.500)" in text for text in said(worries.missed(found)))
-
-
-def test_a_rate_that_does_not_hold_is_a_warning(found):
-    found.calibration["rates"]["at_5_percent"] |= {"verdict": "does not hold", "reason": "the photographs differ"}
-    assert "5 % false alarms: the choice does not hold. the photographs differ." in said(worries.false_alarms(found))
-
-
-def test_formats_that_give_generators_away_and_a_fall_by_harmonising(found):
-    assert len(said(worries.confounds(found), "good")) == 2
-    found.confounds["warnings"] = ["Metadata tell."]
-    found.confounds["harmonised"]["mean"]["auc"] = {"as_found": 0.9, "harmonised": 0.8}
-    warnings = said(worries.confounds(found))
-    assert warnings[0] == "Metadata tell." and "0.800 instead of 0.900" in warnings[1]
+# --- controls, robustness, confounds
 
 
 def test_suspicious_controls_are_set_apart_and_warned_of(found):
@@ -130,28 +92,6 @@ def test_suspicious_controls_are_set_apart_and_warned_of(found):
 
 def controls_table(found):
     return tables(controls.section(found, Drawings()))[0]
-
-
-def test_perturbations_that_raise_false_alarms_or_hide_faces_are_warned_of(found):
-    for content in found.robustness.values():
-        content["photographs"]["at_5_percent"]["perturbed"] = {"false_alarm_rate": 0.04, "low": 0.02, "high": 0.06}
-    assert len(said(worries.robustness(found), "good")) == 1
-    found.robustness["jpeg_40"]["photographs"]["at_5_percent"]["perturbed"] = {
-        "false_alarm_rate": 0.2,
-        "low": 0.15,
-        "high": 0.3,
-    }
-    found.robustness["crop_0.9"]["mean"]["at_5_percent"] = {"clean": 0.8, "perturbed": 0.3}
-    raised, hidden = said(worries.robustness(found))
-    assert "under JPEG 40 (20.0 %)" in raised and "crop × 0.9 (30.0 % instead of 80.0 %)" in hidden
-
-
-@pytest.mark.parametrize(("count", "text"), [(1, "0"), (5, "4, 3, 2, 1 and 0"), (7, "6, 5, 4, 3 and 3 others")])
-def test_long_lists_name_the_worst(count, text):
-    assert worries._worst([(float(i), str(i)) for i in range(count)]) == text
-
-
-# --- controls, robustness, confounds
 
 
 def test_controls_by_generator_leave_out_those_without(found):
@@ -202,13 +142,57 @@ def test_formats_list_photographs_first_and_results_as_found_and_harmonised(foun
     assert [cell.value for cell in results.rows[1][1:3]] == [part["as_found"]["value"], part["harmonised"]["value"]]
 
 
+def test_what_the_checks_could_not_compute_is_a_dash_with_its_reason(found):
+    nothing = {"value": None, "low": None, "high": None}
+    harmonised = found.confounds["harmonised"]
+    harmonised["false_alarm_rate"]["harmonised"] = harmonised["generators"]["sim_a"]["auc"]["harmonised"] = nothing
+    harmonised["mean"]["auc"]["harmonised"] = None
+    found.confounds["sets"]["sim_a"] |= {"width": {"min": None, "median": None, "max": None}, "bytes_per_pixel": None}
+    found.confounds["not_computed"] = {"harmonised figures": "too few faces"}
+    found.confounds["metadata_classifier"]["worst"] = None
+    blocks = confounds.section(found, Drawings())
+    assert Text("Not computed: harmonised figures: too few faces", "warning") in blocks
+    files, results = tables(blocks)
+    assert files.rows[3][3] == "–" and results.rows[0][2] == Cell("–") and results.rows[-1][2] == "–"
+    assert said(worries.confounds(found)) == ["Not computed: results without format cues; the reasons stand with the formats."]
+    content = found.robustness["jpeg_40"]
+    content["photographs"]["at_5_percent"]["perturbed"] = {"false_alarm_rate": 0.9, "low": None, "high": None}
+    content["mean"]["at_5_percent"]["perturbed"] = None
+    content["not_computed"] = {"intervals": "one person"}
+    assert Text("Not computed: intervals: one person", "warning") in robustness.section(found, Drawings())
+    assert not any("JPEG 40" in text for text in said(worries.robustness(found)))
+
+
+def test_a_control_that_could_not_be_computed_is_warned_of(found):
+    nothing: dict[str, Any] = {
+        "auc": None,
+        "low": None,
+        "high": None,
+        "generators": {},
+        "faces": 0,
+        "detail": "cannot be computed: no faces",
+    }
+    found.controls["controls"][1] |= nothing
+    row = controls_table(found).rows[2]
+    assert (row[1], row[4], row[5]) == (Cell("–"), "not computed", "cannot be computed: no faces")
+    assert said(worries.controls(found)) == ["Not computed: “random weights”; the reasons stand with the controls."]
+
+
 # --- feature space, calibration
+
+
+def test_no_map_and_no_head_that_varies_are_said(found):
+    blocks = feature_space.section(replace(found, projection={}), Drawings())
+    assert said([block for block in blocks if isinstance(block, Text)]) == [
+        "There is no map of the features: too few faces, or all alike."
+    ]
+    assert feature_space._face({**found.explained["sim_a"][0], "deviating_head": None})[3] == "–"
 
 
 def test_explained_faces_say_what_deviates_in_words(found):
     blocks = feature_space.section(found, Drawings())
     row = next(table for table in tables(blocks) if "explained faces of sim_a" in table.caption).rows[0]
-    assert row[1] == "0.21 % of the calibration photographs look this unusual" and row[2] == "flag"
+    assert row[1] == Cell("0.21 % of the calibration photographs look this unusual", "anomaly score 80.2") and row[2] == "flag"
     assert row[3:6] == ["ISO: z = −2.5", "upper left (by 12.5)", "0_1.png (distance 3.25)"]
     found.explained["sim_a"][0] |= {"nearest": [], "covered": {"largest_drop": None, "where": "nowhere"}}
     assert feature_space._face(found.explained["sim_a"][0])[4:6] == ["nowhere (by –)", "–"]

@@ -40,7 +40,7 @@ def controls(values: Mapping[str, tuple[Value, str]]) -> Draw:
 
     def draw(axes: Any) -> None:
         for row, (value, kind) in enumerate(values.values()):
-            dot(axes, row, value, *styles[kind])
+            dot(axes, row, value, *styles.get(kind, styles["in order"]))
         axes.axvline(0.5, color=INK, linewidth=1, linestyle=BESIDE)
         rows(axes, list(values))
         known = [v for value, _ in values.values() for v in (value.value, value.low, value.high) if v is not None]
@@ -60,7 +60,8 @@ def before_and_after(values: Mapping[str, tuple[Value, Value]], label: str) -> D
             dot(axes, row + 0.16, harmonised, PALETTE[0], "o")
         rows(axes, list(values))
         axes.axvline(0.5, color=INK, linewidth=1, linestyle=BESIDE)
-        axes.set(xlabel=label)
+        low, high = axes.get_xlim()
+        axes.set(xlabel=label, xlim=(min(low, 0.4), max(high, 1.02)))
 
     return draw
 

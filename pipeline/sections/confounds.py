@@ -8,7 +8,7 @@ from pipeline.figures import checks
 from pipeline.figures.canvas import PALETTE, Drawings, Value
 from pipeline.results import Results
 from pipeline.sections.generators import ranged
-from pipeline.wording import DASH, cell, listed, number, percent, span
+from pipeline.wording import DASH, cell, listed, number, percent
 
 STATES = ("as_found", "harmonised")
 
@@ -17,22 +17,25 @@ def section(results: Results, panels: Drawings) -> list[Any]:
     """All blocks."""
     found = results.confounds
     warnings = [Text(warning, "warning") for warning in found["warnings"]]
+    missing = [Text(f"Not computed: {what}: {why}", "warning") for what, why in found.get("not_computed", {}).items()]
     text = (
         "Where the two classes come in different formats, sizes or qualities, a detector may know the format instead of the "
         "face. These are the files as they are; below, what a classifier learns from the files' metadata alone, and the "
         "results after every face went through the same resize and the same JPEG compression."
     )
     harmonised = found["harmonised"]
+    counts = harmonised["faces"].values()
+    faces = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
     alarms = {state: harmonised["false_alarm_rate"][state] for state in STATES}
-    both = [f"{percent(alarms[s]['value'])} ({span(alarms[s]['low'], alarms[s]['high'], percent)})" for s in STATES]
+    both = [str(ranged(Value(*(alarms[state][key] for key in ("value", "low", "high"))), percent)) for state in STATES]
     how = (
         f"Harmonised: {harmonised['side']} × {harmonised['side']} pixels by the {harmonised['kernel']} kernel, JPEG quality "
-        f"{harmonised['jpeg_quality']}; the mixture fitted again on {harmonised['fit_faces']:,} harmonised photographs, at "
-        f"most {harmonised['faces']:,} faces of each set. False alarms on photographs: {both[0]} as found, {both[1]} "
+        f"{harmonised['jpeg_quality']}; the mixture fitted again on {harmonised['fit_faces']:,} harmonised photographs, "
+        f"{faces} faces of each set. False alarms on photographs: {both[0]} as found, {both[1]} "
         "harmonised."
     )
     return [Text(text), *warnings, _files(_ordered(found["sets"], results.generators)),
-            Heading("Results without format cues"), Text(how), _drawn(results, panels), _table(results)]  # fmt: skip
+            Heading("Results without format cues"), Text(how), *missing, _drawn(results, panels), _table(results)]  # fmt: skip
 
 
 def _ordered(sets: Mapping[str, Any], generators: list[str]) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def _files(sets: Mapping[str, Mapping[str, Any]]) -> Table:
         quality = files["jpeg_quality"]
         rows.append([
             name, _counted(files["formats"]), _counted(files["sizes"]), _spread(files["width"]), _spread(files["height"]),
-            _spread(quality) if quality else DASH, _counted(files["chroma_subsampling"]) or DASH,
+            _spread(quality), _counted(files["chroma_subsampling"]) or DASH,
             Cell(f"{files['faces']:,}", value=files["faces"]), Cell(f"{files['with_exif']:,}", value=files["with_exif"]),
             Cell(cell(files["bytes_per_pixel"], lambda value: number(value, 2)), value=files["bytes_per_pixel"]),
         ])  # fmt: skip
@@ -65,7 +68,9 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({n:,})" for name, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _spread(values: Mapping[str, float]) -> str:
+def _spread(values: Mapping[str, float] | None) -> str:
+    if values is None or values["median"] is None:
+        return DASH
     low, middle, high = (values[key] for key in ("min", "median", "max"))
     return f"{middle:g}" if low == high else f"{middle:g} ({low:g}{DASH}{high:g})"
 

@@ -20,7 +20,7 @@ def section(results: Results, panels: Drawings) -> list[Any]:
     rows: list[list[str | Cell]] = [[THIS, ranged(mine), "", "", "", "mean over the generators, on the controls' faces", ""]]
     for control in found["controls"]:
         value = Value(control["auc"], control["low"], control["high"])
-        judged = "suspicious" if control["suspicious"] else "in order"
+        judged = "suspicious" if control["suspicious"] else "in order" if control["auc"] is not None else "not computed"
         values[control["title"]] = (value, judged)
         faces = Cell(f"{control['faces']:,}", value=control["faces"])
         texts = (control["detail"], control["if_high"])

@@ -21,8 +21,10 @@ def section(results: Results, panels: Drawings) -> list[Any]:
     ]  # fmt: skip
 
 
-def _map(results: Results, panels: Drawings) -> list[Panels]:
+def _map(results: Results, panels: Drawings) -> list[Any]:
     found, styles = results.projection, looks(results.generators)
+    if PHOTOGRAPHS not in found:
+        return [Text("There is no map of the features: too few faces, or all alike.", "warning")]
     photographs = (found[PHOTOGRAPHS]["x"], found[PHOTOGRAPHS]["y"])
     clouds = {name: (found[name]["x"], found[name]["y"]) for name in results.generators if name in found}
     alt = f"Map of the features of {plural(len(photographs[0]), 'photograph')} and of faces of {', '.join(clouds)}."
@@ -79,22 +81,21 @@ def _explained(results: Results) -> list[Any]:
                 "covering lowers the score most",
                 "nearest photograph",
             ]
-            blocks.append(Table([*head, "anomaly score"], rows, f"The explained faces of {name}.", text_columns=6))
+            blocks.append(Table(head, rows, f"The explained faces of {name}.", text_columns=6))
     return blocks
 
 
 def _face(face: dict[str, Any]) -> list[str | Cell]:
     head, covered = face["deviating_head"], face["covered"]
-    z = cell(face["head_z"].get(head), lambda value: number(value, 1))
+    deviates = f"{HEADS[head]}: z = {number(face['head_z'][head], 1)}" if head else DASH
     nearest = face["nearest"][0] if face["nearest"] else None
     return [
         face["name"].rpartition("/")[2],
-        unusual(face["p_value"]),
+        Cell(unusual(face["p_value"]), f"anomaly score {number(face['anomaly_score'], 1)}"),
         face["verdict"],
-        f"{HEADS.get(head, head)}: z = {z}",
+        deviates,
         f"{covered['where']} (by {cell(covered['largest_drop'], lambda value: number(value, 1))})",
         f"{nearest['name'].rpartition('/')[2]} (distance {number(nearest['distance'], 2)})" if nearest else DASH,
-        Cell(number(face["anomaly_score"], 1), value=face["anomaly_score"]),
     ]
 
 

@@ -31,7 +31,10 @@ def section(results: Results, panels: Drawings) -> list[Any]:
         "faces unchanged. A perturbation is harmless if detection stays and false alarms stay low: where both rise, everything "
         "looks generated; where both fall, everything passes."
     )
-    return [Text(text), *_curves(results, panels), _table(results)]
+    parts = [content.get("not_computed", {}) for content in results.robustness.values()]
+    missing = {what: why for part in parts for what, why in part.items()}
+    notes = [Text(f"Not computed: {what}: {why}", "warning") for what, why in missing.items()]
+    return [Text(text), *notes, *_curves(results, panels), _table(results)]
 
 
 def _curves(results: Results, panels: Drawings) -> list[Panels]:
@@ -64,9 +67,9 @@ def _change(results: Results, content: Mapping[str, Any]) -> str:
     """What a perturbation does, in one sentence."""
     mean, alarms = content["mean"][results.headline], content["photographs"][results.headline]
     return (
-        f"At {content['strength']:g} the mean detection rate is {percent(mean['perturbed'])} instead of "
-        f"{percent(mean['clean'])}, and {percent(alarms['perturbed']['false_alarm_rate'])} of photographs are false alarms "
-        f"instead of {percent(alarms['clean']['false_alarm_rate'])}."
+        f"At {content['strength']:g} the mean detection rate is {cell(mean['perturbed'], percent)} instead of "
+        f"{cell(mean['clean'], percent)}, and {percent(alarms['perturbed']['false_alarm_rate'])} of photographs are false "
+        f"alarms instead of {percent(alarms['clean']['false_alarm_rate'])}."
     )
 
 

@@ -43,8 +43,8 @@ def false_alarms(results: Results) -> list[Text]:
             found.append(
                 Text(
                     f"The threshold for {chosen(rate['chosen'])} rests on the {plural(above, 'most anomalous photograph')} of "
-                    f"{faces:,}: the true rate may be anything from {span(*_ends(rate['guarantee_95']), percent)}. Bring "
-                    f"{rate['photographs_needed']:,} calibration photographs to halve the doubt of a rate like this.",
+                    f"{faces:,}: 95 % of such thresholds have a true rate of {span(*_ends(rate['guarantee_95']), percent)}. "
+                    f"Bring {rate['photographs_needed']:,} calibration photographs to know it within half of the chosen rate.",
                     "warning",
                 )
             )
@@ -85,8 +85,11 @@ def _reaches(metrics: dict[str, Any], auc: float) -> bool:
 
 def controls(results: Results) -> list[Text]:
     """Controls that came out higher than they should."""
-    suspicious = [control for control in results.controls["controls"] if control["suspicious"]]
-    found = [
+    every = results.controls["controls"]
+    suspicious = [control for control in every if control["suspicious"]]
+    unknown = [f"“{control['title']}”" for control in every if control["auc"] is None]
+    missing = [Text(f"Not computed: {listed(unknown)}; the reasons stand with the controls.", "warning")] if unknown else []
+    found = missing + [
         Text(
             f"Control “{control['title']}”: AUC {number(control['auc'])}, expected {control['expected']}. {control['if_high']}",
             "warning",
@@ -106,10 +109,11 @@ def robustness(results: Results) -> list[Text]:
     for content in results.robustness.values():
         title = perturbation(content["kind"], content["strength"])
         alarms, mean = content["photographs"][key], content["mean"][key]
-        if alarms["perturbed"]["low"] > max(rate, alarms["clean"]["false_alarm_rate"]):
+        low = alarms["perturbed"]["low"]
+        if low is not None and low > max(rate, alarms["clean"]["false_alarm_rate"]):
             rate_now = alarms["perturbed"]["false_alarm_rate"]
             raised.append((rate_now, f"{title} ({percent(rate_now)})"))
-        if mean["perturbed"] < COLLAPSE * mean["clean"]:
+        if None not in mean.values() and mean["perturbed"] < COLLAPSE * mean["clean"]:
             hidden.append((-mean["perturbed"], f"{title} ({percent(mean['perturbed'])} instead of {percent(mean['clean'])})"))
     found = []
     if raised:
@@ -133,6 +137,8 @@ def confounds(results: Results) -> list[Text]:
     if not found and worst is not None and worst <= CONFOUNDED:
         found.append(Text(f"File metadata alone tells no generator apart (AUC at most {number(worst)}).", "good"))
     auc = confounded["harmonised"]["mean"]["auc"]
+    if None in auc.values():
+        return [*found, Text("Not computed: results without format cues; the reasons stand with the formats.", "warning")]
     change = auc["harmonised"] - auc["as_found"]
     said = f"With every face brought to the same size and JPEG quality, the mean AUC is {number(auc['harmonised'])} instead of "
     said += f"{number(auc['as_found'])} on the same faces"
