@@ -19,7 +19,6 @@ from pipeline.datasets import read_ahead
 from pipeline.devices import deterministic, select_device
 from pipeline.encoder import HEADS, Encoder
 from pipeline.inference import Inference
-from pipeline.people import person_of, split_of
 from pipeline.schema import FeatureExtraction
 
 FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core
@@ -76,12 +75,6 @@ class Job:
     device: torch.device
     results: Rows
     change: Change | None = None
-
-
-def of_split(names: Sequence[str], split: str, *, pattern: str, seed: int, calibration: float) -> list[str]:
-    """The names whose person falls into `split`, fit or calibration, by hash: no person is in both."""
-    shares = {"calibration": calibration, "fit": 1 - calibration}
-    return [name for name in names if split_of(person_of(name, pattern), seed, shares) == split]
 
 
 def choose(names: Sequence[str], maximum: int, *, seed: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Who took a photograph or is on it, and on which side of a split they are."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pipeline import randomness
@@ -44,3 +44,9 @@ def split_of(group: str, seed: int, shares: Mapping[str, float]) -> str:
         if place < end:
             return name
     return list(shares)[-1]
+
+
+def of_split(names: Sequence[str], split: str, *, pattern: str, seed: int, calibration: float) -> list[str]:
+    """The names whose person falls into `split`, fit or calibration, by hash: no person is in both."""
+    shares = {"calibration": calibration, "fit": 1 - calibration}
+    return [name for name in names if split_of(person_of(name, pattern), seed, shares) == split]

@@ -25,4 +25,6 @@ def parse(name: str) -> tuple[str, float]:
     low, high, meaning = KINDS[kind]
     if not low <= strength <= high or (kind in WHOLE and strength != int(strength)):
         raise ValueError(f"{kind} needs a {'whole number' if kind in WHOLE else 'number'} from {low} to {high}: {meaning}")
+    if name != (canonical := f"{kind}_{strength:g}"):
+        raise ValueError(f"write {canonical}, so that no perturbation is listed twice")
     return kind, strength

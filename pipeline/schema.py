@@ -1,61 +1,22 @@
 """What params.yaml may hold: every section, its keys, their types and ranges."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from pipeline.perturbation_names import parse
-
-
-def _one_group(pattern: str) -> str:
-    try:
-        if pattern and re.compile(pattern).groups != 1:
-            raise ValueError("needs exactly one group in parentheses, or must be empty")
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
-    return pattern
-
-
-def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < pair[0] < pair[1]:
-        raise ValueError("needs two positive numbers, the smaller first")
-    return pair
-
-
-def _small_shares(pair: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < pair[0] <= pair[1] < 0.2:
-        raise ValueError("needs 0 < low <= high < 0.2 (shares of the side)")
-    return pair
-
-
-def _rising(values: list[float]) -> list[float]:
-    if sorted(set(values)) != values:
-        raise ValueError("needs distinct values, the smallest first")
-    return values
-
-
-def _distinct(names: list[str]) -> list[str]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{', '.join(twice)} stands twice: name each once")
-    return names
-
-
-def _distinct_sets(names: list[str]) -> list[str]:
-    reserved = sorted(name for name in names if name.startswith("photographic_") or name in ("mean", "worst"))
-    if reserved:
-        raise ValueError(f"{', '.join(reserved)}: 'mean', 'worst' and 'photographic_*' name results, rename the folder")
-    return _distinct(names)
-
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Pair = Annotated[tuple[float, float], Field(strict=False)]  # YAML has lists only; the two numbers stay strict
-Range = Annotated[Pair, AfterValidator(_ascending)]
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["float32", "bfloat16"]
-CovarianceType = Literal["full", "tied", "diag", "spherical"]
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+from pipeline.values import (
+    Count,
+    CovarianceType,
+    Device,
+    Generators,
+    PersonPattern,
+    Perturbations,
+    Precision,
+    Range,
+    RisingShares,
+    Share,
+    SmallShares,
+)
 
 
 class Section(BaseModel):
@@ -68,7 +29,7 @@ class Data(Section):
     """Where the pictures lie, and how file names tell who is on them."""
 
     root: str = Field(min_length=1)
-    person_pattern: Annotated[str, AfterValidator(_one_group)]
+    person_pattern: PersonPattern
 
 
 class Simulation(Section):
@@ -100,7 +61,7 @@ class Manipulation(Section):
     """How negatives are made from photographic faces."""
 
     source: Literal["generate", "ready-made"]
-    warp_sigma: Annotated[Pair, AfterValidator(_small_shares)]
+    warp_sigma: SmallShares
     blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
 
 
@@ -158,7 +119,7 @@ class Gmm(Section):
 class Calibration(Section):
     """The promises made about photographic faces."""
 
-    false_alarm_rates: Annotated[list[Share], Field(min_length=1), AfterValidator(_rising)]
+    false_alarm_rates: RisingShares
     review_rate: Share
     flag_rate: Share
     curve_draws: Count
@@ -179,6 +140,11 @@ class Evaluation(Section):
 
     histogram_bins: int = Field(ge=2, le=500)
     faces_shown: int = Field(ge=1, le=20)
+
+
+class Bootstrap(Section):
+    """How often the test faces are resampled for intervals."""
+
     resamples: int = Field(ge=100)
 
 
@@ -210,7 +176,12 @@ class Controls(Section):
 
     fit_faces: Count
     faces: Count
-    shuffled_epochs: int = Field(ge=0)
+
+
+class Shuffled(Section):
+    """The training with shuffled EXIF tags."""
+
+    epochs: int = Field(ge=0)
 
 
 class Explanation(Section):
@@ -220,10 +191,6 @@ class Explanation(Section):
     faces: int = Field(ge=1, le=20)
     neighbours: int = Field(ge=1, le=8)
     patch: int = Field(ge=2)
-
-
-Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
-Perturbations = Annotated[list[Annotated[str, AfterValidator(lambda name: parse(name) and name)]], AfterValidator(_distinct)]
 
 
 class Params(Section):
@@ -241,10 +208,12 @@ class Params(Section):
     gmm: Gmm
     calibration: Calibration
     evaluation: Evaluation
+    bootstrap: Bootstrap
     selection: Selection
     robustness: Robustness
     harmonisation: Harmonisation
     controls: Controls
+    shuffled: Shuffled
     explanation: Explanation
     generators: Generators
     perturbations: Perturbations

@@ -14,7 +14,6 @@ from PIL import Image
 from pipeline import features, layout
 from pipeline.encoder import Encoder, normalise
 from pipeline.errors import PipelineError
-from pipeline.people import person_of
 from pipeline.processes import Team
 
 
@@ -194,17 +193,6 @@ def test_absent_cuda_names_the_parameter(root, names, encoder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(PipelineError, match=r"features\.device: cuda"):
         features.extract(encoder, 32, root, names, settings(device="cuda"))
-
-
-def test_splits_are_complete_and_share_no_person():
-    names = [f"data/celeba-face/{person:03}_{k:02}.jpg" for person in range(200) for k in range(3)]
-    fit, calibration = (
-        features.of_split(names, split, pattern="^([^_]+)_", seed=1, calibration=0.4) for split in ("fit", "calibration")
-    )
-    assert sorted(fit + calibration) == names
-    persons = [{person_of(name, "^([^_]+)_") for name in part} for part in (fit, calibration)]
-    assert not persons[0] & persons[1]
-    assert len(persons[1]) / 200 == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 200))
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 50), st.randoms())

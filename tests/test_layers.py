@@ -29,6 +29,7 @@ NOUNS = {
 EDGES = {
     "yaml_files",
     *(
+        "values",
         "schema",
         "params",
         "feature_sets",
@@ -61,7 +62,7 @@ LAYERS = [BASE, NOUNS, EDGES, LOOPS]
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
 # Import torch inside a function, for what is asked for rarely: several processes, a GPU.
 TORCH_WHERE_ASKED = {"pipeline/processes.py", "pipeline/density.py", "pipeline/devices.py"}
-WITHOUT_TORCH = ("simulate_sample", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "report")
+WITHOUT_TORCH = ("simulate_sample", "check_inputs", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "report")
 
 
 @cache

@@ -52,3 +52,14 @@ def test_splits_are_stable_and_nested(group, seed):
 def test_split_shares_must_sum_to_one():
     with pytest.raises(ValueError, match="do not sum to 1"):
         people.split_of("a", 1, {"validation": 0.5, "train": 0.4})
+
+
+def test_splits_are_complete_and_share_no_person():
+    names = [f"data/celeba-face/{person:03}_{k:02}.jpg" for person in range(200) for k in range(3)]
+    fit, calibration = (
+        people.of_split(names, split, pattern="^([^_]+)_", seed=1, calibration=0.4) for split in ("fit", "calibration")
+    )
+    assert sorted(fit + calibration) == names
+    persons = [{people.person_of(name, "^([^_]+)_") for name in part} for part in (fit, calibration)]
+    assert not persons[0] & persons[1]
+    assert len(persons[1]) / 200 == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 200))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, features, layout, params, processes
+from pipeline import artifacts, checkpoints, console, features, layout, params, people, processes
 from pipeline.errors import PipelineError
 
 
@@ -62,7 +62,7 @@ def list_names(options: argparse.Namespace, p: Any) -> list[str]:
     if options.split == "test":
         return names
     pattern, share = p.data.person_pattern, p.split.calibration
-    part = features.of_split(names, options.split, pattern=pattern, seed=p.seed, calibration=share)
+    part = people.of_split(names, options.split, pattern=pattern, seed=p.seed, calibration=share)
     if not part:
         raise PipelineError(
             f"{options.root / options.list}: none of its {len(names)} pictures falls into {options.split}; "
