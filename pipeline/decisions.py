@@ -8,9 +8,21 @@ import numpy as np
 
 from pipeline import calibration
 from pipeline.errors import PipelineError
-from pipeline.exif import TAGS
+from pipeline.exif import HEADS
 
-HEADS = (*TAGS, "manipulation")  # the encoder's, in its order
+
+def thresholds(content: Any, source: object) -> tuple[dict[str, float], str, str]:
+    """The thresholds by `calibration.rate_key`, and the keys to review and to flag by, from models/threshold.json's content.
+
+    Raises PipelineError naming `source`, with the remedy, where they are not there.
+    """
+    try:
+        by_rate = {str(key): float(rate["threshold"]) for key, rate in content["rates"].items()}
+        review, flag = str(content["review"]), str(content["flag"])
+        by_rate[review], by_rate[flag]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _malformed(source, error) from None
+    return by_rate, review, flag
 
 
 @dataclass(frozen=True)
@@ -26,17 +38,13 @@ class Decisions:
     head_deviations: np.ndarray  # (5,)
 
     @classmethod
-    def from_contents(
-        cls, thresholds: Any, calibrated: Mapping[str, np.ndarray], sources: tuple[object, object]
-    ) -> "Decisions":
+    def from_contents(cls, content: Any, calibrated: Mapping[str, np.ndarray], sources: tuple[object, object]) -> "Decisions":
         """From the contents of calibrate's two files. Raises PipelineError naming the source that is malformed."""
+        by_rate, review, flag = thresholds(content, sources[0])
         try:
-            numbers = {str(key): float(rate["threshold"]) for key, rate in thresholds["rates"].items()}
-            review, flag = str(thresholds["review"]), str(thresholds["flag"])
-            numbers[review], numbers[flag]
-            paper = float(thresholds["paper_protocol"]["threshold"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PipelineError(f"{sources[0]}: not the thresholds of calibrate ({error!r}): run calibrate again") from None
+            paper = float(content["paper_protocol"]["threshold"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _malformed(sources[0], error) from None
         arrays = [np.asarray(calibrated.get(name)) for name in ("scores", "head_means", "head_deviations")]
         shapes = [(arrays[0].size,), (len(HEADS),), (len(HEADS),)]
         if [a.shape for a in arrays] != shapes or not all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays):
@@ -44,7 +52,7 @@ class Decisions:
                 f"{sources[1]}: expected finite float64 scores, and means and deviations of {len(HEADS)} heads: "
                 "run calibrate again"
             )
-        return cls(numbers, review, flag, paper, arrays[0], arrays[1], arrays[2])
+        return cls(by_rate, review, flag, paper, arrays[0], arrays[1], arrays[2])
 
     def columns(self, scores: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
         """Columns (m,) about faces with these anomaly scores (m,) and scores of the encoder's heads (m, 5).
@@ -72,3 +80,7 @@ class Decisions:
     def constant_heads(self) -> list[str]:
         """Heads without z-scores."""
         return [head for head, deviation in zip(HEADS, self.head_deviations, strict=True) if not deviation > 0]
+
+
+def _malformed(source: object, error: Exception) -> PipelineError:
+    return PipelineError(f"{source}: not the thresholds of calibrate ({error!r}): run calibrate again")

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import artifacts
-from pipeline.errors import PipelineError
+from pipeline import artifacts, decisions
 from pipeline.mixture import Mixture
 
 
@@ -19,12 +18,5 @@ class Detector(NamedTuple):
 def read(gmm: Path, threshold: Path) -> Detector:
     """What fit_gmm and calibrate wrote. Raises PipelineError naming the file that is malformed."""
     mixture = Mixture.from_arrays(artifacts.read_npz(gmm), str(gmm))
-    content = artifacts.read_json(threshold)
-    try:
-        thresholds = {str(key): float(rate["threshold"]) for key, rate in content["rates"].items()}
-        thresholds[content["review"]]
-        return Detector(mixture, thresholds, content["review"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PipelineError(
-            f"{threshold}: no thresholds by rate, or none to review by ({error!r}): run calibrate again"
-        ) from None
+    by_rate, review, _ = decisions.thresholds(artifacts.read_json(threshold), threshold)
+    return Detector(mixture, by_rate, review)

@@ -7,9 +7,8 @@ from torch import nn
 
 from pipeline import randomness
 from pipeline.errors import PipelineError
-from pipeline.exif import TAGS
+from pipeline.exif import HEADS
 
-HEADS = (*TAGS, "manipulation")  # order of the score columns
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # Entries of CLIP's text side that the authors' class deletes incompletely and their checkpoints therefore carry.

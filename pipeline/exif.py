@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAGS = ("iso", "f_number", "exposure_time_s", "focal_length_mm")
+HEADS = (*TAGS, "manipulation")  # what the encoder's heads score, in the order of its outputs
 KEYS = {
     "iso": "ISO Speed Ratings",
     "f_number": "Aperture Value",  # YFCC100M prints the f-number under this name, not the APEX value

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pipeline import randomness
-from pipeline.errors import PipelineError
 from pipeline.mixture import Mixture
 
 FEWEST_FACES = 5  # on a map of fewer there is nothing to see
@@ -75,16 +74,6 @@ def nearest(mixture: Mixture, faces: np.ndarray, photographs: np.ndarray, count:
     return rows, np.take_along_axis(distances, rows, axis=1)
 
 
-def head_z(heads: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """z-scores of the heads' scores (n, 5) against calibration photographs' means and deviations (5,).
-
-    NaN where the photographs' scores do not vary. A large z says that the face claims camera settings that photographs of
-    this domain hardly have, not that the settings are wrong.
-    """
-    out = np.full(np.shape(heads), np.nan)
-    return np.divide(heads - means, deviations, out=out, where=np.broadcast_to(deviations > 0, out.shape))
-
-
 def entry(
     *,
     name: str,
@@ -97,8 +86,9 @@ def entry(
 ) -> dict[str, Any]:
     """One face for faces.json: its score (nats), its verdict, and what explains it; null where nothing can be computed.
 
-    z: by head, NaN = not computable; neighbours: names and distances (standard deviations); covered: largest drop (nats) and
-    where. The small explanations are rounded to 3 decimals.
+    z: by head, NaN = not computable; a large one says that the face claims camera settings that photographs of this domain
+    hardly have, not that the settings are wrong. neighbours: names and distances (standard deviations); covered: largest drop
+    (nats) and where. The small explanations are rounded to 3 decimals.
     """
     known = {head: value for head, value in z.items() if np.isfinite(value)}
     return {
@@ -119,15 +109,6 @@ def row_title(face: Mapping[str, Any]) -> str:
     z = "no head varies" if head is None else f"{SHORT.get(head, head)}: {face['head_z'][head]:+.1f} sd"
     drop = "no part" if covered["where"] == "nowhere" else f"{covered['where']}: {-covered['largest_drop']:.1f} nats"
     return f"{face['verdict']}\np = {face['p_value']:.2g}\n{z}\n{drop}"
-
-
-def thresholds(content: Any, source: str) -> tuple[float, float]:
-    """Thresholds of review and of flag in the content of models/threshold.json. Raises PipelineError naming `source`."""
-    try:
-        review, flag = (float(content["rates"][content[word]]["threshold"]) for word in ("review", "flag"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise PipelineError(f"{source}: no threshold for review or for flag ({error!r}): run calibrate again") from None
-    return review, flag
 
 
 def _most_probable(mixture: Mixture, features: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ ROWS, COLUMNS = ("upper", "middle", "lower"), ("left", "middle", "right")
 
 
 @dataclass(frozen=True)
-class Detector:
+class PictureScorer:
     """What turns pictures into anomaly scores: the encoder with its input's side in pixels, how it is used, the mixture."""
 
     encoder: Encoder
@@ -42,38 +42,38 @@ class Detector:
 
 
 def maps(
-    detector: Detector, pictures: Sequence[NDArray[np.uint8]], patch: int
+    scorer: PictureScorer, pictures: Sequence[NDArray[np.uint8]], patch: int
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
     """The encoder's input (size, size, 3) and the map of drops (size, size), in nats, of each picture (H, W, 3).
 
     On a CPU the faces are shared among the cores (console.workers), on whose number nothing depends. Raises PipelineError
     where the patch is larger than the input.
     """
-    starts(detector.input_size, patch)
-    device = select_device(detector.settings.device, key="features.device")
+    starts(scorer.input_size, patch)
+    device = select_device(scorer.settings.device, key="features.device")
     with deterministic(), single_threaded():
-        model = Inference(detector.encoder.eval()).to(device).eval()
+        model = Inference(scorer.encoder.eval()).to(device).eval()
 
         def explain(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-            how, whole = detector.settings, torch.from_numpy(picture)[None]  # (1, H, W, 3)
-            pixels = inference.resize(whole, detector.input_size, mode=how.resize, antialias=how.antialias)[0].numpy()
+            how, whole = scorer.settings, torch.from_numpy(picture)[None]  # (1, H, W, 3)
+            pixels = inference.resize(whole, scorer.input_size, mode=how.resize, antialias=how.antialias)[0].numpy()
             seen = np.round(pixels).astype(np.uint8).transpose(1, 2, 0)
-            return seen, spread(drops(detector, model, pixels, patch), detector.input_size, patch)
+            return seen, spread(drops(scorer, model, pixels, patch), scorer.input_size, patch)
 
         number = console.workers() if device.type == "cpu" else 1
         with ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(console.progress(pool.map(explain, pictures), total=len(pictures), what="explain"))
 
 
-def drops(detector: Detector, model: Inference, pixels: NDArray[np.float32], patch: int) -> NDArray[np.float64]:
+def drops(scorer: PictureScorer, model: Inference, pixels: NDArray[np.float32], patch: int) -> NDArray[np.float64]:
     """How far the anomaly score of an input (3, size, size) in 0..255 drops with each patch covered, row by row, (k * k,)."""
     from scipy.ndimage import gaussian_filter
 
-    first, mask = starts(detector.input_size, patch), window(patch)
+    first, mask = starts(scorer.input_size, patch), window(patch)
     blurred = gaussian_filter(pixels, (0, patch / 2, patch / 2), mode="nearest")
     corners = [None, *((int(y), int(x)) for y in first for x in first)]  # None: nothing covered
     device = model.mean.device
-    size = min(detector.settings.batch_size, FACES_PER_CORE) if device.type == "cpu" else detector.settings.batch_size
+    size = min(scorer.settings.batch_size, FACES_PER_CORE) if device.type == "cpu" else scorer.settings.batch_size
     features = []
     for i in range(0, len(corners), size):
         batch = np.repeat(pixels[None], len(corners[i : i + size]), axis=0)  # (n, 3, size, size)
@@ -81,8 +81,8 @@ def drops(detector: Detector, model: Inference, pixels: NDArray[np.float32], pat
             if corner:
                 y, x = (slice(at, at + patch) for at in corner)
                 face[:, y, x] += mask * (blurred - pixels)[:, y, x]
-        features.append(encode(model, torch.from_numpy(batch).to(device), detector.settings.precision)[0].cpu().numpy())
-    scores = detector.mixture.anomaly_score(np.concatenate(features))  # (1 + k * k,)
+        features.append(encode(model, torch.from_numpy(batch).to(device), scorer.settings.precision)[0].cpu().numpy())
+    scores = scorer.mixture.anomaly_score(np.concatenate(features))  # (1 + k * k,)
     return scores[0] - scores[1:]
 
 

@@ -1,9 +1,11 @@
 """Oracles: calibration's own functions, and counting by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from pipeline import calibration
+from pipeline import calibration, decisions
 from pipeline.decisions import HEADS, Decisions
 from pipeline.errors import PipelineError
 
@@ -19,12 +21,6 @@ SOURCES = ("threshold.json", "calibration.npz")
 
 def read(thresholds=THRESHOLDS, **changed):
     return Decisions.from_contents(thresholds, {**CALIBRATED, **changed}, SOURCES)
-
-
-def test_heads_are_the_encoders():
-    from pipeline.encoder import HEADS as encoders
-
-    assert encoders == HEADS
 
 
 def test_what_is_said_about_each_face():
@@ -56,8 +52,17 @@ def test_the_files_of_calibrate():
 def test_malformed_thresholds_are_named(change):
     with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate .*run calibrate again"):
         read({**THRESHOLDS, **change})
-    with pytest.raises(PipelineError, match=r"threshold\.json"):
-        read([])
+    malformed: tuple[Any, ...] = ([], None, {"threshold": 1.0})
+    for content in malformed:
+        with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate"):
+            read(content)
+
+
+def test_thresholds_without_the_authors():
+    content = {key: value for key, value in THRESHOLDS.items() if key != "paper_protocol"}
+    assert decisions.thresholds(content, "t") == ({"at_10_percent": 9, "at_20_percent": 8}, "at_20_percent", "at_10_percent")
+    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds .*paper_protocol"):
+        read(content)
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,12 @@ def test_what_was_written_is_read(tmp_path):
         [],
         {"threshold": 1.0, "paper_protocol": {"threshold": 2.0}},
         {"rates": RATES},
-        {"rates": RATES, "review": "at_10_percent"},
-        {"rates": {"at_5_percent": {"threshold": None}}, "review": "at_5_percent"},
+        {"rates": RATES, "review": "at_10_percent", "flag": "at_1_percent"},
+        {"rates": RATES, "review": "at_5_percent", "flag": "at_2_percent"},
+        {"rates": {"at_5_percent": {"threshold": None}}, "review": "at_5_percent", "flag": "at_5_percent"},
         {"rates": [1], "review": "at_5_percent"},
     ],
 )
 def test_another_file_is_named_with_the_remedy(tmp_path, content):
-    with pytest.raises(PipelineError, match=r"threshold\.json: no thresholds by rate.*run calibrate again"):
+    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate.*run calibrate again"):
         read(tmp_path, content)

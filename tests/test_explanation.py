@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from pipeline import explanation
 from pipeline.density import fit
-from pipeline.errors import PipelineError
 from pipeline.mixture import COVARIANCE_TYPES, Mixture
 
 PLAIN = Mixture("spherical", np.zeros(3), np.ones(3), np.zeros((0, 3)), np.ones(1), np.zeros((1, 3)), np.ones(1))
@@ -141,23 +140,6 @@ def test_why_there_is_no_map(features, reason):
     assert places is None and "cannot be computed" in said and reason in said
 
 
-# --- heads
-
-
-def test_z_scores_of_heads():
-    rng = np.random.default_rng(0)
-    photographs, asked = rng.normal(3, 2, size=(50, 5)), rng.normal(size=(4, 5))
-    means, deviations = photographs.mean(axis=0), photographs.std(axis=0, ddof=1)
-    z = explanation.head_z(asked, means, deviations)
-    for i, j in np.ndindex(z.shape):
-        assert z[i, j] == pytest.approx((asked[i, j] - np.mean(photographs[:, j])) / np.std(photographs[:, j], ddof=1))
-
-
-def test_a_head_that_never_varies_has_no_z_score():
-    z = explanation.head_z(np.ones((2, 5)), np.zeros(5), np.array([1.0, 2, 0, 4, 5]))
-    assert np.isnan(z[:, 2]).all() and np.isfinite(np.delete(z, 2, axis=1)).all()
-
-
 # --- entries
 
 Z = {"iso": 1.23456, "f_number": -5.25, "manipulation": float("nan")}
@@ -187,30 +169,3 @@ def test_row_titles_are_short_lines():
     assert explanation.row_title(an_entry()) == "flag\np = 0.002\nf-number: -5.2 sd\nupper left: -2.3 nats"
     nothing = an_entry(z={"iso": np.nan}, covered=(-0.5, "nowhere"), p_value=0.4321, verdict="pass")
     assert explanation.row_title(nothing) == "pass\np = 0.43\nno head varies\nno part"
-
-
-# --- thresholds
-
-RATES = {"at_5_percent": {"threshold": 4}, "at_1_percent": {"threshold": 6.5}}
-
-
-def test_thresholds_are_those_of_review_and_flag():
-    content = {"rates": RATES, "review": "at_5_percent", "flag": "at_1_percent"}
-    assert explanation.thresholds(content, "t.json") == (4, 6.5)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {},
-        [],
-        None,
-        {"threshold": 1.0},
-        {"rates": RATES, "review": "at_5_percent"},
-        {"rates": RATES, "review": "at_5_percent", "flag": "at_2_percent"},
-        {"rates": {"a": {"threshold": None}}, "review": "a", "flag": "a"},
-    ],
-)
-def test_a_malformed_threshold_file_is_named(content):
-    with pytest.raises(PipelineError, match=r"t\.json: no threshold for review or for flag .*run calibrate again"):
-        explanation.thresholds(content, "t.json")

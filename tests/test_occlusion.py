@@ -29,8 +29,8 @@ MIXTURE = Mixture("spherical", np.zeros(D), np.ones(D), np.zeros((0, D)), np.one
 
 
 @pytest.fixture(scope="module")
-def detector():
-    return occlusion.Detector(Encoder("resnet10", D, seed=1).eval(), SIZE, SETTINGS, MIXTURE)
+def scorer():
+    return occlusion.PictureScorer(Encoder("resnet10", D, seed=1).eval(), SIZE, SETTINGS, MIXTURE)
 
 
 def pictures(n, shape=(SIZE, SIZE)):
@@ -44,12 +44,12 @@ def windowed(i, length):
 
 
 @torch.inference_mode()
-def naive_map(detector, picture):
+def naive_map(scorer, picture):
     """The definition: cover, encode and score one picture after the other; average one pixel after the other."""
 
     def score(pixels):
         faces = normalise(torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1)[None]))
-        return MIXTURE.anomaly_score(detector.encoder(faces)[0].numpy())[0]
+        return MIXTURE.anomaly_score(scorer.encoder(faces)[0].numpy())[0]
 
     plain = picture.astype(np.float64)
     blurred = np.stack([gaussian_filter(plain[..., c], PATCH / 2, mode="nearest") for c in range(3)], axis=-1)
@@ -67,51 +67,51 @@ def naive_map(detector, picture):
     return total / weight
 
 
-def test_maps_are_those_of_the_definition(detector):
+def test_maps_are_those_of_the_definition(scorer):
     faces = pictures(2)
-    found = occlusion.maps(detector, faces, PATCH)
+    found = occlusion.maps(scorer, faces, PATCH)
     assert len(found) == 2
     for face, (seen, drop) in zip(faces, found, strict=True):
         np.testing.assert_array_equal(seen, face)
-        expected = naive_map(detector, face)
+        expected = naive_map(scorer, face)
         assert np.abs(expected).max() > 0.1
         np.testing.assert_allclose(drop, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_maps_depend_neither_on_workers_nor_on_the_other_faces(detector, monkeypatch):
+def test_maps_depend_neither_on_workers_nor_on_the_other_faces(scorer, monkeypatch):
     monkeypatch.setenv("PIPELINE_WORKERS", "1")
-    alone = [occlusion.maps(detector, [face], PATCH)[0] for face in pictures(3)]
+    alone = [occlusion.maps(scorer, [face], PATCH)[0] for face in pictures(3)]
     monkeypatch.setenv("PIPELINE_WORKERS", "3")
-    for (seen, drop), (other_seen, other) in zip(occlusion.maps(detector, pictures(3), PATCH), alone, strict=True):
+    for (seen, drop), (other_seen, other) in zip(occlusion.maps(scorer, pictures(3), PATCH), alone, strict=True):
         np.testing.assert_array_equal(seen, other_seen)
         np.testing.assert_array_equal(drop, other)
 
 
-def test_pictures_of_other_shapes_are_resized_as_for_extraction(detector):
+def test_pictures_of_other_shapes_are_resized_as_for_extraction(scorer):
     wide = pictures(1, (20, 50))[0]
-    ((seen, drop),) = occlusion.maps(detector, [wide], PATCH)
+    ((seen, drop),) = occlusion.maps(scorer, [wide], PATCH)
     assert seen.shape == (SIZE, SIZE, 3) and drop.shape == (SIZE, SIZE) and np.isfinite(drop).all()
     assert abs(seen.mean() - wide.mean()) < 2
 
 
-def test_covering_nothing_changes_nothing(detector):
-    ((seen, drop),) = occlusion.maps(detector, [np.full((SIZE, SIZE, 3), 90, np.uint8)], PATCH)
+def test_covering_nothing_changes_nothing(scorer):
+    ((seen, drop),) = occlusion.maps(scorer, [np.full((SIZE, SIZE, 3), 90, np.uint8)], PATCH)
     assert np.abs(drop).max() < 1e-3, "the blur of a plain picture is that picture"
     assert (seen == 90).all()
 
 
-def test_no_faces_no_maps(detector):
-    assert occlusion.maps(detector, [], PATCH) == []
+def test_no_faces_no_maps(scorer):
+    assert occlusion.maps(scorer, [], PATCH) == []
 
 
 @pytest.mark.parametrize("patch", [1, SIZE + 1])
-def test_a_patch_that_does_not_fit_is_refused(detector, patch):
+def test_a_patch_that_does_not_fit_is_refused(scorer, patch):
     with pytest.raises(PipelineError, match=rf"explanation\.patch: {patch} pixels, allowed are 2 to {SIZE}"):
-        occlusion.maps(detector, [], patch)
+        occlusion.maps(scorer, [], patch)
 
 
-def test_a_mixture_of_other_features_is_refused(detector):
-    other = occlusion.Detector(Encoder("resnet10", D + 1), SIZE, SETTINGS, MIXTURE)
+def test_a_mixture_of_other_features_is_refused(scorer):
+    other = occlusion.PictureScorer(Encoder("resnet10", D + 1), SIZE, SETTINGS, MIXTURE)
     with pytest.raises(PipelineError, match="the mixture was fitted on 6"):
         occlusion.maps(other, pictures(1), PATCH)
 

@@ -8,27 +8,18 @@ less anomalous, so it carries the anomaly; blue = the opposite.
 import argparse
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, calibration, checkpoints, console, explanation, feature_sets, layout, occlusion, params
-from pipeline.encoder import HEADS
+from pipeline import artifacts, checkpoints, console, explanation, feature_sets, layout, occlusion, params
+from pipeline.decisions import HEADS, Decisions
 from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture
 from pipeline.plots import contact_sheet
 
 CELL = 128  # pixels of a picture on a sheet
-
-
-class Judge(NamedTuple):
-    """What calibrate left: thresholds of review and flag, calibration scores (n,), means and deviations of the heads (5,)."""
-
-    thresholds: tuple[float, float]
-    scores: np.ndarray
-    head_means: np.ndarray
-    head_deviations: np.ndarray
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,13 +30,14 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "features", "explanation", "generators")
     names = ("photographic_fit", "photographic_test", *p.generators)
     sets = feature_sets.read_all(options.features, options.counts, names)
-    judge = _judge(options.threshold, options.calibration)
+    files = options.threshold, options.calibration
+    decisions = Decisions.from_contents(artifacts.read_json(files[0]), artifacts.read_npz(files[1]), files)
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     encoder, meta = checkpoints.load_encoder(options.encoder)
-    detector = occlusion.Detector(encoder, meta["input_size"], p.features, mixture)
+    scorer = occlusion.PictureScorer(encoder, meta["input_size"], p.features, mixture)
     with threadpool_limits(1):  # the last bits of a product of matrices depend on the threads that share it
         fit = sets.pop("photographic_fit")
-        found = _explain(options.root, detector, judge, [fit, *(sets[name] for name in p.generators)], p.explanation)
+        found = _explain(options.root, scorer, decisions, [fit, *(sets[name] for name in p.generators)], p.explanation)
         _write_projection(options.projection, mixture, list(sets.values()), p)
     with artifacts.atomic(options.output) as folder:
         folder.mkdir()
@@ -72,15 +64,6 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _judge(threshold: Path, scores: Path) -> Judge:
-    thresholds = explanation.thresholds(artifacts.read_json(threshold), str(threshold))
-    arrays = artifacts.read_npz(scores)
-    heads = [arrays.get(name, np.empty(0)) for name in ("head_means", "head_deviations")]
-    if "scores" not in arrays or any(values.shape != (len(HEADS),) for values in heads):
-        raise PipelineError(f"{scores}: no calibration scores, or no mean and deviation of five heads: run calibrate again")
-    return Judge(thresholds, arrays["scores"], *heads)
-
-
 def _write_projection(path: Path, mixture: Mixture, sets: list[FeatureSet], p: Any) -> None:
     """Table of set, x, y; only its header where the map cannot be computed, and the reason is printed."""
     shown = [each.at_most(p.explanation.projected_faces, seed=p.seed, purpose="explain") for each in sets]
@@ -93,28 +76,26 @@ def _write_projection(path: Path, mixture: Mixture, sets: list[FeatureSet], p: A
 
 
 def _explain(
-    root: Path, detector: occlusion.Detector, judge: Judge, sets: list[FeatureSet], chosen: Any
+    root: Path, scorer: occlusion.PictureScorer, decisions: Decisions, sets: list[FeatureSet], chosen: Any
 ) -> dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]]:
     """For each generator the entries of its most anomalous faces, and a row of pictures for each; sets: fit, generators."""
     fit, *generators = sets
-    tops = [_most_anomalous(detector.mixture, each, chosen.faces) for each in generators]
+    tops = [_most_anomalous(scorer.mixture, each, chosen.faces) for each in generators]
     pictures = [_picture(root, top, row) for top, _ in tops for row in range(len(top))]
-    mapped = iter(zip(pictures, occlusion.maps(detector, pictures, chosen.patch), strict=True))
+    mapped = iter(zip(pictures, occlusion.maps(scorer, pictures, chosen.patch), strict=True))
     found = {}
     for top, scores in tops:
-        near, distances = explanation.nearest(detector.mixture, top.features, fit.features, chosen.neighbours)
-        z = explanation.head_z(top.heads, judge.head_means, judge.head_deviations)
-        p_values = calibration.p_values(scores, judge.scores)
-        verdicts = calibration.verdicts(scores, *judge.thresholds)
+        near, distances = explanation.nearest(scorer.mixture, top.features, fit.features, chosen.neighbours)
+        said = decisions.columns(scores, top.heads)
         faces, rows = [], []
         for i, name in enumerate(top.names.tolist()):
             picture, (seen, drop) = next(mapped)
             face = explanation.entry(
                 name=name,
                 score=float(scores[i]),
-                p_value=float(p_values[i]),
-                verdict=str(verdicts[i]),
-                z=dict(zip(HEADS, z[i].tolist(), strict=True)),
+                p_value=float(said["p_value"][i]),
+                verdict=str(said["verdict"][i]),
+                z={head: float(said[f"z_{head}"][i]) for head in HEADS},
                 neighbours=list(zip(fit.names[near[i]].tolist(), distances[i].tolist(), strict=True)),
                 covered=occlusion.strongest(drop),
             )

@@ -29,6 +29,7 @@ THRESHOLD = {
     "rates": {"at_5_percent": {"threshold": 4.0}, "at_1_percent": {"threshold": 9.0}},
     "review": "at_5_percent",
     "flag": "at_1_percent",
+    "paper_protocol": {"threshold": 3.5},
 }
 
 
@@ -181,7 +182,7 @@ def test_a_malformed_calibration_file_is_named(world, missing):
     arrays = artifacts.read_npz("calibration.npz")
     del arrays[missing]
     artifacts.write_npz("calibration.npz", **arrays)
-    with pytest.raises(PipelineError, match=r"calibration\.npz: no calibration scores.*run calibrate again"):
+    with pytest.raises(PipelineError, match=r"calibration\.npz: expected finite float64 scores.*run calibrate again"):
         run()
 
 
