@@ -33,11 +33,20 @@ def faces(n=240, d=6, clusters=1):
 
 
 def fold_of(n=240, count=3):
-    return selection.folds(np.array([f"p{i // 2}" for i in range(n)]), count, 1)
+    return selection.folds(people_of(n), count, 1)
+
+
+def people_of(n=240):
+    return np.array([f"p{i // 2}" for i in range(n)])
+
+
+def judged(x, candidate, fold=None):
+    fold = fold_of(len(x)) if fold is None else fold
+    return selection.judge(x, people_of(len(x)), fold, candidate, settings=SETTINGS, seed=5)
 
 
 def judge(x, candidate, fold=None):
-    return selection.judge(x, fold_of(len(x)) if fold is None else fold, candidate, settings=SETTINGS, seed=5)
+    return judged(x, candidate, fold).row
 
 
 def fitted(x, candidate):
@@ -63,27 +72,28 @@ def test_bic_and_parameters_are_scikit_learns(candidate):
 @pytest.mark.parametrize("kind", ["full", "diag"])
 @pytest.mark.parametrize("dimensions", [0, 3])
 def test_held_out_likelihood_by_scikit_learns_parts(kind, dimensions):
-    x, fold, means = faces(), fold_of(), []
+    x, fold, each = faces(), fold_of(), np.empty(240)
     for i in range(3):
         scaler = StandardScaler().fit(x[fold != i])
         fit, held_out = scaler.transform(x[fold != i]), scaler.transform(x[fold == i])
         if dimensions:
             pca = PCA(dimensions).fit(fit)
             fit, held_out = pca.transform(fit), pca.transform(held_out)
-        means.append(GaussianMixture(1, covariance_type=kind, reg_covar=1e-6).fit(fit).score(held_out))
-    row = judge(x, Candidate(dimensions, kind, 1))
-    assert row["held_out_log_likelihood"] == pytest.approx(sum(means) / 3)
-    variance = sum((mean - sum(means) / 3) ** 2 for mean in means) / 2
-    assert row["held_out_standard_error"] == pytest.approx((variance / 3) ** 0.5)
+        each[fold == i] = GaussianMixture(1, covariance_type=kind, reg_covar=1e-6).fit(fit).score_samples(held_out)
+    row, held_out = judged(x, Candidate(dimensions, kind, 1))
+    np.testing.assert_allclose(held_out, each)
+    assert row["held_out_log_likelihood"] == pytest.approx(each.mean())
+    of_person = each.reshape(120, 2).mean(axis=1)  # all have two faces: a plain mean of persons
+    assert row["held_out_standard_error"] == pytest.approx(of_person.std(ddof=1) / np.sqrt(120))
 
 
 def test_held_out_likelihood_of_several_components_by_a_naive_loop():
     x, fold, candidate = faces(clusters=2), fold_of(count=4), Candidate(3, "full", 2)
-    means = []
+    found = []
     for i in range(4):
         mixture = fitted(np.array([row for row, f in zip(x, fold, strict=True) if f != i]), candidate)
-        means.append(np.mean([mixture.log_likelihood(row[None])[0] for row, f in zip(x, fold, strict=True) if f == i]))
-    assert judge(x, candidate, fold)["held_out_log_likelihood"] == pytest.approx(np.mean(means))
+        found += [mixture.log_likelihood(row[None])[0] for row, f in zip(x, fold, strict=True) if f == i]
+    assert judge(x, candidate, fold)["held_out_log_likelihood"] == pytest.approx(sum(found) / 240)
 
 
 def test_the_true_number_of_clusters_is_found_by_both():
@@ -100,6 +110,46 @@ def test_a_person_in_both_parts_would_flatter_a_mixture_that_learns_by_heart():
     by_person, by_face = (selection.folds(who, 3, 1) for who in (people, np.arange(240).astype(str)))
     honest, flattered = (judge(x, Candidate(0, "full", 8), fold)["held_out_log_likelihood"] for fold in (by_person, by_face))
     assert honest < flattered - 1
+
+
+def test_the_standard_error_by_person_is_that_of_drawn_persons():
+    draw = np.random.default_rng(0)
+    means, errors = [], []
+    for _ in range(2000):
+        count = draw.integers(1, 6, size=40)  # faces of each person, who are alike
+        values = np.repeat(draw.normal(size=40), count) + 0.3 * draw.normal(size=count.sum())
+        mean, error = selection.mean_by_person(values, np.repeat(np.arange(40), count).astype(str))
+        assert mean == pytest.approx(values.mean())
+        means.append(mean)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.06)
+
+
+def test_the_difference_to_the_best_is_paired_by_face():
+    x, people, current = faces(clusters=3), people_of(), Candidate(0, "full", 2)
+    each = [judged(x, Candidate(0, "full", k)) for k in (1, 2, 3)] + [judged(x, Candidate(3, "full", 1))]
+    here = selection.beside_the_best(each, current, people)
+    leader = selection.best([one.row for one in each], 0)
+    assert here is not None and leader is each[2].row and {**each[1].row, **here} == here
+    assert here["difference"] == pytest.approx(leader["held_out_log_likelihood"] - here["held_out_log_likelihood"])
+    of_person = (each[2].held_out - each[1].held_out).reshape(120, 2).mean(axis=1)
+    assert here["difference_standard_error"] == pytest.approx(of_person.std(ddof=1) / np.sqrt(120))
+    ahead = selection.beside_the_best(each, Candidate(0, "full", 3), people)
+    assert ahead is not None and (ahead["difference"], ahead["difference_standard_error"]) == (0, 0)
+    assert selection.beside_the_best(each, Candidate(0, "diag", 3), people) is None
+
+
+def test_what_is_hard_for_both_mixtures_does_not_blur_their_difference():
+    hard = 5 * np.random.default_rng(1).normal(size=240)
+    noise = 0.1 * np.random.default_rng(2).normal(size=240)
+    each = [
+        selection.Judged(row(1, hard.mean()), hard),
+        selection.Judged(row(2, (hard + 0.2 + noise).mean()), hard + 0.2 + noise),
+    ]
+    here = selection.beside_the_best(each, Candidate(4, "full", 1), people_of())
+    assert here is not None and here["difference"] > 5 * here["difference_standard_error"] > 0
+    said = selection.advice([one.row for one in each], here, Candidate(4, "full", 1), 1000)[1]
+    assert "more than one standard error of this difference (0.0" in said
 
 
 @given(st.lists(st.integers(0, 30), min_size=5, max_size=80), st.integers(2, 5), st.integers(0, 2**63))
@@ -170,7 +220,8 @@ def test_the_best_is_among_those_with_as_many_principal_components():
 )
 def test_advice_from_the_gap(held_out, words):
     peers = [row(1, held_out, bic=5.0), row(2, -8.9, bic=7.0), row(9, -1.0, pca=3, bic=-9.0)]
-    said = selection.advice(peers, Candidate(4, "full", 1), 1000)
+    here = {**peers[0], "difference": -8.9 - held_out, "difference_standard_error": 0.1}
+    said = selection.advice(peers, here, Candidate(4, "full", 1), 1000)
     assert "250.0 per component and dimension, at least the 10" in said[0]
     assert re.search(words, said[1]) and said[1].endswith("BIC prefers the current mixture")
     assert "same pca_components only" in said[2]
@@ -192,14 +243,16 @@ def test_advice_from_the_gap(held_out, words):
     ],
 )
 def test_advice_from_faces_per_component_and_dimension(components, pca, n, words):
-    said = selection.advice([row(components, -1.0, pca=pca, n=n)], Candidate(pca, "full", components), n)[0]
+    alone = row(components, -1.0, pca=pca, n=n)
+    said = selection.advice([alone], alone, Candidate(pca, "full", components), n)[0]
     assert re.search(words, said)
 
 
 def test_advice_says_when_there_is_nothing_to_compare_with():
-    alone = selection.advice([row(1, -1.0), row(1, -1.0, pca=2)], Candidate(4, "full", 1), 1000)
+    rows = [row(1, -1.0), row(1, -1.0, pca=2)]
+    alone = selection.advice(rows, rows[0], Candidate(4, "full", 1), 1000)
     assert alone[1] == "no other mixture with the current gmm.pca_components was compared: add it to selection.pca_components"
     assert (
         "the current mixture, 3 full components, cannot be fitted"
-        in selection.advice([row(1, -1.0)], Candidate(4, "full", 3), 9)[0]
+        in selection.advice([row(1, -1.0)], None, Candidate(4, "full", 3), 9)[0]
     )

@@ -50,22 +50,24 @@ def _compare(path: Path, p: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     current = Candidate(**{name: settings.pop(name) for name in Candidate._fields})
     grid = selection.candidates(p.selection.components, p.selection.covariance_types, p.selection.pca_components, current)
 
-    table, fitted, not_fitted = [], [], []
+    table, judged, not_fitted = [], [], []
     for candidate in console.progress(grid, what="mixtures", unit="mixture"):
         try:  # the seed of fit_gmm, so that the current mixture is the very one of the pipeline
-            row = selection.judge(fit.features, fold, candidate, settings=settings, seed=key(p.seed, "fit_gmm"))
-            fitted.append(row)
+            seed = key(p.seed, "fit_gmm")
+            judged.append(selection.judge(fit.features, people, fold, candidate, settings=settings, seed=seed))
+            row = judged[-1].row
         except PipelineError as error:
             row = candidate._asdict()
             not_fitted.append({**row, "reason": str(error)})
         table.append(row)
+    fitted, here = [one.row for one in judged], selection.beside_the_best(judged, current, people)
     return table, {
         "faces": len(fit),
         "people": len(np.unique(people)),
         "folds": p.selection.folds,
-        "current": selection.row_of(fitted, current),
+        "current": here,
         "best": selection.best(fitted, current.pca_components),
-        "advice": selection.advice(fitted, current, len(fit)),
+        "advice": selection.advice(fitted, here, current, len(fit)),
         "not_fitted": not_fitted,
     }
 

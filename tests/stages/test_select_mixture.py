@@ -49,6 +49,12 @@ def test_table_and_metrics(run, tmp_path, capsys):
     leader = max(peers, key=lambda row: float(row["held_out_log_likelihood"]))
     for name, value in metrics["best"].items():
         assert leader[name] == (f"{value:.9g}" if isinstance(value, float) else str(value))
+    current = metrics["current"]
+    gap = metrics["best"]["held_out_log_likelihood"] - current["held_out_log_likelihood"]
+    assert current["difference"] == pytest.approx(gap, abs=1e-9) and 0 < gap < current["difference_standard_error"] < 0.03
+    assert (
+        f"{gap:.3f} nats" in metrics["advice"][1] and "within one standard error of this difference" in metrics["advice"][1]
+    )
     assert [len(sentence) > 20 for sentence in metrics["advice"]] == [True] * 3
     shown = capsys.readouterr().out
     assert metrics["advice"][0] in shown
@@ -74,7 +80,8 @@ def test_the_current_mixture_is_the_one_that_fit_gmm_fits(run):
 def test_the_current_mixture_is_compared_where_the_grid_lacks_it(run):
     table, metrics = run(current=3, components="[1]", pca="[8]")
     assert [(row["components"], row["pca_components"]) for row in table] == [("3", "4"), ("1", "8"), ("1", "8")]
-    assert metrics["current"] == metrics["best"] and metrics["current"]["components"] == 3
+    nothing = {"difference": 0, "difference_standard_error": 0}
+    assert metrics["current"] == metrics["best"] | nothing and metrics["current"]["components"] == 3
     assert "add it to selection.pca_components" in metrics["advice"][1]
 
 
