@@ -11,7 +11,7 @@ Scores: higher = more anomalous, float64 (n,). Rates are shares in [0, 1]. Inter
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil
+from math import ceil, log, log1p
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def paper_protocol_threshold(fit_scores: np.ndarray, false_alarm_rate: float) ->
     return float(np.quantile(check_scores(fit_scores, "fit scores"), 1 - false_alarm_rate))
 
 
-def binomial_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
+def binomial_interval(successes: float, n: int, confidence: float) -> tuple[float, float]:
     """Clopper-Pearson interval of a share of which `successes` of n were observed (Clopper, Pearson 1934)."""
     from scipy.special import betaincinv
 
@@ -127,42 +127,64 @@ def beta_binomial_range(n: int, calibration_faces: int, false_alarm_rate: float,
     return _quantiles(np.cumsum(pmf), confidence)
 
 
+def fewest_test_photographs(false_alarm_rate: float) -> int:
+    """Test photographs of which none may be above the threshold to exclude twice the rate: below, nothing can be said.
+
+    The smallest m with 1 - 0.025^(1 / m), the upper end of the exact 95 % interval of 0 of m, at most 2 * rate.
+    """
+    doubled = 2 * exact(false_alarm_rate)
+    return 1 if doubled >= 1 else ceil(log(0.025) / log1p(-float(doubled)))
+
+
 def achieved(test_scores: np.ndarray, threshold: float, calibration_faces: int, false_alarm_rate: float) -> dict[str, Any]:
     """The false alarms among test photographs (m,), and whether the chosen rate holds for them, with the reason.
 
     `exact_95` (Clopper-Pearson) is what the test photographs alone say; it takes them for independent, so it is too narrow
-    where many show the same person. The rate does not hold where it lies below this interval. `beta_binomial_99` tells whether
-    the number of calibration photographs explains the count. All intervals are of the rate.
+    where many show the same person. The rate does not hold where it lies below this interval; it holds where it does not,
+    unless there are "too few test photographs", of which even 0 above the threshold could not exclude twice the rate.
+    `beta_binomial_99` tells whether the number of calibration photographs explains the count. All intervals are of the rate.
+    `qualifier`: what to know beside the verdict in a few words, or "".
     """
     m = len(check_scores(test_scores, "scores of the test photographs"))
     alarms = int((test_scores > threshold).sum())
     low, high = binomial_interval(alarms, m, 0.95)
     fewest, most = beta_binomial_range(m, calibration_faces, false_alarm_rate, 0.99)
     within = fewest <= alarms <= most
-    said = f"{alarms:,} of {m:,} test photographs ({_percent(alarms / m)}) are above the threshold; "
-    chosen = _percent(false_alarm_rate)
-    interval = f"the exact 95 % interval of their rate, {_percent(low)} to {_percent(high)}"
     explained = (
         f"which a threshold from only {calibration_faces:,} calibration photographs can explain: add calibration photographs"
         if within
         else "which the number of calibration photographs does not explain: the test photographs differ from them"
     )
-    if low > false_alarm_rate:
-        reason = f"{interval}, lies above the chosen {chosen}, {explained}"
-        reason += "" if within else ", so calibrate on photographs like those to be judged"
-    elif high < false_alarm_rate:
-        reason = f"{interval}, lies below the chosen {chosen}: more cautious than chosen, {explained}"
-        reason += "" if within else ", or many scores are equal"
-    else:
-        reason = f"{interval}, contains the chosen {chosen}"
+    verdict, qualifier, why = _judged(low, high, m, false_alarm_rate, explained=explained, within=within)
     return {
         "false_alarms": alarms,
         "false_alarm_rate": alarms / m,
         "exact_95": {"low": low, "high": high},
         "beta_binomial_99": {"low": fewest / m, "high": most / m, "within": within},
-        "verdict": "does not hold" if low > false_alarm_rate else "holds",
-        "reason": said + reason,
+        "verdict": verdict,
+        "qualifier": qualifier,
+        "reason": f"{alarms:,} of {m:,} test photographs ({_percent(alarms / m)}) are above the threshold; the exact 95 % "
+        f"interval of their rate, {_percent(low)} to {_percent(high)}, {why}",
     }
+
+
+def _judged(low: float, high: float, m: int, rate: float, *, explained: str, within: bool) -> tuple[str, str, str]:
+    """Verdict, qualifier and reason of a rate, from the exact interval (low, high) of that of m test photographs."""
+    chosen, needed = _percent(rate), fewest_test_photographs(rate)
+    if low > rate:
+        more = "" if within else ", so calibrate on photographs like those to be judged"
+        qualifier = "few calibration photographs" if within else "other photographs"
+        return "does not hold", qualifier, f"lies above the chosen {chosen}, {explained}{more}"
+    if high < rate:
+        more = "" if within else ", or many scores are equal"
+        cautious = "more cautious than chosen"
+        return "holds", cautious, f"lies below the chosen {chosen}: {cautious}, {explained}{more}"
+    contains = f"contains the chosen {chosen}"
+    if m < needed:
+        most = _percent(binomial_interval(0, m, 0.95)[1])
+        few = f"but 0 of {m:,} would also allow up to {most}: test on at least {needed:,} photographs"
+        return "too few test photographs", "", f"{contains}, {few}"
+    return "holds", "", contains
 
 
 def head_statistics(heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

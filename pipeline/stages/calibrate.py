@@ -32,12 +32,14 @@ def main(argv: list[str] | None = None) -> None:
     sets = _disjoint({"fit": options.fit, "calibration": options.calibration, "test": options.test})
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     scores = {name: mixture.anomaly_score(faces.features) for name, faces in sets.items()}
-    people = sets["calibration"].people(p.data.person_pattern)
+    people = {name: sets[name].people(p.data.person_pattern) for name in ("calibration", "test")}
     means, deviations = calibration.head_statistics(sets["calibration"].heads)
     threshold = _thresholds(scores, p.calibration)
-    metrics = {"calibration_people": len(np.unique(people)), **_metrics(threshold, scores)}
+    metrics = _metrics(threshold, scores, {name: len(np.unique(who)) for name, who in people.items()})
     rates, draws = p.calibration.false_alarm_rates, p.calibration.curve_draws
-    sizes = calibration_size.size_curve(scores["calibration"], people, scores["test"], rates, draws=draws, seed=p.seed)
+    sizes = calibration_size.size_curve(
+        scores["calibration"], people["calibration"], scores["test"], rates, draws=draws, seed=p.seed
+    )
 
     artifacts.write_json(options.threshold, threshold)
     artifacts.write_npz(
@@ -98,9 +100,15 @@ def _thresholds(scores: dict[str, np.ndarray], chosen: Any) -> dict[str, Any]:
     }
 
 
-def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What was chosen, what is promised, and what the test photographs say; `scores` of calibration and test, each (n,)."""
+def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray], people: dict[str, int]) -> dict[str, Any]:
+    """What was chosen, what is promised, and what the test photographs say; `scores` (n,), `people` of calibration and test.
+
+    The real-against-real AUC sets photographs that the mixture has not seen against each other: 0.5, were they alike. Its
+    standard error is that of Mann and Whitney (1947) for as many scores as persons, sqrt((k + j + 1) / (12 k j)): photographs
+    of one person, being alike, count as one, so that it is too wide rather than too narrow.
+    """
     n, m = len(scores["calibration"]), len(scores["test"])
+    k, j = people["calibration"], people["test"]
     rates = {}
     for key, at in threshold["rates"].items():
         rate, value = at["false_alarm_rate"], at["threshold"]
@@ -115,13 +123,14 @@ def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray]) -> dict[s
     paper_alarms = int((scores["test"] > paper).sum())
     return {
         "calibration_faces": n,
+        "calibration_people": k,
         "test_faces": m,
+        "test_people": j,
         "review": threshold["review"],
         "flag": threshold["flag"],
         "rates": rates,
-        # Photographs against photographs, neither seen by the mixture: 0.5, up to this standard error under no difference.
         "real_against_real_auc": roc_auc(scores["calibration"], scores["test"]),
-        "real_against_real_auc_standard_error": float(np.sqrt((n + m + 1) / (12 * n * m))),
+        "real_against_real_auc_standard_error": float(np.sqrt((k + j + 1) / (12 * k * j))),
         "paper_protocol": {"threshold": paper, "false_alarms": paper_alarms, "false_alarm_rate": paper_alarms / m},
     }
 
@@ -142,8 +151,10 @@ def _show(metrics: dict[str, Any]) -> None:
     print(f"paper_protocol: threshold {paper['threshold']:.3f}, false alarm rate {paper['false_alarm_rate']:.3f}")
     print(f"real-against-real AUC {metrics['real_against_real_auc']:.3f}")
     for at in metrics["rates"].values():
-        if at["verdict"] != "holds":
-            print(f"warning: a false alarm rate of {at['chosen']:g} does not hold: {at['reason']}")
+        kind = "note" if at["verdict"] == "holds" else "warning"
+        qualified = f" ({at['qualifier']})" if at["qualifier"] else ""
+        if kind == "warning" or qualified:
+            print(f"{kind}: false alarm rate {at['chosen']:g}: {at['verdict']}{qualified}: {at['reason']}")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ def mixture(tmp_path, monkeypatch):
     return mixture
 
 
-def write_faces(name, features, prefix=None, digests=None):
-    names = np.array([f"{prefix or name}/{i // 2:04d}_{i % 2}.png" for i in range(len(features))])
+def write_faces(name, features, prefix=None, digests=None, names=None):
+    if names is None:
+        names = np.array([f"{prefix or name}/{i // 2:04d}_{i % 2}.png" for i in range(len(features))])
     artifacts.write_npz(
         f"{name}.npz",
         names=names,
@@ -101,8 +102,8 @@ def test_metrics_by_naive_counting_and_scipy(mixture, capsys):
     paper_alarms = sum(score > threshold["paper_protocol"]["threshold"] for score in test)
     assert metrics["paper_protocol"]["false_alarm_rate"] == paper_alarms / 400
     shown = capsys.readouterr().out
-    assert "paper_protocol" in shown and "warning" not in shown and shown.count("holds") == 2
-    assert max(map(len, shown.splitlines())) <= 80
+    assert "paper_protocol" in shown and "warning" not in shown and shown.count(" holds\n") == 2
+    assert max(len(line) for line in shown.splitlines() if not line.startswith("note: ")) <= 80
 
 
 def test_the_curve_of_sizes_is_by_person(mixture):
@@ -132,7 +133,8 @@ def test_real_against_real(mixture):
     _, metrics = run()
     u = stats.mannwhitneyu(scores(mixture, "test"), scores(mixture, "calibration"))
     assert metrics["real_against_real_auc"] == pytest.approx(u.statistic / (199 * 400))
-    assert metrics["real_against_real_auc_standard_error"] == pytest.approx(np.sqrt(600 / (12 * 199 * 400)))
+    assert metrics["real_against_real_auc_standard_error"] == pytest.approx(np.sqrt(301 / (12 * 100 * 200)))
+    assert (metrics["calibration_people"], metrics["test_people"]) == (100, 200)  # two photographs of each but one
     assert abs(metrics["real_against_real_auc"] - 0.5) < 4 * metrics["real_against_real_auc_standard_error"]
 
 
@@ -142,7 +144,31 @@ def test_other_test_photographs_are_noticed(mixture, capsys):
     at = metrics["rates"]["at_5_percent"]
     assert at["verdict"] == "does not hold" and not at["beta_binomial_99"]["within"]
     assert metrics["real_against_real_auc"] > 0.7
-    assert "warning: a false alarm rate of 0.05 does not hold: " in capsys.readouterr().out
+    assert "warning: false alarm rate 0.05: does not hold (other photographs): " in capsys.readouterr().out
+
+
+def test_the_standard_error_of_real_against_real_is_that_of_alike_photographs_of_a_person(mixture, capsys):
+    """Five equal photographs of each person: scores of both sets from the same normal, over and over."""
+    spread = []
+    for seed in range(60):
+        for name, people in (("calibration", 20), ("test", 30)):
+            who = np.random.default_rng([seed, people]).normal(size=(people, 3))
+            names = [f"{name}/{person:03d}_{i}.png" for person in range(people) for i in range(5)]
+            write_faces(name, np.repeat(who, 5, axis=0), names=np.array(names))
+        _, metrics = run()
+        spread.append(metrics["real_against_real_auc"])
+    assert metrics["real_against_real_auc_standard_error"] == pytest.approx(np.std(spread), rel=0.25)
+
+
+def test_qualifiers_are_shown(mixture, capsys):
+    write_faces("test", np.random.default_rng(9).normal(size=(30, 3)))
+    _, metrics = run()
+    assert [metrics["rates"][key]["verdict"] for key in ("at_1_percent", "at_5_percent")] == ["too few test photographs"] * 2
+    shown = capsys.readouterr().out
+    assert "warning: false alarm rate 0.01: too few test photographs: " in shown
+    write_faces("test", np.zeros((400, 3)))
+    run()
+    assert "note: false alarm rate 0.05: holds (more cautious than chosen): " in capsys.readouterr().out
 
 
 def test_the_rates_are_parameters(mixture, tmp_path):
