@@ -17,6 +17,8 @@ from pipeline.errors import PipelineError
 from pipeline.ranking import Ranking
 
 PHOTOGRAPHIC, GENERATED = "bootstrap photographic", "bootstrap generated"  # purposes of the draws
+FEW_GROUPS = 20  # below, percentile intervals are known to be too narrow
+_ROUNDING = 1e-12
 
 
 class Sample(NamedTuple):
@@ -73,6 +75,22 @@ def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float
     """Percentile interval (low, high) of replicates (r,)."""
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def agree(values: np.ndarray) -> bool:
+    """Whether all resamples gave one value (r,): percentiles would claim to know it exactly, and are no interval."""
+    return float(np.ptp(values)) <= _ROUNDING
+
+
+def cautions(photographic: Sample, generated: Sample) -> list[str]:
+    """A sentence for each class of fewer than FEW_GROUPS groups."""
+    counts = {"photographs": len(np.unique(photographic.groups)), "generated faces": len(np.unique(generated.groups))}
+    return [
+        f"the {faces} show only {count} {'persons' if count > 1 else 'person'} or pictures: with fewer than {FEW_GROUPS}, "
+        "intervals are too narrow"
+        for faces, count in counts.items()
+        if count < FEW_GROUPS
+    ]
 
 
 def obstacle(sample: Sample) -> str | None:

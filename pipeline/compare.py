@@ -120,7 +120,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write Markdown to a file, print the table")
     rule = f'exit with status {A_RULE_HOLDS} if it holds, as "auc.mean drops by 0.01" (repeatable): {failing_rules.GRAMMAR}'
     parser.add_argument("--fail-if", action="append", default=[], metavar="RULE", help=rule)
-    parser.add_argument("--resamples", type=int, help="of the bootstrap (params.yaml: evaluation.resamples)")
+    parser.add_argument("--resamples", type=int, help="of the bootstrap (params.yaml: bootstrap.resamples)")
     parser.add_argument("--seed", type=int, help="of the draws (params.yaml: seed)")
     return parser.parse_args(argv)
 
@@ -129,8 +129,8 @@ def _draws(options: argparse.Namespace) -> tuple[int, int]:
     """Number of resamples and seed: as given, or as in params.yaml."""
     resamples, seed = options.resamples, options.seed
     if resamples is None or seed is None:
-        p = params.load("seed", "evaluation")
-        resamples, seed = p.evaluation.resamples if resamples is None else resamples, p.seed if seed is None else seed
+        p = params.load("seed", "bootstrap")
+        resamples, seed = p.bootstrap.resamples if resamples is None else resamples, p.seed if seed is None else seed
     if resamples < FEWEST_RESAMPLES or seed < 0:
         raise PipelineError(f"--resamples {resamples} --seed {seed}: at least {FEWEST_RESAMPLES} and 0 are needed")
     return resamples, seed
@@ -141,7 +141,8 @@ def _notes(pairs: Pairs, rows: list[Row], named: tuple[str, str], resamples: int
     faces, (only_a, only_b) = sum(map(len, pairs.generators.values())), pairs.faces_left_out
     notes = [
         f"Compared: {len(pairs.photographs):,} photographs and {faces:,} faces of {len(pairs.generators)} generators, which "
-        f"both runs have. Left out: {only_a:,} faces only in A, {only_b:,} only in B.",
+        f"both runs have. Left out: {only_a:,} faces only in A, {only_b:,} only in B, {pairs.other_pictures:,} whose picture "
+        "changed.",
         *pairs.remarks,
         f"B - A with 95 % intervals over {resamples:,} paired resamples of persons or photographs; each run at its own "
         "thresholds. They cover which faces were tested, not the luck of training or calibration: repeat both runs with other "

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FACE = ["set", "name"]
-COLUMNS = [*FACE, "group", "label", "anomaly_score"]
+COLUMNS = [*FACE, "group", "label", "source_sha256", "anomaly_score"]
 PHOTOGRAPHS, MEAN, WORST = "photographic_test", "mean", "worst"  # no generator can have these names
 BETTER, WORSE, SAME = "better", "worse", "no difference"
-FEW_GROUPS = 20  # below, percentile intervals are known to be too narrow
 _RATE = re.compile(r"at_\d+(_\d+)?_percent")
 
 
@@ -35,7 +34,8 @@ class Pairs:
     generators: dict[str, "pd.DataFrame"]
     rates: list[str]  # keys of the false alarm rates that both runs have
     faces_left_out: tuple[int, int]  # of the compared sets: only in run A, only in run B
-    remarks: list[str]  # whole generators and rates that are left out, and sets that are small
+    other_pictures: int  # left out: faces with another picture under the same name in run B than in run A
+    remarks: list[str]  # what is left out in words, and sets that are small
 
 
 class Row(NamedTuple):
@@ -70,7 +70,7 @@ def lower_is_better(measure: str) -> bool:
 
 
 def pair(a: "pd.DataFrame", b: "pd.DataFrame", named: tuple[str, str] = ("A", "B")) -> Pairs:
-    """The faces (by set and name) that both tables of scores hold, and what is left out.
+    """The faces (by set, name and SHA-256 of the picture) that both tables of scores hold, and what is left out.
 
     Raises PipelineError for missing columns, values that are no scores, a face that stands twice or has the other class's
     label, another group of the same face, or nothing to compare.
@@ -82,20 +82,24 @@ def pair(a: "pd.DataFrame", b: "pd.DataFrame", named: tuple[str, str] = ("A", "B
     names, only = _common(a["set"].tolist(), b["set"].tolist())
     remarks += [f"{name}: only in {named[i]}" for i in (0, 1) for name in only[i]]
 
-    columns = [*FACE, "group", "anomaly_score", *rates]
+    columns = [*FACE, "group", "source_sha256", "anomaly_score", *rates]
     both = a[columns].merge(b[columns], on=FACE, suffixes=("_a", "_b"))
-    _check_groups(both, named)
     lost = [int(frame["set"].isin(names).sum()) - len(both) for frame in (a, b)]
+    replaced = both["source_sha256_a"] != both["source_sha256_b"]
+    for name, count in both[replaced].groupby("set", sort=False).size().items():
+        remarks.append(f"{name}: left out, {count:,} faces whose picture is not the same in {named[0]} and {named[1]}")
+    both = both[~replaced]
+    _check_groups(both, named)
     sets = {name: both[both["set"] == name] for name in names}
     groups = {name: frame["group_a"].nunique() for name, frame in sets.items()}
-    remarks += [f"{name}: {_small(count)}" for name, count in groups.items() if count < FEW_GROUPS]
+    remarks += [f"{name}: {_small(count)}" for name, count in groups.items() if count < bootstrap.FEW_GROUPS]
     generators = {name: frame for name, frame in sets.items() if groups[name] > 1}
     photographs = generators.pop(PHOTOGRAPHS, None)
     if photographs is None or not generators:
         what = "test photographs" if photographs is None else "generator"
         reasons = f": {'; '.join(remarks)}" if remarks else ""
         raise PipelineError(f"{named[0]} and {named[1]} have no {what} in common that can be compared{reasons}")
-    return Pairs(photographs, generators, rates, (lost[0], lost[1]), remarks)
+    return Pairs(photographs, generators, rates, (lost[0], lost[1]), int(replaced.sum()), remarks)
 
 
 def known(pairs: Pairs) -> dict[str, list[str]]:
@@ -133,7 +137,7 @@ def _rate_columns(frame: "pd.DataFrame") -> list[str]:
 
 
 def _check(frame: "pd.DataFrame", run: str) -> None:
-    remedy = "run `dvc repro` there, or compare with a run of the present pipeline"
+    remedy = "run `dvc repro` there with the present pipeline, or compare with a run of it"
     if missing := sorted(set(COLUMNS) - set(frame)):
         raise PipelineError(f"scores of {run}: no column {', '.join(missing)}; {remedy}")
     for rate in _rate_columns(frame):

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.calibration import check_scores
-from pipeline.ranking import Ranking, rates
+from pipeline.ranking import Ranking
 
 MAXIMUM_CURVE_POINTS = 500
 
 
 def measures(photographic: np.ndarray, generated: np.ndarray, thresholds: Mapping[str, float]) -> dict[str, float]:
-    """`auc`, `ap_generated`, `ap_photographic`, `eer`, and at each threshold `<key>.<rate>` with the rates of `at_threshold`.
+    """`auc`, `ap_generated`, `ap_photographic`, `eer`, and at each threshold `<key>.<rate>` with the rates of `ranking.rates`.
 
+    A face is called AI-generated where its score is greater than the threshold.
     `eer`: the error rate where false alarms and misses are equal, on the ROC curve with straight lines between its points.
     """
     n, g = _check(photographic, generated)
@@ -29,12 +30,6 @@ def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:
     n = np.sort(n)
     below = np.searchsorted(n, g, side="left") + np.searchsorted(n, g, side="right")  # twice (below + half the ties)
     return float(below.sum() / (2 * len(n) * len(g)))
-
-
-def at_threshold(photographic: np.ndarray, generated: np.ndarray, threshold: float) -> dict[str, float]:
-    """Rates (`ranking.rates`) where a face is called AI-generated if its score is greater than `threshold`."""
-    n, g = _check(photographic, generated)
-    return rates(int((n > threshold).sum()), int((g > threshold).sum()), len(n), len(g))
 
 
 def roc_curve(

@@ -151,3 +151,21 @@ def test_scores_that_are_no_numbers_are_refused(scores):
     bad = Sample(np.array(scores), np.array(["a", "b"]))
     with pytest.raises(PipelineError, match="bootstrap generated: scores: 1 of 2 are NaN or infinite"):
         bootstrap.auc_replicates(sample(5), bad, resamples=5, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([0.5] * 9, True), ([0.1 + 0.2, 0.3], True), ([0, 1e-9], False), ([0, 1], False)]
+)
+def test_resamples_agree_up_to_rounding(values, expected):
+    assert bootstrap.agree(np.array(values)) is expected
+
+
+def test_few_groups_are_a_caution_whatever_the_number_of_faces():
+    many, two, one = sample(20), Sample(np.arange(40.0), np.arange(40) % 2), ONE
+    assert bootstrap.cautions(many, many) == []
+    (said,) = bootstrap.cautions(two, many)
+    assert said == "the photographs show only 2 persons or pictures: with fewer than 20, intervals are too narrow"
+    assert [caution.split(" show")[0] for caution in bootstrap.cautions(sample(19), one)] == [
+        "the photographs",
+        "the generated faces",
+    ]

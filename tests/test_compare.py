@@ -68,6 +68,16 @@ def test_what_only_one_run_has_is_named(runs, capsys):
     assert "sim_b: only in HEAD" in text and "a_generator_with_a_very_long_name_indeed: only in old" in text
 
 
+def test_replaced_pictures_are_counted(runs, capsys, monkeypatch):
+    other = table(2)
+    other.loc[other["name"] == "ddpm/3.png", "source_sha256"] = "another"
+    monkeypatch.setitem(RUNS, "other", other)
+    text = " ".join(printed(capsys, "HEAD", "other").split())
+    assert (
+        "0 faces only in A, 0 only in B, 1 whose picture changed." in text and "ddpm: left out, 1 faces whose picture" in text
+    )
+
+
 def test_detection_bought_with_false_alarms_is_said(runs, capsys, monkeypatch):
     looser = table(1)
     looser["at_5_percent"] = looser["anomaly_score"] > 0

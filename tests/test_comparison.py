@@ -211,6 +211,28 @@ def test_a_generator_whose_faces_were_all_replaced_is_left_out():
     assert pairs.remarks[0].startswith("ddpm: left out, faces of 0 persons")
 
 
+def test_faces_with_another_picture_under_their_name_are_left_out_and_counted():
+    a, b = table(1), table(2)
+    replaced = b["name"].isin(["photographic_test/7.png", "ddpm/0.png", "ddpm/1.png", "ddpm/9.png"])
+    b.loc[replaced, ["source_sha256", "group"]] = ["another", "somebody else"]
+    pairs = comparison.pair(a, b, ("main", "workspace"))
+    assert (pairs.other_pictures, pairs.faces_left_out) == (4, (0, 0))
+    assert pairs.remarks == [
+        "photographic_test: left out, 1 faces whose picture is not the same in main and workspace",
+        "ddpm: left out, 3 faces whose picture is not the same in main and workspace",
+    ]
+    kept = [run[~run["name"].isin(b.loc[replaced, "name"])] for run in (a, b)]
+    assert rows_of(a, b) == rows_of(*kept)
+
+
+def test_a_generator_whose_pictures_were_all_replaced_is_left_out():
+    b = table(2)
+    b.loc[b["set"] == "ddpm", "source_sha256"] = "another"
+    pairs = comparison.pair(table(1), b)
+    assert list(pairs.generators) == ["sim_b"] and pairs.other_pictures == 80
+    assert pairs.remarks[0].startswith("ddpm: left out, 80 faces whose picture") and "0 persons" in pairs.remarks[1]
+
+
 def changed(column: str, value, rows=slice(3, 4)) -> pd.DataFrame:
     frame = table(2)
     frame[column] = frame[column].astype(object)
@@ -222,6 +244,10 @@ def changed(column: str, value, rows=slice(3, 4)) -> pd.DataFrame:
     ("wrong", "said"),
     [
         (table(2).drop(columns=["group", "label"]), "scores of B: no column group, label; run `dvc repro`"),
+        (
+            table(2).drop(columns="source_sha256"),
+            "scores of B: no column source_sha256; run `dvc repro` there with the present",
+        ),
         (changed("at_5_percent", None), "column at_5_percent holds other values"),
         (changed("anomaly_score", np.nan), "photographic_test, photographic_test/3.png has no finite anomaly score"),
         (changed("label", 1), "photographic_test/3.png has the other class's label"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-PARAMS = "seed: 3\nevaluation: {histogram_bins: 20, faces_shown: 2, resamples: 150}\n"
+PARAMS = "seed: 3\nbootstrap: {resamples: 150}\n"
 
 
 def table(run: int, *, generators=("ddpm", "sim_b"), people: int = 40, gain: float = 0.0) -> pd.DataFrame:
@@ -21,6 +21,7 @@ def table(run: int, *, generators=("ddpm", "sim_b"), people: int = 40, gain: flo
                     "name": [f"{name}/{i}.png" for i in range(2 * people)],
                     "group": [f"person{i // 2}" for i in range(2 * people)],
                     "label": int(label > 0),
+                    "source_sha256": [f"{name} {i}" for i in range(2 * people)],
                     "anomaly_score": scores,
                     "p_value": 0.5,
                     "verdict": "pass",

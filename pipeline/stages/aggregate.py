@@ -15,7 +15,10 @@ from pipeline.results import per_set
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = ("values", "generated_faces", "photographic_faces", "photographic_list_sha256", "scores_sha256", "bootstrap_sha256")
+NEEDED = (
+    *("values", "low", "high", "generated_faces", "photographic_faces"),
+    *("photographic_list_sha256", "scores_sha256", "bootstrap_sha256"),
+)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import aggregation, artifacts, bootstrap, console, evaluation, feature_sets, params
+from pipeline.aggregation import Counts
 from pipeline.bootstrap import Sample
 from pipeline.calibration import VERDICTS
 from pipeline.decisions import HEADS, Decisions
@@ -24,7 +25,7 @@ Columns = dict[str, np.ndarray]  # of one class, each (n,)
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "data", "evaluation")
+    p = params.load("seed", "data", "evaluation", "bootstrap")
     params.check_generator(options.generator)
 
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     photographs, faces = (
         judged(feature_sets.read(path, name), mixture, decisions, p.data.person_pattern) for name, path in sets.items()
     )
-    found, replicates = measured(photographs, faces, decisions, resamples=p.evaluation.resamples, seed=p.seed)
+    found, replicates = measured(photographs, faces, decisions, resamples=p.bootstrap.resamples, seed=p.seed)
 
     _write_scores(options.scores, photographs, faces)
     artifacts.write_npz(options.bootstrap, **replicates)
@@ -57,6 +58,7 @@ def judged(faces: feature_sets.FeatureSet, mixture: Mixture, decisions: Decision
         "name": faces.names,
         "group": faces.people(person_pattern),
         "label": np.full(len(faces), int(faces.name not in feature_sets.PHOTOGRAPHIC)),
+        "source_sha256": faces.digests,
         **decisions.columns(mixture.anomaly_score(faces.features), faces.heads),
     }
 
@@ -72,19 +74,20 @@ def measured(
     if np.ptp(np.concatenate([photographic.scores, generated.scores])) == 0:
         reasons["ranking"] = "all faces of both classes have the same anomaly score: no measure can tell the classes apart"
     reasons |= {f"head_z.{head}": "all calibration photographs have the same score" for head in decisions.constant_heads}
-    ends = aggregation.intervals(values, replicates)
+    faces_of = Counts(len(photographic.scores), len(generated.scores))
+    groups = Counts(*(len(np.unique(sample.groups)) for sample in (photographic, generated)))
+    ends, without = aggregation.intervals(values, replicates, faces_of, groups)
     z = {head: float(faces[f"z_{head}"].mean()) for head in HEADS}
     metrics = {
-        "photographic_faces": len(photographs["name"]),
-        "generated_faces": len(faces["name"]),
-        "photographic_groups": len(np.unique(photographs["group"])),
-        "generated_groups": len(np.unique(faces["group"])),
+        **{f"{label}_faces": count for label, count in faces_of._asdict().items()},
+        **{f"{label}_groups": count for label, count in groups._asdict().items()},
         "photographic_list_sha256": sha256("".join(f"{name}\n" for name in photographs["name"]).encode()).hexdigest(),
         "values": aggregation.nested(values),
         **{end: aggregation.nested(found) for end, found in ends.items()},
         "verdicts": {verdict: int((faces["verdict"] == verdict).sum()) for verdict in VERDICTS},
         "head_z": {head: None if head in decisions.constant_heads else mean for head, mean in z.items()},
-        "not_computed": reasons,
+        "not_computed": reasons | without,
+        "cautions": bootstrap.cautions(photographic, generated),
     }
     return metrics, replicates
 
@@ -130,6 +133,8 @@ def _show(generator: str, found: dict[str, Any], review: str) -> None:
     console.table([row], f"Against {found['photographic_faces']:,} test photographs; 95 % interval of the AUC")
     for what, reason in found["not_computed"].items():
         print(f"{what}: {reason}")
+    for caution in found["cautions"]:
+        print(f"caution: {caution}")
 
 
 if __name__ == "__main__":

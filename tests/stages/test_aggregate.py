@@ -33,6 +33,8 @@ def write(name, auc, *, scores=None, photographs="0", resamples=100):
     artifacts.write_npz(f"bootstrap/{name}.npz", **{key: rng.normal(auc, 0.01, size=resamples) for key in flat})
     content = {
         "values": {**dict.fromkeys(WHOLE, auc), **{key: dict.fromkeys(RATES, auc / 2) for key in KEYS}},
+        "low": {**dict.fromkeys(WHOLE, auc - 0.1), **{key: dict.fromkeys(RATES, 0.1) for key in KEYS}},
+        "high": {**dict.fromkeys(WHOLE, auc + 0.1), **{key: dict.fromkeys(RATES, 0.9) for key in KEYS}},
         "generated_faces": 20,
         "photographic_faces": 30,
         "photographic_list_sha256": photographs,

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from pipeline import artifacts
@@ -19,7 +20,8 @@ from pipeline.stages import evaluate
 PARAMS = """
 seed: 3
 data: {root: ., person_pattern: '^([^_]+)_'}
-evaluation: {histogram_bins: 12, faces_shown: 3, resamples: 150}
+evaluation: {histogram_bins: 12, faces_shown: 3}
+bootstrap: {resamples: 150}
 """
 MIXTURE = Mixture("spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1))
 RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
@@ -97,7 +99,7 @@ def test_metrics_are_scikit_learns(world, capsys):
         assert rates["accuracy"] == pytest.approx(oracle.accuracy_score(labels, pooled > threshold))
         assert rates["false_alarm_rate"] == pytest.approx(np.mean(pooled[:200] > threshold))
         assert rates["detection_rate"] == pytest.approx(np.mean(pooled[200:] > threshold))
-    assert "sim_a" in capsys.readouterr().out and got["not_computed"] == {}
+    assert "sim_a" in capsys.readouterr().out and (got["not_computed"], got["cautions"]) == ({}, [])
 
 
 def test_intervals_are_those_of_the_replicates_by_person(world):
@@ -136,11 +138,12 @@ def test_scores_file_says_everything_about_every_face(world):
     got = run()
     frame = artifacts.read_table("sim_a.parquet")
     judged = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
-    assert list(frame.columns) == ["set", "name", "group", "label", *judged]
+    assert list(frame.columns) == ["set", "name", "group", "label", "source_sha256", *judged]
     assert frame["set"].value_counts().to_dict() == {"photographic_test": 200, "sim_a": 40}
     assert (frame.label == (frame["set"] == "sim_a")).all()
     generated, photographs = frame[frame.label == 1], frame[frame.label == 0]
     assert generated.group.tolist() == generated.name.tolist()
+    assert frame.source_sha256.tolist() == frame.name.tolist()  # as write_faces has it
     assert photographs.group.tolist() == [f"{i // 2:03d}" for i in range(200)]
     expected = dict(zip(artifacts.read_npz("sim_a.npz")["names"], scores("sim_a"), strict=True))
     assert generated.set_index("name").anomaly_score.to_dict() == pytest.approx(expected)
@@ -219,11 +222,40 @@ def test_photographs_of_one_person_leave_the_detection_rates_intervals(world):
     assert got["low"]["auc"] is None and got["low"]["at_5_percent"]["detection_rate"] is not None
 
 
+def test_two_faces_have_no_interval_without_width_and_a_caution(world, capsys):
+    write_faces("sim_a", [[0.1, 0.1], [0.5, 0.5]])
+    got = run()
+    ends = [got[end]["at_5_percent"]["detection_rate"] for end in ("low", "high")]
+    assert got["values"]["at_5_percent"]["detection_rate"] == 0 and ends == pytest.approx(exact(0, 2))
+    (caution,) = got["cautions"]
+    assert "the generated faces show only 2" in caution and caution in capsys.readouterr().out
+
+
+def test_separated_classes_have_no_interval_without_width(world):
+    write_faces("photographs", 0.1 * np.random.default_rng(0).normal(size=(60, 2)))  # 30 persons
+    write_faces("sim_a", np.full((5, 2), 9.0))
+    got = run()
+    for key in RATES:
+        for rate, (low, high) in (("false_alarm_rate", exact(0, 30)), ("detection_rate", exact(5, 5))):
+            assert (got["low"][key][rate], got["high"][key][rate]) == pytest.approx((low, high))
+        assert got["low"][key]["accuracy"] < got["low"][key]["false_alarm_rate"] + 0.97 < got["high"][key]["accuracy"] == 1
+    for name in ("auc", "ap_generated", "ap_photographic", "eer"):
+        assert got["low"][name] is None and got["high"][name] is None
+        said = got["not_computed"][f"interval of {name}"]
+        assert said.startswith(f"cannot be computed: all resamples agree on {got['values'][name]:.3g}")
+    assert len(got["cautions"]) == 1 and "only 5" in got["cautions"][0]
+
+
+def exact(k, n):
+    interval = binomtest(k, n).proportion_ci(0.95)
+    return interval.low, interval.high
+
+
 def test_constant_scores_are_stated(world):
     for name, faces in (("photographs", 200), ("sim_a", 40)):
         write_faces(name, np.zeros((faces, 2)))
     got = run()
-    assert (got["values"]["auc"], got["values"]["eer"], got["low"]["auc"]) == (0.5, 0.5, 0.5)
+    assert (got["values"]["auc"], got["values"]["eer"], got["low"]["auc"]) == (0.5, 0.5, None)
     assert "the same anomaly score" in got["not_computed"]["ranking"]
 
 
