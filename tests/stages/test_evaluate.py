@@ -2,77 +2,19 @@
 
 import csv
 import hashlib
-import json
 
 import numpy as np
 import pytest
-from PIL import Image
-from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from pipeline import artifacts
 from pipeline.bootstrap import Sample
 from pipeline.bootstrap import replicates as replicates_of
 from pipeline.errors import PipelineError
-from pipeline.mixture import Mixture
 from pipeline.stages import evaluate
+from tests.evaluated_world import HEADS, MIXTURE, RATES, THRESHOLD, run, world, write_calibration, write_faces
 
-PARAMS = """
-seed: 3
-data: {root: ., person_pattern: '^([^_]+)_'}
-evaluation: {histogram_bins: 12, faces_shown: 3}
-bootstrap: {resamples: 150}
-"""
-MIXTURE = Mixture("spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1))
-RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
-THRESHOLD = {
-    "rates": {key: {"threshold": threshold} for key, threshold in RATES.items()},
-    "review": "at_5_percent",
-    "flag": "at_1_percent",
-    "paper_protocol": {"threshold": 3.0},
-}
-HEADS = ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")
-
-
-def write_faces(name, features):
-    """Two pictures of each person: data/<name>/007_1.png."""
-    features = np.asarray(features, dtype=np.float32).reshape(-1, 2)
-    names = np.array([f"data/{name}/{i // 2:03d}_{i % 2}.png" for i in range(len(features))])
-    heads = np.random.default_rng(len(features)).normal(1, 2, size=(len(features), 5)).astype(np.float32)
-    artifacts.write_npz(f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names)
-    return names
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    """200 photographs from the mixture itself; two generators from a wider normal, with pictures."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(PARAMS)
-    artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
-    artifacts.write_json("threshold.json", THRESHOLD)
-    calibrated = np.sort(MIXTURE.anomaly_score(np.random.default_rng(9).normal(size=(150, 2))))
-    write_calibration(calibrated, np.full(5, 2.0))
-    write_faces("photographs", np.random.default_rng(0).normal(size=(200, 2)))
-    for seed, name in enumerate(("sim_a", "sim_b")):
-        names = write_faces(name, 2 * np.random.default_rng(seed + 1).normal(size=(40, 2)))
-        (tmp_path / "data" / name).mkdir(parents=True)
-        for number, face in enumerate(names):
-            Image.new("RGB", (24, 24), (number, 0, 0)).save(tmp_path / face)
-    return tmp_path
-
-
-def write_calibration(scores, deviations):
-    artifacts.write_npz("calibration.npz", scores=scores, head_means=np.ones(5), head_deviations=deviations)
-
-
-def run(name="sim_a"):
-    inputs = ["--gmm", "gmm.npz", "--threshold", "threshold.json", "--calibration", "calibration.npz"]
-    inputs += ["--photographs", "photographs.npz", "--root", "."]
-    outputs = {"metrics": "json", "roc": "roc.csv", "histogram": "histogram.csv", "pictures": "png", "scores": "parquet"}
-    outputs["bootstrap"] = "bootstrap.npz"
-    named = [part for option, end in outputs.items() for part in (f"--{option}", f"{name}.{end}")]
-    evaluate.main(["--generator", name, "--features", f"{name}.npz", *inputs, *named])
-    return json.loads(open(f"{name}.json").read())
+__all__ = ["world"]  # a fixture
 
 
 def scores(name):
@@ -201,62 +143,6 @@ def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
     assert [picture[0, 0, 0] for picture in most] == list(order[::-1][:3])  # red tells the face's number
     assert [picture[0, 0, 0] for picture in least] == list(order[:3])
     assert titles == ["most anomalous", "least anomalous"]
-
-
-def test_a_generator_with_one_face_is_evaluated_without_what_needs_more(world, capsys):
-    write_faces("sim_a", [[9.0, 9.0]])
-    got = run()
-    assert (got["generated_faces"], got["values"]["auc"], got["values"]["at_5_percent"]["detection_rate"]) == (1, 1, 1)
-    assert (got["low"]["auc"], got["high"]["at_5_percent"]["detection_rate"]) == (None, None)
-    assert got["low"]["at_5_percent"]["false_alarm_rate"] < got["high"]["at_5_percent"]["false_alarm_rate"]
-    (what, reason), *others = got["not_computed"].items()
-    assert "generated faces" in what and reason.startswith("cannot be computed from one face") and not others
-    assert reason in capsys.readouterr().out
-    assert set(artifacts.read_npz("sim_a.bootstrap.npz")) == {f"{key}.false_alarm_rate" for key in (*RATES, "paper_protocol")}
-
-
-def test_photographs_of_one_person_leave_the_detection_rates_intervals(world):
-    (world / "params.yaml").write_text(PARAMS.replace("^([^_]+)_", "(png)$"))
-    got = run()
-    assert got["photographic_groups"] == 1 and "photographs" in next(iter(got["not_computed"]))
-    assert got["low"]["auc"] is None and got["low"]["at_5_percent"]["detection_rate"] is not None
-
-
-def test_two_faces_have_no_interval_without_width_and_a_caution(world, capsys):
-    write_faces("sim_a", [[0.1, 0.1], [0.5, 0.5]])
-    got = run()
-    ends = [got[end]["at_5_percent"]["detection_rate"] for end in ("low", "high")]
-    assert got["values"]["at_5_percent"]["detection_rate"] == 0 and ends == pytest.approx(exact(0, 2))
-    (caution,) = got["cautions"]
-    assert "the generated faces show only 2" in caution and caution in capsys.readouterr().out
-
-
-def test_separated_classes_have_no_interval_without_width(world):
-    write_faces("photographs", 0.1 * np.random.default_rng(0).normal(size=(60, 2)))  # 30 persons
-    write_faces("sim_a", np.full((5, 2), 9.0))
-    got = run()
-    for key in RATES:
-        for rate, (low, high) in (("false_alarm_rate", exact(0, 30)), ("detection_rate", exact(5, 5))):
-            assert (got["low"][key][rate], got["high"][key][rate]) == pytest.approx((low, high))
-        assert got["low"][key]["accuracy"] < got["low"][key]["false_alarm_rate"] + 0.97 < got["high"][key]["accuracy"] == 1
-    for name in ("auc", "ap_generated", "ap_photographic", "eer"):
-        assert got["low"][name] is None and got["high"][name] is None
-        said = got["not_computed"][f"interval of {name}"]
-        assert said.startswith(f"cannot be computed: all resamples agree on {got['values'][name]:.3g}")
-    assert len(got["cautions"]) == 1 and "only 5" in got["cautions"][0]
-
-
-def exact(k, n):
-    interval = binomtest(k, n).proportion_ci(0.95)
-    return interval.low, interval.high
-
-
-def test_constant_scores_are_stated(world):
-    for name, faces in (("photographs", 200), ("sim_a", 40)):
-        write_faces(name, np.zeros((faces, 2)))
-    got = run()
-    assert (got["values"]["auc"], got["values"]["eer"], got["low"]["auc"]) == (0.5, 0.5, None)
-    assert "the same anomaly score" in got["not_computed"]["ranking"]
 
 
 @pytest.mark.parametrize(
