@@ -1,6 +1,6 @@
 """AUC, detection and false alarm rates of one set of photographs against several generators, each with its 95 % interval.
 
-Photographs vary by person and AUC by both classes: bootstrap by group. Generated faces are independent: exact binomial.
+Rates: exact binomial, each face on its own. AUC: bootstrap by group (pipeline/bootstrap.py), none where all resamples agree.
 """
 
 from collections.abc import Mapping
@@ -31,44 +31,38 @@ def estimate(
     photographic: Sample, generated: Mapping[str, Sample], thresholds: Mapping[str, float], *, resamples: int, seed: int
 ) -> Estimates:
     """All figures of one way to score the faces. Draws are paired between calls with the same groups and seed."""
-    alarms = {
-        key: false_alarm_rate(photographic, threshold, resamples=resamples, seed=seed) for key, threshold in thresholds.items()
-    }
-    aucs = {name: auc(photographic, sample, resamples=resamples, seed=seed) for name, sample in generated.items()}
-    detections = {
-        name: {key: detection_rate(sample.scores, threshold) for key, threshold in thresholds.items()}
-        for name, sample in generated.items()
-    }
-    return Estimates(alarms, aucs, detections, _not_computed(photographic, generated))
+    found = {name: auc(photographic, sample, resamples=resamples, seed=seed) for name, sample in generated.items()}
+    return Estimates(
+        {key: rate(photographic.scores, threshold) for key, threshold in thresholds.items()},
+        {name: one for name, (one, _) in found.items()},
+        {name: {key: rate(one.scores, threshold) for key, threshold in thresholds.items()} for name, one in generated.items()},
+        {f"{name}: interval of the AUC": reason for name, (_, reason) in found.items() if reason},
+    )
 
 
-def auc(photographic: Sample, generated: Sample, *, resamples: int, seed: int) -> Estimate:
-    """AUC and its bootstrap interval, which is None where a class has one group only."""
+def auc(photographic: Sample, generated: Sample, *, resamples: int, seed: int) -> tuple[Estimate, str]:
+    """AUC and its bootstrap interval; where there is none, None and why."""
     value = roc_auc(photographic.scores, generated.scores)
-    if bootstrap.obstacle(photographic) or bootstrap.obstacle(generated):
-        return {"value": value, "low": None, "high": None}
-    low, high = bootstrap.interval(
-        bootstrap.auc_replicates(photographic, generated, resamples=resamples, seed=seed), CONFIDENCE
-    )
-    return {"value": value, "low": low, "high": high}
+    for of, sample in (("photographs: ", photographic), ("", generated)):
+        if reason := bootstrap.obstacle(sample):
+            return {"value": value, "low": None, "high": None}, of + reason
+    return ranged(value, bootstrap.auc_replicates(photographic, generated, resamples=resamples, seed=seed))
 
 
-def false_alarm_rate(photographic: Sample, threshold: float, *, resamples: int, seed: int) -> Estimate:
-    """Share of photographs above the threshold and its bootstrap interval, which is None where there is one group only."""
-    value = float(np.mean(photographic.scores > threshold))
-    if bootstrap.obstacle(photographic):
-        return {"value": value, "low": None, "high": None}
-    low, high = bootstrap.interval(
-        bootstrap.rate_replicates(photographic, threshold, resamples=resamples, seed=seed), CONFIDENCE
-    )
-    return {"value": value, "low": low, "high": high}
+def ranged(value: float, replicates: np.ndarray) -> tuple[Estimate, str]:
+    """A value with the interval of its bootstrap replicates (r,), or with None and the reason where they are all equal."""
+    if bootstrap.agree(replicates):
+        reason = f"cannot be computed: all resamples give {replicates[0]:g}, so they do not show how sure it is"
+        return {"value": value, "low": None, "high": None}, reason
+    low, high = bootstrap.interval(replicates, CONFIDENCE)
+    return {"value": value, "low": low, "high": high}, ""
 
 
-def detection_rate(scores: np.ndarray, threshold: float) -> Estimate:
-    """Share of generated faces (n,) above the threshold and its exact binomial interval."""
-    detected = int((scores > threshold).sum())
-    low, high = binomial_interval(detected, len(scores), CONFIDENCE)
-    return {"value": detected / len(scores), "low": low, "high": high}
+def rate(scores: np.ndarray, threshold: float) -> Estimate:
+    """Share of faces (n,) above the threshold and its exact binomial interval, as if each showed another person."""
+    above = int((scores > threshold).sum())
+    low, high = binomial_interval(above, len(scores), CONFIDENCE)
+    return {"value": above / len(scores), "low": low, "high": high}
 
 
 def mean(estimates: Mapping[str, Estimate]) -> float | None:
@@ -77,8 +71,13 @@ def mean(estimates: Mapping[str, Estimate]) -> float | None:
     return float(np.mean([value for value in values if value is not None])) if None not in values else None
 
 
-def _not_computed(photographic: Sample, generated: Mapping[str, Sample]) -> dict[str, str]:
-    if reason := bootstrap.obstacle(photographic):
-        return {"intervals of the false alarm rate and of every AUC": f"photographs: {reason}"}
-    found = {name: bootstrap.obstacle(sample) for name, sample in generated.items()}
-    return {f"{name}: interval of the AUC": reason for name, reason in found.items() if reason}
+def missing(states: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What is not computed, and why, from the same of each state; a state is named where not all lack it for that reason."""
+    everywhere = set.intersection(*(set(one.items()) for one in states.values()))
+    some = [
+        (f"{what}, {state.replace('_', ' ')}", reason)
+        for state, one in states.items()
+        for what, reason in one.items()
+        if (what, reason) not in everywhere
+    ]
+    return dict(sorted([*everywhere, *some]))

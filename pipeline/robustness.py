@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.bootstrap import Sample
-from pipeline.estimates import Estimate, estimate, mean
+from pipeline.estimates import Estimate, estimate, mean, missing
 
 Scored = Mapping[str, Sample]  # the generators' samples by name
 Pair = tuple[Sample, Scored]  # the photographs, and the generators
@@ -37,7 +37,7 @@ def compare(clean: Pair, perturbed: Pair, thresholds: Mapping[str, float], *, re
         "photographs": photographs,
         "generators": generators,
         "mean": means,
-        "not_computed": found["clean"].not_computed,
+        "not_computed": missing({state: one.not_computed for state, one in found.items()}),
     }
 
 
