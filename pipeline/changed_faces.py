@@ -1,4 +1,4 @@
-"""Faces of several sets once more through the encoder, their pictures changed on the way."""
+"""Faces of several sets once more through an encoder: another one, or with their pictures changed on the way."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import checkpoints, features
+from pipeline import features
+from pipeline.encoder import Encoder
 from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
 from pipeline.features import Change, Extracted
@@ -14,15 +15,20 @@ from pipeline.schema import FeatureExtraction
 
 
 def extract(
-    encoder: Path, root: Path, sets: Mapping[str, FeatureSet], settings: FeatureExtraction, change: Change
+    encoder: Encoder,
+    input_size: int,
+    root: Path,
+    sets: Mapping[str, FeatureSet],
+    settings: FeatureExtraction,
+    *,
+    change: Change | None = None,
 ) -> dict[str, FeatureSet]:
-    """The same faces with the features of their changed pictures, all sets in one go.
+    """The same faces with the encoder's features of their pictures, changed or as they are, all sets in one go.
 
     Raises PipelineError where a picture is not the one any more whose features the set holds.
     """
-    model, meta = checkpoints.load_encoder(encoder)
     names = [name for faces in sets.values() for name in faces.names.tolist()]
-    found = features.extract(model, meta["input_size"], root, names, settings, change=change)
+    found = features.extract(encoder, input_size, root, names, settings, change=change)
     _check_same(found, names, [digest for faces in sets.values() for digest in faces.digests.tolist()], root)
     ends = np.cumsum([len(faces) for faces in sets.values()])[:-1]
     parts = (np.split(array.astype(np.float64), ends) for array in (found.features, found.heads))

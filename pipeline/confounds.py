@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import randomness
-from pipeline.bootstrap import Sample, auc_replicates, interval
-from pipeline.estimates import CONFIDENCE, Estimate, Estimates, mean
+from pipeline.bootstrap import Sample, auc_replicates
+from pipeline.estimates import Estimate, Estimates, mean, missing, ranged
 from pipeline.evaluation import roc_auc
 from pipeline.formats import READABLE, Description, UnreadableHeader
+from pipeline.selection import folds
 
 File = Description | UnreadableHeader
 COLUMNS = (*READABLE, "jpeg_quality", "chroma_subsampling", "width", "height", "with_exif")
 CHROMA = ("4:4:4", "4:4:0", "4:2:2", "4:2:0", "4:1:1", "4:1:0", "uneven", "other")
 STATES = ("as_found", "harmonised")
 FOLDS = 5
+FEWEST_GROUPS = 4  # of a class: two folds with two groups each
 TREES = 50
 WARNED = 0.6  # AUC of the classifier above which the report warns; below 0.5 it is noise
 
@@ -40,44 +42,47 @@ def metadata(files: Sequence[File]) -> np.ndarray:
 def out_of_fold(photographic: Files, generated: Files, *, seed: int) -> list[tuple[Sample, Sample]]:
     """Scores that random forests give to files whose groups they have not seen: both classes of each fold.
 
-    Folds are apart, since differently trained forests have no common scale. No fold where a class has too few groups for two
-    folds with two groups each.
+    Folds are apart, since differently trained forests have no common scale. No fold where a class has fewer than FEWEST_GROUPS.
     """
     from sklearn.ensemble import RandomForestClassifier
 
     classes = (photographic, generated)
-    count = min(FOLDS, *(len(np.unique(one.groups)) // 2 for one in classes))
-    x, folds = [metadata(one.files) for one in classes], [_folds(one.groups, max(count, 1), seed) for one in classes]
+    fewest = min(len(np.unique(one.groups)) for one in classes)
+    if fewest < FEWEST_GROUPS:
+        return []
+    count = min(FOLDS, fewest // 2)
+    x, dealt = [metadata(one.files) for one in classes], [folds(one.groups, count, seed) for one in classes]
     found = []
-    for k in range(count if count > 1 else 0):
-        known = [rows[fold != k] for rows, fold in zip(x, folds, strict=True)]
+    for k in range(count):
+        known = [rows[fold != k] for rows, fold in zip(x, dealt, strict=True)]
         forest = RandomForestClassifier(
             TREES, min_samples_leaf=5, class_weight="balanced", random_state=randomness.key(seed, "metadata forest", k) % 2**32
         ).fit(np.concatenate(known), np.repeat([0, 1], [len(rows) for rows in known]))
         samples = [
             Sample(forest.predict_proba(rows[fold == k])[:, 1].round(9), one.groups[fold == k])  # round: equal files are equal
-            for rows, fold, one in zip(x, folds, classes, strict=True)
+            for rows, fold, one in zip(x, dealt, classes, strict=True)
         ]
         found.append((samples[0], samples[1]))
     return found
 
 
-def metadata_auc(photographic: Files, generated: Files, *, resamples: int, seed: int) -> Estimate:
+def metadata_auc(photographic: Files, generated: Files, *, resamples: int, seed: int) -> tuple[Estimate, str]:
     """How well metadata alone tell the classes: out-of-fold AUC with its bootstrap interval; 0.5, or below, is not at all.
 
-    The mean of the folds' AUC by their numbers of pairs; groups are drawn within their fold. None: see `out_of_fold`.
+    The mean of the folds' AUC by their numbers of pairs; groups are drawn within their fold. None where it cannot be
+    computed, then with the reason.
     """
-    folds = out_of_fold(photographic, generated, seed=seed)
-    if not folds:
-        return {"value": None, "low": None, "high": None}
-    pairs = [len(n.scores) * len(g.scores) for n, g in folds]
-    value = np.average([roc_auc(n.scores, g.scores) for n, g in folds], weights=pairs)
+    parts = out_of_fold(photographic, generated, seed=seed)
+    if not parts:
+        reason = f"cross-validation needs at least {FEWEST_GROUPS} people or photographs of each class"
+        return {"value": None, "low": None, "high": None}, reason
+    pairs = [len(n.scores) * len(g.scores) for n, g in parts]
+    value = np.average([roc_auc(n.scores, g.scores) for n, g in parts], weights=pairs)
     draws = [
         auc_replicates(n, g, resamples=resamples, seed=randomness.key(seed, "metadata fold", k))
-        for k, (n, g) in enumerate(folds)
+        for k, (n, g) in enumerate(parts)
     ]
-    low, high = interval(np.average(draws, axis=0, weights=pairs), CONFIDENCE)
-    return {"value": float(value), "low": low, "high": high}
+    return ranged(float(value), np.average(draws, axis=0, weights=pairs))
 
 
 def classify(
@@ -87,50 +92,51 @@ def classify(
 
     `photographic` by state, as_found and harmonised; `generated` by generator, then by state.
     """
-    found: dict[str, dict[str, Any]] = {}
-    sizes: dict[str, dict[str, float | None]] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in generated}
+    sizes: dict[str, dict[str, float | None]] = {name: {} for name in generated}
+    reasons: dict[str, dict[tuple[str, str], list[str]]] = {state: {} for state in STATES}
     for name, states in generated.items():
-        found[name], sizes[name] = {}, {}
         for state in STATES:
-            value = metadata_auc(photographic[state], states[state], resamples=resamples, seed=seed)
+            value, reason = metadata_auc(photographic[state], states[state], resamples=resamples, seed=seed)
             found[name][state] = {"auc": value["value"], "low": value["low"], "high": value["high"]}
             sizes[name][state] = _bytes_per_pixel_auc(photographic[state].files, states[state].files)
+            if reason:
+                what = "AUC" if value["value"] is None else "interval of the AUC"
+                reasons[state].setdefault((f"{what} of the classifier of metadata", reason), []).append(name)
     values = [one["as_found"]["auc"] for one in found.values() if one["as_found"]["auc"] is not None]
-    classifier = {"columns": list(COLUMNS), "generators": found, "worst": max(values, default=None)}
-    missing = {
-        f"{name}: AUC of the classifier of metadata": "cross-validation needs at least four people or photographs of each class"
-        for name, one in found.items()
-        if one["as_found"]["auc"] is None
-    }
     return {
-        "metadata_classifier": classifier,
+        "metadata_classifier": {"columns": list(COLUMNS), "generators": found, "worst": max(values, default=None)},
         "bytes_per_pixel_auc": sizes,
         "warnings": _warnings(found),
-        "not_computed": missing,
+        "not_computed": missing(
+            {
+                state: {f"{', '.join(names)}: {what}": reason for (what, reason), names in one.items()}
+                for state, one in reasons.items()
+            }
+        ),
     }
 
 
-def side_by_side(as_found: Estimates, harmonised: Estimates | None, key: str) -> dict[str, Any]:
-    """The detector's figures at the threshold `key` in both states; without harmonised estimates these are None."""
+def side_by_side(found: Mapping[str, Estimates], generators: Sequence[str], key: str) -> dict[str, Any]:
+    """The detector's figures at the threshold `key` by state; those of a state that is not in `found` are None."""
     nothing: Estimate = {"value": None, "low": None, "high": None}
-    estimates = dict(zip(STATES, (as_found, harmonised), strict=True))
 
     def both(choose: Any) -> dict[str, Estimate]:
-        return {state: choose(one) if one else nothing for state, one in estimates.items()}
+        return {state: choose(found[state]) if state in found else nothing for state in STATES}
 
-    generators = {
+    each = {
         name: {
             "auc": both(lambda one, name=name: one.aucs[name]),
             "detection_rate": both(lambda one, name=name: one.detection_rates[name][key]),
         }
-        for name in as_found.aucs
+        for name in generators
     }
     means = {
-        measure: {state: mean({name: one[measure][state] for name, one in generators.items()}) for state in STATES}
+        measure: {state: mean({name: one[measure][state] for name, one in each.items()}) for state in STATES}
         for measure in ("auc", "detection_rate")
     }
     alarms = both(lambda one: one.false_alarm_rates[key])
-    return {"false_alarm_rate": alarms, "generators": generators, "mean": means}
+    return {"false_alarm_rate": alarms, "generators": each, "mean": means}
 
 
 def _row(file: File) -> list[float]:
@@ -140,15 +146,6 @@ def _row(file: File) -> list[float]:
     quality = -1 if file.jpeg_quality is None else file.jpeg_quality
     chroma = -1 if file.chroma_subsampling is None else CHROMA.index(file.chroma_subsampling)
     return [*formats, quality, chroma, file.width, file.height, file.has_exif]
-
-
-def _folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each face (n,), the same within a group; groups are dealt out in the order of a keyed hash."""
-    names, numbers = np.unique(groups, return_inverse=True)
-    draws = randomness.uniforms(seed, "metadata folds", randomness.hashes(names.tolist()))
-    dealt = np.empty(len(names), dtype=np.int64)
-    dealt[np.argsort(draws, kind="stable")] = np.arange(len(names)) % folds
-    return dealt[numbers]
 
 
 def _bytes_per_pixel_auc(photographic: Sequence[File], generated: Sequence[File]) -> float | None:

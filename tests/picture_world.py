@@ -1,5 +1,6 @@
 """A small world on disk for stages that read several sets and their pictures: encoder, features, mixture, thresholds."""
 
+from collections.abc import Container
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ GMM: Any = dict(
 )
 PEOPLE = {"photographic_fit": range(20), "photographic_calibration": range(20, 40), "photographic_test": range(40, 52)}
 GENERATED = 16  # faces of each generator
+EPOCHS = 5  # for which the encoder says it was trained
 PARAMS = f"""
 seed: 3
 data: {{root: root, person_pattern: '{PATTERN}'}}
@@ -35,10 +37,12 @@ features: {{resize: bilinear, antialias: true, batch_size: 4, device: cpu, preci
 gmm: {{components: 1, covariance_type: full, standardise: true, pca_components: 0, regularisation: 1e-6,
   maximum_iterations: 50, tolerance: 1e-3, starts: 1, device: cpu}}
 calibration: {{false_alarm_rates: [0.1, 0.2], review_rate: 0.2, flag_rate: 0.1, curve_draws: 10}}
-evaluation: {{histogram_bins: 10, faces_shown: 2, resamples: 200}}
+evaluation: {{histogram_bins: 10, faces_shown: 2}}
+bootstrap: {{resamples: 200}}
 robustness: {{faces: 1000}}
 harmonisation: {{side: 28, kernel: bicubic, jpeg_quality: 80}}
-controls: {{fit_faces: 1000, faces: 1000, shuffled_epochs: 0}}
+controls: {{fit_faces: 1000, faces: 1000}}
+shuffled: {{epochs: 1}}
 generators: [sim_blurred, sim_noisy]
 """
 
@@ -69,7 +73,7 @@ def build(folder: Path) -> dict[str, list[str]]:
             image = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
         image.save(path, quality=92)  # PNG has none
     encoder = Encoder("resnet10", 6, seed=1)
-    save_encoder(folder / "encoder.safetensors", encoder, {"input_size": SIDE})
+    save_encoder(folder / "encoder.safetensors", encoder, {"input_size": SIDE, "params": {"pretext": {"epochs": EPOCHS}}})
     for name, names in sets.items():
         found = features.extract(encoder, SIDE, root, names, settings())
         arrays = {"names": found.names, "features": found.features, "heads": found.heads, "source_sha256": found.sha256}
@@ -117,8 +121,8 @@ def change_params(folder: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
-def options(metrics: str) -> list[str]:
-    """The command line of a stage that reads this world, run in its folder."""
+def options(metrics: str, without: Container[str] = ()) -> list[str]:
+    """The command line of a stage that reads this world, run in its folder, without the options that it does not have."""
     given = {
         "root": "root",
         "encoder": "encoder.safetensors",
@@ -128,4 +132,4 @@ def options(metrics: str) -> list[str]:
         "counts": "counts",
         "metrics": metrics,
     }
-    return [part for name, value in given.items() for part in (f"--{name}", value)]
+    return [part for name, value in given.items() if name not in without for part in (f"--{name}", value)]

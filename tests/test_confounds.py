@@ -1,5 +1,6 @@
 """The classifier of metadata on files whose metadata are known; the warnings; the figures side by side."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ def files(descriptions, per_group=1):
 
 
 def auc(photographic, generated):
-    return confounds.metadata_auc(photographic, generated, resamples=200, seed=1)
+    return confounds.metadata_auc(photographic, generated, **DRAWS)[0]
 
 
 # ---------------------------------------------------------------- the classifier
@@ -43,8 +44,9 @@ def auc(photographic, generated):
     ],
 )
 def test_anything_that_differs_gives_the_class_away(other):
-    found = auc(files([PNG] * 60, per_group=2), files([other] * 40))
-    assert found == {"value": 1, "low": 1, "high": 1}
+    found, reason = confounds.metadata_auc(files([PNG] * 60, per_group=2), files([other] * 40), **DRAWS)
+    assert found == {"value": 1, "low": None, "high": None}
+    assert reason.startswith("cannot be computed: all resamples give 1")
 
 
 @pytest.mark.parametrize("other", [replace(JPEG, jpeg_quality=75), replace(JPEG, chroma_subsampling="4:4:4")])
@@ -56,7 +58,7 @@ def test_quality_and_chroma_tell_jpegs_apart(other):
 @given(st.integers(4, 60), st.integers(4, 60), st.integers(1, 3))
 def test_files_that_are_alike_give_nothing_away(n, g, per_group):
     found = auc(files([PNG] * (n * per_group), per_group), files([PNG] * g))
-    assert found == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert found == {"value": 0.5, "low": None, "high": None}
 
 
 @pytest.mark.parametrize("other", [replace(PNG, bytes_per_pixel=9.0), replace(PNG, mode="RGBA")])
@@ -84,13 +86,11 @@ def test_people_are_not_learnt_by_heart():
     assert by_file > 0.7 and by_person < 0.6
 
 
-def test_the_files_of_a_group_share_a_fold_and_folds_are_even():
-    groups = np.array([f"{i % 23}" for i in range(100)])
-    fold = confounds._folds(groups, 5, seed=1)
-    assert all(len(set(fold[groups == group])) == 1 for group in np.unique(groups))
-    in_fold = [len(set(groups[fold == k])) for k in range(5)]
-    assert sorted(in_fold) == [4, 4, 5, 5, 5]
-    assert not np.array_equal(fold, confounds._folds(groups, 5, seed=2))
+def test_a_group_lies_in_one_fold_and_folds_are_even():
+    parts = confounds.out_of_fold(files([PNG] * 100, per_group=5), files([PNG] * 23), seed=1)
+    for groups in zip(*([set(sample.groups) for sample in part] for part in parts), strict=True):
+        assert len(set.union(*groups)) == sum(map(len, groups))
+        assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
 
 def test_every_file_is_scored_once_and_the_same_comes_twice():
@@ -136,11 +136,21 @@ def classify(**generators):
 def test_a_generator_told_by_its_files_is_warned_of():
     found = classify(sim_a=files([JPEG] * 40), sim_b=files([PNG] * 40))
     told, alike = (found["metadata_classifier"]["generators"][name] for name in ("sim_a", "sim_b"))
-    assert told == {"as_found": {"auc": 1, "low": 1, "high": 1}, "harmonised": {"auc": 0.5, "low": 0.5, "high": 0.5}}
-    assert found["not_computed"] == {}
+    assert told == {"as_found": {"auc": 1, "low": None, "high": None}, "harmonised": {"auc": 0.5, "low": None, "high": None}}
+    what = "interval of the AUC of the classifier of metadata"
+    assert {key: reason.split(",")[0] for key, reason in found["not_computed"].items()} == {
+        f"sim_a: {what}, as found": "cannot be computed: all resamples give 1",
+        f"sim_b: {what}, as found": "cannot be computed: all resamples give 0.5",
+        f"sim_a, sim_b: {what}, harmonised": "cannot be computed: all resamples give 0.5",
+    }
     assert alike["as_found"]["auc"] == 0.5 and found["metadata_classifier"]["worst"] == 1
     (warning,) = found["warnings"]
-    assert warning.startswith("sim_a, as found: ") and "(AUC 1.00, 95 % interval 1.00 to 1.00)" in warning
+    assert warning.startswith("sim_a, as found: ") and "(AUC 1.00)" in warning
+
+
+def test_a_warning_has_the_interval():
+    (warning,) = classify(sim_a=files([PNG] * 10 + [JPEG] * 30))["warnings"]
+    assert re.search(r"\(AUC 0\.8\d, 95 % interval 0\.\d\d to 0\.9\d\)", warning)
 
 
 def test_harmonisation_that_fails_is_warned_of():
@@ -154,7 +164,8 @@ def test_what_cannot_be_classified_is_none_and_no_warning():
     found = classify(sim_a=files([JPEG]))
     assert found["metadata_classifier"]["generators"]["sim_a"]["as_found"] == {"auc": None, "low": None, "high": None}
     assert found["metadata_classifier"]["worst"] is None and found["warnings"] == []
-    assert list(found["not_computed"]) == ["sim_a: AUC of the classifier of metadata"]
+    reason = found["not_computed"]["sim_a: AUC of the classifier of metadata, as found"]
+    assert reason == "cross-validation needs at least 4 people or photographs of each class"
 
 
 def test_bytes_per_pixel_are_told_apart():
@@ -173,7 +184,7 @@ def sample(seed, shift=0.0):
 def test_side_by_side_has_both_states_and_their_means():
     first = estimate(sample(0), {"a": sample(1, 1), "b": sample(2, 2)}, {"at_5_percent": 1.6}, **DRAWS)
     second = estimate(sample(3), {"a": sample(4), "b": sample(5, 1)}, {"at_5_percent": 1.7}, **DRAWS)
-    found = confounds.side_by_side(first, second, "at_5_percent")
+    found = confounds.side_by_side({"as_found": first, "harmonised": second}, ["a", "b"], "at_5_percent")
     assert found["false_alarm_rate"] == {
         "as_found": first.false_alarm_rates["at_5_percent"],
         "harmonised": second.false_alarm_rates["at_5_percent"],
@@ -184,8 +195,9 @@ def test_side_by_side_has_both_states_and_their_means():
     assert found["mean"]["auc"]["as_found"] == pytest.approx(np.mean(values))
 
 
-def test_without_harmonised_figures_there_is_none():
+@pytest.mark.parametrize(("there", "absent"), [confounds.STATES, confounds.STATES[::-1]])
+def test_a_state_without_figures_has_none(there, absent):
     first = estimate(sample(0), {"a": sample(1, 1)}, {"at_5_percent": 1.6}, **DRAWS)
-    found = confounds.side_by_side(first, None, "at_5_percent")
-    assert found["generators"]["a"]["auc"]["harmonised"] == {"value": None, "low": None, "high": None}
-    assert found["mean"]["auc"]["harmonised"] is None and found["mean"]["auc"]["as_found"] is not None
+    found = confounds.side_by_side({there: first}, ["a"], "at_5_percent")
+    assert found["generators"]["a"]["auc"] == {there: first.aucs["a"], absent: {"value": None, "low": None, "high": None}}
+    assert found["mean"]["auc"][absent] is None and found["mean"]["auc"][there] == first.aucs["a"]["value"]

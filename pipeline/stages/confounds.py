@@ -1,25 +1,35 @@
 """What file formats give away, and the evaluation without them: every face through one resize and one JPEG compression.
 
-Harmonised, the mixture is fitted anew and the threshold calibrated anew, both on harmonised photographs. Beside it stand the
-figures of the very same test faces as found. Label 1 = AI-generated, anomaly score higher = more anomalous.
+In both states the mixture is fitted anew and the threshold calibrated anew, on the very same faces with the same seed, so that
+only harmonisation differs between the figures. Label 1 = AI-generated, anomaly score higher = more anomalous.
 """
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import artifacts, calibration, changed_faces, confounds, console, density, detector, feature_sets, formats, params
+from pipeline import (
+    artifacts,
+    calibration,
+    changed_faces,
+    checkpoints,
+    confounds,
+    console,
+    density,
+    feature_sets,
+    formats,
+    params,
+)
 from pipeline.bootstrap import Sample
-from pipeline.confounds import File, Files
+from pipeline.confounds import STATES, File, Files
 from pipeline.errors import PipelineError
-from pipeline.estimates import Estimates, estimate
+from pipeline.estimates import Estimates, estimate, missing
 from pipeline.feature_sets import PHOTOGRAPHIC, FeatureSet
 from pipeline.layout import read_picture_file
-from pipeline.mixture import Mixture
 from pipeline.perturbations import harmonise
 from pipeline.randomness import key
 
@@ -30,27 +40,18 @@ Sets = Mapping[str, FeatureSet]
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "data", "features", "gmm", "calibration", "evaluation", "harmonisation", "controls", "generators")
-    mixture, thresholds, _ = detector.read(options.gmm, options.threshold)
-    rate = calibration.rate_key(p.calibration.review_rate)
-    if rate not in thresholds:
-        raise PipelineError(f"{options.threshold}: no threshold {rate} (calibration.review_rate): run calibrate again")
-
+    p = params.load("seed", "data", "features", "gmm", "calibration", "bootstrap", "harmonisation", "controls", "generators")
     every = feature_sets.read_all(options.features, options.counts, [*PHOTOGRAPHIC, *p.generators])
     files = {name: _described(options.root, faces) for name, faces in every.items()}
-    chosen = {
-        name: faces.at_most(_maximum(name, p.controls), seed=p.seed, purpose="confounds") for name, faces in every.items()
-    }
+    # The purpose is that of controls, which compares its figures with these: they are of the same faces.
+    chosen = {name: faces.at_most(_maximum(name, p.controls), seed=p.seed, purpose="controls") for name, faces in every.items()}
     after, harmonised_files = _harmonised(options, chosen, p)
-    refitted, not_computed = _refitted(after, p)
-    found = {"as_found": _estimates(chosen, mixture, {rate: thresholds[rate]}, p)}
-    if refitted:
-        found["harmonised"] = _estimates(after, refitted[0], {rate: refitted[1]}, p)
+    figures = _figures(dict(zip(STATES, (chosen, after), strict=True)), p)
 
     states = {"as_found": {name: files[name] for name in chosen}, "harmonised": harmonised_files}
     classes = {name: _by_state(faces, states, p.data.person_pattern) for name, faces in chosen.items()}
     classified = confounds.classify(
-        classes[TEST], {name: classes[name] for name in p.generators}, resamples=p.evaluation.resamples, seed=p.seed
+        classes[TEST], {name: classes[name] for name in p.generators}, resamples=p.bootstrap.resamples, seed=p.seed
     )
     metrics = {
         "sets": {name: formats.summary(list(described.values())) for name, described in files.items()},
@@ -60,9 +61,10 @@ def main(argv: list[str] | None = None) -> None:
             "fit_faces": len(chosen[FIT]),
             "calibration_faces": len(chosen[CALIBRATION]),
             "faces": {name: len(faces) for name, faces in chosen.items() if name not in (FIT, CALIBRATION)},
-            **confounds.side_by_side(found["as_found"], found.get("harmonised"), rate),
+            **confounds.side_by_side(figures.found, p.generators, calibration.rate_key(p.calibration.review_rate)),
+            "warnings": figures.warnings,
         },
-        "not_computed": found["as_found"].not_computed | not_computed | classified["not_computed"],
+        "not_computed": figures.not_computed | classified["not_computed"],
     }
     artifacts.write_json(options.metrics, metrics)
     _show(metrics)
@@ -76,8 +78,6 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         "--counts", type=Path, required=True, help="folder of the sets' counts, which tell the features' SHA-256"
     )
     parser.add_argument("--encoder", type=Path, required=True, help="encoder that the features come from")
-    parser.add_argument("--gmm", type=Path, required=True, help="mixture, .npz")
-    parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics to write, .json")
     return parser.parse_args(argv)
 
@@ -109,28 +109,40 @@ def _harmonised(options: argparse.Namespace, chosen: Sets, p: Any) -> tuple[dict
         described[name] = _description(content)
         return after
 
-    sets = changed_faces.extract(options.encoder, options.root, chosen, p.features, change)
+    encoder, meta = checkpoints.load_encoder(options.encoder)
+    sets = changed_faces.extract(encoder, meta["input_size"], options.root, chosen, p.features, change=change)
     return sets, {name: {face: described[face] for face in faces.names.tolist()} for name, faces in chosen.items()}
 
 
-def _refitted(sets: Sets, p: Any) -> tuple[tuple[Mixture, float] | None, dict[str, str]]:
-    """Mixture and threshold from harmonised photographs; or why there are none, as where controls.fit_faces is small."""
-    try:
-        fitted = density.fit(sets[FIT].features, **p.gmm.model_dump(), seed=key(p.seed, "confounds"))
-        scores = fitted.mixture.anomaly_score(sets[CALIBRATION].features)
-        return (fitted.mixture, calibration.conformal_threshold(scores, p.calibration.review_rate)), {}
-    except PipelineError as error:
-        faces = f"{len(sets[FIT])} faces to fit, {len(sets[CALIBRATION])} to calibrate with, see controls.fit_faces"
-        return None, {"harmonised figures": f"{error} ({faces})"}
+class Figures(NamedTuple):
+    """Of the detector, fitted and calibrated anew in each state."""
+
+    found: dict[str, Estimates]  # by state; none where the chosen photographs cannot carry a mixture or a threshold
+    warnings: list[str]  # of the fits
+    not_computed: dict[str, str]
 
 
-def _estimates(sets: Sets, mixture: Mixture, thresholds: Mapping[str, float], p: Any) -> Estimates:
-    samples = {
-        name: Sample(mixture.anomaly_score(faces.features), faces.people(p.data.person_pattern))
-        for name, faces in sets.items()
-        if name not in (FIT, CALIBRATION)
-    }
-    return estimate(samples.pop(TEST), samples, thresholds, resamples=p.evaluation.resamples, seed=p.seed)
+def _figures(states: Mapping[str, Sets], p: Any) -> Figures:
+    found, warnings, absent = {}, [], {}
+    for state, sets in states.items():
+        title = state.replace("_", " ")
+        try:
+            # The seed is fit_gmm's: with all photographs chosen, the mixture as found is the pipeline's own.
+            fitted = density.fit(sets[FIT].features, **p.gmm.model_dump(), seed=key(p.seed, "fit_gmm"))
+            scores = {name: fitted.mixture.anomaly_score(faces.features) for name, faces in sets.items()}
+            threshold = calibration.conformal_threshold(scores[CALIBRATION], p.calibration.review_rate)
+        except PipelineError as error:
+            faces = f"{len(sets[FIT])} faces to fit, {len(sets[CALIBRATION])} to calibrate with, see controls.fit_faces"
+            absent[f"{title} figures"] = f"{error} ({faces})"
+            continue
+        warnings += [f"{title}: {warning}" for warning in fitted.warnings]
+        tested = [faces for name, faces in sets.items() if name not in (FIT, CALIBRATION)]
+        samples = {faces.name: Sample(scores[faces.name], faces.people(p.data.person_pattern)) for faces in tested}
+        thresholds = {calibration.rate_key(p.calibration.review_rate): threshold}
+        photographs = samples.pop(TEST)
+        found[state] = estimate(photographs, samples, thresholds, resamples=p.bootstrap.resamples, seed=p.seed)
+    reasons = missing({state: one.not_computed for state, one in found.items()}) if found else {}
+    return Figures(found, warnings, absent | reasons)
 
 
 def _by_state(faces: FeatureSet, states: Mapping[str, Mapping[str, Mapping[str, File]]], pattern: str) -> dict[str, Files]:
@@ -149,7 +161,7 @@ def _show(metrics: dict[str, Any]) -> None:
             row[f"detected{mark}"] = one["detection_rate"][state]["value"]
         rows.append(row)
     console.table(rows, "AUC by the files' metadata alone; the detector's AUC and detection rate (h: harmonised)")
-    for warning in metrics["warnings"]:
+    for warning in [*metrics["warnings"], *metrics["harmonised"]["warnings"]]:
         print(f"warning: {warning}")
     for what, reason in metrics["not_computed"].items():
         print(f"{what}: {reason}")

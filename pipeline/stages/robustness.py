@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, changed_faces, console, detector, feature_sets, params, robustness
+from pipeline import artifacts, changed_faces, checkpoints, console, detector, feature_sets, params, robustness
 from pipeline.bootstrap import Sample
 from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
@@ -22,7 +22,7 @@ PHOTOGRAPHS = "photographic_test"
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "data", "features", "evaluation", "robustness", "generators")
+    p = params.load("seed", "data", "features", "bootstrap", "robustness", "generators")
     try:
         kind, strength = parse(options.perturbation)
     except ValueError as error:
@@ -32,9 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     found = feature_sets.read_all(options.features, options.counts, [PHOTOGRAPHS, *p.generators])
     clean = {name: faces.at_most(p.robustness.faces, seed=p.seed, purpose="robustness") for name, faces in found.items()}
     change = perturb(options.perturbation, p.seed)
-    perturbed = changed_faces.extract(options.encoder, options.root, clean, p.features, change)
+    encoder, meta = checkpoints.load_encoder(options.encoder)
+    perturbed = changed_faces.extract(encoder, meta["input_size"], options.root, clean, p.features, change=change)
     before, after = (_scored(mixture, faces, p.data.person_pattern) for faces in (clean, perturbed))
-    compared = robustness.compare(before, after, thresholds, resamples=p.evaluation.resamples, seed=p.seed)
+    compared = robustness.compare(before, after, thresholds, resamples=p.bootstrap.resamples, seed=p.seed)
     named = {"perturbation": options.perturbation, "kind": kind, "strength": strength}
     artifacts.write_json(options.metrics, {**named, **compared})
     _show(options.perturbation, compared, review)

@@ -3,10 +3,12 @@
 import io
 import shutil
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from pipeline import artifacts, density, features
@@ -14,7 +16,6 @@ from pipeline.calibration import conformal_threshold
 from pipeline.checkpoints import load_encoder
 from pipeline.errors import PipelineError
 from pipeline.layout import read_picture
-from pipeline.mixture import Mixture
 from pipeline.randomness import key
 from pipeline.stages import confounds
 from tests import picture_world
@@ -38,7 +39,7 @@ def world(built, tmp_path, monkeypatch):
 
 
 def run():
-    confounds.main(picture_world.options("out/metrics.json"))
+    confounds.main(picture_world.options("out/metrics.json", without=("gmm", "threshold")))
     return artifacts.read_json("out/metrics.json")
 
 
@@ -60,37 +61,54 @@ def harmonised_features(names, folder):
     return features.extract(encoder, meta["input_size"], folder, saved, picture_world.settings()).features
 
 
-def test_harmonised_figures_are_those_of_harmonised_files(once, world, tmp_path):
-    got = once[0]["harmonised"]
-    fit, calibration, test, generated = (
-        harmonised_features(world[name], tmp_path) for name in (FIT, CALIBRATION, TEST, "sim_blurred")
-    )
-    mixture = density.fit(fit, **picture_world.GMM, seed=key(3, "confounds")).mixture
-    threshold = conformal_threshold(mixture.anomaly_score(calibration), 0.2)
-    photographic, generated = mixture.anomaly_score(test), mixture.anomaly_score(generated)
+def expected_figures(tables):
+    """By scikit-learn and NumPy: AUC and detection rate of the blurred, false alarm rate, all from a mixture of their own."""
+    mixture = density.fit(tables[FIT], **picture_world.GMM, seed=key(3, "fit_gmm")).mixture
+    threshold = conformal_threshold(mixture.anomaly_score(tables[CALIBRATION]), 0.2)
+    photographic, generated = (mixture.anomaly_score(tables[name]) for name in (TEST, "sim_blurred"))
     labels = np.repeat([0, 1], [len(photographic), len(generated)])
+    auc = roc_auc_score(labels, np.concatenate([photographic, generated]))
+    return auc, np.mean(generated > threshold), np.mean(photographic > threshold)
+
+
+def test_each_state_is_fitted_and_calibrated_on_its_own_pictures(once, world, tmp_path):
+    names = (FIT, CALIBRATION, TEST, "sim_blurred")
+    tables = {
+        "as_found": {name: picture_world.read_features(tmp_path, name) for name in names},
+        "harmonised": {name: harmonised_features(world[name], tmp_path) for name in names},
+    }
+    got = once[0]["harmonised"]
     blurred = got["generators"]["sim_blurred"]
-    expected = roc_auc_score(labels, np.concatenate([photographic, generated]))
-    assert blurred["auc"]["harmonised"]["value"] == pytest.approx(expected, abs=0.005)
-    assert blurred["detection_rate"]["harmonised"]["value"] == np.mean(generated > threshold)
-    assert got["false_alarm_rate"]["harmonised"]["value"] == np.mean(photographic > threshold)
-
-
-def test_figures_as_found_are_those_of_the_clean_detector(once, world):
-    got = once[0]["harmonised"]
-    mixture = Mixture.from_arrays(artifacts.read_npz("gmm.npz"))
-    threshold = artifacts.read_json("threshold.json")["rates"]["at_20_percent"]["threshold"]
-    photographic, generated = (
-        mixture.anomaly_score(artifacts.read_npz(f"features/{name}.npz")["features"]) for name in (TEST, "sim_noisy")
-    )
-    labels = np.repeat([0, 1], [len(photographic), len(generated)])
-    noisy = got["generators"]["sim_noisy"]
-    assert noisy["auc"]["as_found"]["value"] == pytest.approx(roc_auc_score(labels, np.concatenate([photographic, generated])))
-    assert noisy["detection_rate"]["as_found"]["value"] == np.mean(generated > threshold)
-    assert got["false_alarm_rate"]["as_found"]["value"] == np.mean(photographic > threshold)
+    for state, of_state in tables.items():
+        auc, detected, alarms = expected_figures(of_state)
+        assert blurred["auc"][state]["value"] == pytest.approx(auc, abs=0.005)
+        assert blurred["detection_rate"][state]["value"] == detected
+        assert got["false_alarm_rate"][state]["value"] == alarms
+        exact = binomtest(round(24 * alarms), 24).proportion_ci(0.95, method="exact")
+        assert got["false_alarm_rate"][state]["low"] == pytest.approx(exact.low)
     assert (got["side"], got["kernel"], got["jpeg_quality"]) == (28, "bicubic", 80)
-    assert (got["fit_faces"], got["calibration_faces"]) == (40, 40)
+    assert (got["fit_faces"], got["calibration_faces"], got["warnings"]) == (40, 40, [])
     assert got["faces"] == {TEST: 24, "sim_blurred": 16, "sim_noisy": 16}
+
+
+def test_only_harmonisation_differs_between_the_states(world, monkeypatch):
+    """Where it changes nothing, the figures are the same, also of a part of the faces, and by a fit that hangs on its seed."""
+    monkeypatch.setattr(confounds, "harmonise", lambda picture, *how: (picture, b""))
+    folder = Path.cwd()
+    picture_world.change_params(folder, "{fit_faces: 1000, faces: 1000", "{fit_faces: 30, faces: 9")
+    picture_world.change_params(folder, "components: 1, covariance_type: full", "components: 3, covariance_type: diag")
+    got = run()["harmonised"]
+    for one in (*got["generators"]["sim_blurred"].values(), *got["generators"]["sim_noisy"].values(), got["false_alarm_rate"]):
+        assert one["as_found"] == one["harmonised"]
+
+
+def test_a_fit_that_rests_on_its_regularisation_is_said(world, tmp_path, capsys):
+    picture_world.change_params(tmp_path, "gmm: {components: 1", "gmm: {components: 7")
+    warnings = run()["harmonised"]["warnings"]
+    shown = capsys.readouterr().out
+    for state in ("as found", "harmonised"):
+        (found,) = (one for one in warnings if one.startswith(f"{state}: 40 faces for 7 full covariances in 6 dimensions"))
+        assert "rest on gmm.regularisation" in found and f"warning: {found}" in shown
 
 
 def test_the_table_of_formats_has_every_set(once, world):
@@ -108,8 +126,12 @@ def test_the_table_of_formats_has_every_set(once, world):
 def test_formats_give_all_away_as_found_and_nothing_harmonised(once):
     got, shown = once
     for one in got["metadata_classifier"]["generators"].values():
-        assert one["as_found"] == {"auc": 1, "low": 1, "high": 1}
-        assert one["harmonised"] == {"auc": 0.5, "low": 0.5, "high": 0.5}
+        assert one["as_found"] == {"auc": 1, "low": None, "high": None}
+        assert one["harmonised"] == {"auc": 0.5, "low": None, "high": None}
+    assert set(got["not_computed"]) == {
+        f"sim_blurred, sim_noisy: interval of the AUC of the classifier of metadata, {state}"
+        for state in ("as found", "harmonised")
+    }
     assert got["metadata_classifier"]["worst"] == 1 and len(got["warnings"]) == 2
     assert 0 <= got["bytes_per_pixel_auc"]["sim_noisy"]["harmonised"] <= 1
     assert "warning: sim_blurred, as found: format" in shown and "sim_noisy" in shown
@@ -147,11 +169,21 @@ def test_too_few_photographs_to_calibrate_leave_the_rest(world, tmp_path, capsys
     picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", f"{{fit_faces: {faces}, faces: 1000")
     picture_world.change_params(tmp_path, "covariance_type: full", "covariance_type: diag")
     got = run()
-    assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["harmonised"]["value"] is None
-    assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["as_found"]["value"] is not None
+    shown = capsys.readouterr().out
+    for state in ("as_found", "harmonised"):
+        assert got["harmonised"]["generators"]["sim_noisy"]["auc"][state]["value"] is None
+        stated = got["not_computed"][f"{state.replace('_', ' ')} figures"]
+        assert reason in stated and "controls.fit_faces" in stated and stated in shown
     assert got["metadata_classifier"]["worst"] == 1
-    stated = got["not_computed"]["harmonised figures"]
-    assert reason in stated and "controls.fit_faces" in stated and stated in capsys.readouterr().out
+
+
+def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path, monkeypatch):
+    """Harmonised into one and the same picture, the faces have no features that differ."""
+    monkeypatch.setattr(confounds, "harmonise", lambda picture, *how: (np.zeros_like(picture), b""))
+    got = run()
+    one = got["harmonised"]["generators"]["sim_noisy"]["auc"]
+    assert one["harmonised"]["value"] is None and one["as_found"]["low"] is not None
+    assert "harmonised figures" in got["not_computed"] and "as found figures" not in got["not_computed"]
 
 
 def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
@@ -159,7 +191,10 @@ def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
     got = run()
     assert got["metadata_classifier"]["generators"]["sim_noisy"]["as_found"]["auc"] is None
     assert got["harmonised"]["generators"]["sim_noisy"]["auc"]["harmonised"]["low"] is None
-    assert set(got["not_computed"]) == {"sim_noisy: interval of the AUC", "sim_noisy: AUC of the classifier of metadata"}
+    assert {key for key in got["not_computed"] if key.startswith("sim_noisy")} == {
+        "sim_noisy: interval of the AUC",
+        "sim_noisy: AUC of the classifier of metadata",
+    }
 
 
 def test_files_with_odd_headers_are_counted(world, tmp_path, monkeypatch):
@@ -188,10 +223,4 @@ def test_a_picture_that_has_changed_is_an_error(world, tmp_path):
     picture_world.picture(999).save(buffer, "JPEG")
     (tmp_path / "root" / world[TEST][0]).write_bytes(buffer.getvalue())
     with pytest.raises(PipelineError, match=r"1 of 136 pictures have changed since .*040_0\.jpg"):
-        run()
-
-
-def test_a_rate_that_was_not_calibrated_is_an_error(world, tmp_path):
-    picture_world.change_params(tmp_path, "[0.1, 0.2], review_rate: 0.2", "[0.1, 0.3], review_rate: 0.3")
-    with pytest.raises(PipelineError, match=r"threshold\.json: no threshold at_30_percent .calibration\.review_rate."):
         run()

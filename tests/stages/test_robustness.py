@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from pipeline import artifacts, features
@@ -130,12 +131,23 @@ def test_a_generator_with_one_face_has_a_stated_gap(world, tmp_path, capsys):
     assert "sim_noisy: interval of the AUC: " in capsys.readouterr().out
 
 
-def test_constant_scores_are_half_right(world, tmp_path):
+def test_constant_scores_are_half_right_without_an_interval(world, tmp_path):
     arrays = artifacts.read_npz("gmm.npz")
     arrays["scale"] = np.full(6, 1e300)  # every face falls on one point
     artifacts.write_npz("gmm.npz", **arrays)
     got = run()
-    assert got["generators"]["sim_noisy"]["auc"]["clean"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert got["generators"]["sim_noisy"]["auc"]["clean"] == {"value": 0.5, "low": None, "high": None}
+    assert "all resamples give 0.5" in got["not_computed"]["sim_noisy: interval of the AUC"]
+
+
+def test_what_only_the_perturbed_faces_lack_is_said_so(world, monkeypatch):
+    """Perturbed into one and the same picture, the faces have one score; photographs' rates keep their exact interval."""
+    monkeypatch.setattr(robustness, "perturb", lambda name, seed: lambda picture, face: np.zeros_like(picture))
+    got = run()
+    assert set(got["not_computed"]) == {f"{name}: interval of the AUC, perturbed" for name in ("sim_blurred", "sim_noisy")}
+    alarms = got["photographs"]["at_10_percent"]["perturbed"]
+    exact = binomtest(round(24 * alarms["false_alarm_rate"]), 24).proportion_ci(0.95, method="exact")
+    assert [alarms["low"], alarms["high"]] == pytest.approx([exact.low, exact.high])
 
 
 @pytest.mark.parametrize("name", ["sharpen_2", "jpeg_0", "jpeg"])
