@@ -1,21 +1,24 @@
 """Score the detector's faces in ways that should find nothing or less: what else could its figures rest on?
 
-Every control is judged on the same faces, and the detector beside them. Label 1 = AI-generated, anomaly score higher = more
-anomalous. A control that cannot be computed says why; it stops nothing.
+Every control is compared with the detector's mixture, fitted anew on the same photographs as the control's own and judged on
+the same faces. Label 1 = AI-generated, anomaly score higher = more anomalous. A control that cannot be computed says why; it
+stops nothing.
 """
 
 import argparse
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, controls, feature_sets, features, params
+from pipeline import artifacts, changed_faces, checkpoints, console, controls, feature_sets, params
 from pipeline.bootstrap import Sample
 from pipeline.confounds import STATES
+from pipeline.control_questions import QUESTIONS
 from pipeline.controls import Measured
 from pipeline.encoder import HEADS, Encoder
 from pipeline.errors import PipelineError
@@ -23,7 +26,6 @@ from pipeline.evaluation import roc_auc
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture
 from pipeline.randomness import key
-from pipeline.schema import FeatureExtraction
 
 FIT, TEST = "photographic_fit", "photographic_test"
 Tables = Mapping[str, np.ndarray]  # (n, D) of each set
@@ -32,16 +34,16 @@ Tables = Mapping[str, np.ndarray]  # (n, D) of each set
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "data", "features", "gmm", "evaluation", "controls", "generators")
+    p = params.load("seed", "data", "features", "gmm", "bootstrap", "controls", "generators")
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     every = feature_sets.read_all(options.features, options.counts, [FIT, TEST, *p.generators])
     job = Job(every, mixture, p)
     measures = job.from_the_same_features() | job.from_other_encoders(options) | job.from_files(options.confounds)
 
-    detector = job.compare({name: mixture.anomaly_score(faces.features) for name, faces in job.tested.items()})
-    rows = [controls.attempt(name, measures[name], detector) for name in controls.QUESTIONS]
-    artifacts.write_json(options.metrics, {"detector": controls.figures_of(detector), "controls": rows})
-    show(detector, rows)
+    detector, row = job.detector()
+    rows = [controls.attempt(name, measures[name], detector) for name in QUESTIONS]
+    artifacts.write_json(options.metrics, {"detector": row, "controls": rows})
+    show(row, rows)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -80,21 +82,43 @@ class Job:
         trained, meta = checkpoints.load_encoder(options.encoder)
         untrained = Encoder(trained.architecture, trained.feature_dim, seed=self.p.seed)
         shuffled, other = checkpoints.load_encoder(options.shuffled)
-        epochs = other["params"]["pretext"]["epochs"]
 
         def by(encoder: Encoder, meta: Mapping[str, Any], detail: str) -> Measured:
-            tables = extracted(encoder, meta["input_size"], options.root, self.sets, self.p.features)
+            found = changed_faces.extract(encoder, meta["input_size"], options.root, self.sets, self.p.features)
+            tables = {name: faces.features for name, faces in found.items()}
             return self.refit(tables, self.p.gmm.pca_components, detail)
+
+        def by_shuffled() -> Measured:
+            expected, detail = shorter(_epochs(other, options.shuffled), _epochs(meta, options.encoder))
+            return replace(by(shuffled, other, detail), expected=expected)
 
         return {
             "random_weights": lambda: by(untrained, meta, f"{trained.architecture} as it starts with pretext.start none"),
-            "shuffled_exif": lambda: by(shuffled, other, f"epochs of training: {epochs}"),
+            "shuffled_exif": by_shuffled,
         }
 
     def from_files(self, confounds: Path) -> dict[str, Callable[[], Measured]]:
         """Controls that see no pixel."""
-        read = partial(controls.metadata, artifacts.read_json(confounds), generators=self.p.generators, source=str(confounds))
-        return {f"metadata_{state}": partial(read, state) for state in STATES}
+        content = artifacts.read_json(confounds)
+        named = {"metadata": controls.metadata, "file_size": controls.file_size}
+        return {
+            f"{name}_{state}": partial(measure, content, state, self.p.generators, str(confounds))
+            for name, measure in named.items()
+            for state in STATES
+        }
+
+    def detector(self) -> tuple[Measured | None, dict[str, Any]]:
+        """What controls are compared with, None where it cannot be computed; and its row, with the pipeline's own mixture."""
+        tables = {name: faces.features for name, faces in self.sets.items()}
+        found: Measured | None = None
+        try:
+            found = self.refit(tables, self.p.gmm.pca_components, "mixture of all features, fitted anew")
+            detail = found.detail
+        except PipelineError as error:
+            detail = f"cannot be computed, so that nothing can be compared with it: {error}"
+        scores = {name: self.mixture.anomaly_score(tables[name]) for name in self.tested}
+        aucs = [roc_auc(scores[TEST], scores[name]) for name in (found.generators if found else self.p.generators)]
+        return found, {**controls.figures_of(found), "detail": detail, "committed": {"auc": float(np.mean(aucs))}}
 
     def compare(self, scores: Tables, detail: str = "") -> Measured:
         """The generators' faces against the photographs, from scores (n,) of each tested set."""
@@ -104,11 +128,15 @@ class Job:
         return controls.compare(photographic, samples, **self._draws(), detail=detail)
 
     def refit(self, tables: Tables, pca_components: int, detail: str) -> Measured:
-        """The same with a mixture fitted anew, as params.yaml has it but for the number of principal components."""
+        """The same with a mixture fitted anew, as params.yaml has it but for the number of principal components.
+
+        The faces and the seed are the same for the detector and for every control, so that no smaller fit makes it look good.
+        """
         settings = self.p.gmm.model_dump() | {"pca_components": pca_components}
         tested = {name: tables[name] for name in self.tested}
         scores, warnings = controls.refitted(tables[FIT], tested, settings, seed=key(self.p.seed, "fit_gmm"))
-        return self.compare(scores, controls.joined(f"{detail}; {len(tables[FIT]):,} photographs fitted", *warnings))
+        said = [f"warning of the fit: {warning}" for warning in warnings]
+        return self.compare(scores, controls.joined(f"{detail}; {len(tables[FIT]):,} photographs fitted", *said))
 
     def _heads(self, columns: slice) -> dict[str, np.ndarray]:
         """Scores of some heads of the detector's encoder (n, columns)."""
@@ -121,48 +149,52 @@ class Job:
         return self.refit(tables, 0, f"mixture of the one score (the score as it is: AUC {np.mean(plain):.3f})")
 
     def _real_against_real(self) -> Measured:
-        """One half of all test photographs against the other, by the detector."""
+        """One half of all test photographs against the other, by the pipeline's own mixture."""
         faces = self.all_photographs
         people = faces.people(self.p.data.person_pattern)
         return controls.halves(self.mixture.anomaly_score(faces.features), people, **self._draws())
 
     def _draws(self) -> dict[str, int]:
-        return {"resamples": self.p.evaluation.resamples, "seed": self.p.seed}
+        return {"resamples": self.p.bootstrap.resamples, "seed": self.p.seed}
 
 
-def extracted(
-    encoder: Encoder, input_size: int, root: Path, sets: Mapping[str, FeatureSet], settings: FeatureExtraction
-) -> dict[str, np.ndarray]:
-    """Features (n, feature_dim) of the faces of each set by another encoder, all in one go.
-
-    Raises PipelineError where a picture is not the one any more whose features the set holds.
-    """
-    digests = {name: digest for faces in sets.values() for name, digest in zip(faces.names, faces.digests, strict=True)}
-    found = features.extract(encoder, input_size, root, list(digests), settings)
-    row = {name: i for i, name in enumerate(found.names)}
-    other = [name for name, digest in digests.items() if name not in row or found.sha256[row[name]] != digest]
-    if other:
-        raise PipelineError(
-            f"{root}: {len(other)} of {len(digests)} pictures are gone, or are not those that extract_features read (first: "
-            f"{other[0]}): bring them back, or run `dvc repro`"
-        )
-    return {name: found.features[[row[face] for face in faces.names]] for name, faces in sets.items()}
+def shorter(epochs: int, of: int) -> tuple[str, str]:
+    """What is to be said of an expectation, and in detail, where a control was trained for fewer epochs than the detector."""
+    trained = f"trained for {epochs} of {of} epochs"
+    if epochs >= of:
+        return "", trained
+    return (
+        f"{trained}: a lower value may be the shorter training",
+        f"{trained}, so that a pass does not prove that the true tags are what works: set shuffled.epochs to {of} to prove it",
+    )
 
 
-def show(detector: Measured, rows: list[dict[str, Any]]) -> None:
-    """Print the detector and the controls, and what is to be said of those that are suspicious or missing."""
-    shown = ("auc", "low", "high", "faces")
-    lines: list[dict[str, Any]] = [{"control": "(the detector)", **controls.figures_of(detector), "suspicious": ""}]
-    words = {True: "yes", False: "no", None: "-"}
-    lines += [
-        {"control": row["title"], **row, "suspicious": words[row["suspicious"] if row["faces"] else None]} for row in rows
+def _epochs(meta: Mapping[str, Any], source: Path) -> int:
+    try:
+        return int(meta["params"]["pretext"]["epochs"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PipelineError(f"{source}: does not say for how many epochs it was trained ({error!r}): train it again") from None
+
+
+def show(detector: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Print the detector and the controls, and what is to be said of those that are suspicious, not judged or missing."""
+    lines: list[Mapping[str, Any]] = [
+        {**detector, "title": "(the detector, fitted as they are)", "suspicious": ""},
+        {**dict.fromkeys(detector), **detector["committed"], "title": "(the pipeline's own mixture)", "suspicious": ""},
     ]
-    table = [{name: line[name] for name in ("control", *shown, "suspicious")} for line in lines]
+    words = {True: "yes", False: "no", None: "-"}
+    lines += [{**row, "suspicious": words[row["suspicious"]]} for row in rows]
+    shown = ("auc", "low", "high", "faces", "suspicious")
+    table = [{"control": line["title"], **{name: line[name] for name in shown}} for line in lines]
     console.table(table, "Controls: mean AUC over generators with its 95 % interval")
+    texts = [f"Detector: {detector['detail']}"] if detector["auc"] is None else []
     for row in rows:
-        if row["suspicious"] or row["auc"] is None:
-            text = f"{row['title']}: {row['if_high'] if row['suspicious'] else ''} {row['detail']}"
-            print(textwrap.fill(" ".join(text.split()), console.WIDTH))
+        if row["suspicious"] is not False:
+            texts.append(f"{row['title']}: {row['if_high'] if row['suspicious'] else ''} {row['detail']}")
+    left_out = {name: reason for row in (*rows, detector) for name, reason in row["left_out"].items()}
+    texts += [f"left out: {name}: {reason}" for name, reason in sorted(left_out.items())]
+    for text in texts:
+        print(textwrap.fill(" ".join(text.split()), console.WIDTH))
 
 
 if __name__ == "__main__":
