@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="encoder to write, .safetensors")
     parser.add_argument("--metrics", type=Path, required=True, help="held-out metrics to write, .json")
     options = parser.parse_args(argv)
-    p = params.load("seed", "pretext", "controls")
+    p = params.load("seed", "pretext", "shuffled")
 
-    epochs = p.controls.shuffled_epochs
+    epochs = p.shuffled.epochs
     settings = p.pretext.model_copy(update={"epochs": epochs, "schedule_epochs": max(1, epochs)})
     faces, held_out = read_faces(options.faces, options.manipulated, p.pretext.face_scale)
     task = Task(settings, p.seed, [options.faces, options.manipulated], shuffled=True)

@@ -16,7 +16,7 @@ from pipeline.resume import Store, lock
 from pipeline.stages import train_pretext, train_shuffled
 from tests.stages.test_train_pretext import PARAMS, write_inputs
 
-CONTROLS = "controls: {fit_faces: 10, faces: 10, shuffled_epochs: 2}\n"
+SHUFFLED = "shuffled: {epochs: 2}\n"
 OUTPUTS = ("encoder.safetensors", "metrics.json")
 
 
@@ -34,7 +34,7 @@ def files(folder):
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     write_inputs(tmp_path)
-    (tmp_path / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + CONTROLS)
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + SHUFFLED)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,7 +77,7 @@ def test_the_file_says_that_its_tags_were_shuffled(workspace):
 
 
 def test_zero_epochs_are_the_random_weights_of_the_same_start(workspace):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + CONTROLS.replace("epochs: 2", "epochs: 0"))
+    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: 0"))
     run("out")
     encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
     assert torch.equal(encoder.heads.weight, Encoder("resnet10", 8, seed=3).heads.weight)
@@ -119,6 +119,6 @@ def test_one_training_at_a_time_writes_beside_an_encoder(workspace):
 
 
 def test_a_wrong_number_of_epochs_is_named(workspace):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + CONTROLS.replace("epochs: 2", "epochs: -1"))
-    with pytest.raises(PipelineError, match=r"controls\.shuffled_epochs = -1"):
+    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: -1"))
+    with pytest.raises(PipelineError, match=r"shuffled\.epochs = -1"):
         run("out")
