@@ -52,9 +52,7 @@ def test_table_and_metrics(run, tmp_path, capsys):
     current = metrics["current"]
     gap = metrics["best"]["held_out_log_likelihood"] - current["held_out_log_likelihood"]
     assert current["difference"] == pytest.approx(gap, abs=1e-9) and 0 < gap < current["difference_standard_error"] < 0.03
-    assert (
-        f"{gap:.3f} nats" in metrics["advice"][1] and "within one standard error of this difference" in metrics["advice"][1]
-    )
+    assert f"{gap:.3f} nats" in metrics["advice"][1] and "within one standard error of this difference" in metrics["advice"][1]
     assert [len(sentence) > 20 for sentence in metrics["advice"]] == [True] * 3
     shown = capsys.readouterr().out
     assert metrics["advice"][0] in shown
