@@ -16,6 +16,9 @@ from pipeline.errors import PipelineError
 # --- file metadata
 
 
+NOTHING: dict[str, Any] = {}
+
+
 def confounds(**changes):
     """As metrics/confounds.json has it."""
     generators = {
@@ -70,7 +73,7 @@ def test_a_generator_without_figure_or_with_few_faces_is_left_out(read):
 @pytest.mark.parametrize(
     ("read", "content"),
     [
-        *[(read, content) for read in (metadata, file_size) for content in ({}, confounds(harmonised={"faces": 3}))],
+        *[(read, content) for read in (metadata, file_size) for content in (NOTHING, confounds(harmonised={"faces": 3}))],
         (metadata, confounds(metadata_classifier={"generators": {"a": {"as_found": {"auc": "x", "low": 0, "high": 0}}}})),
         (file_size, confounds(bytes_per_pixel_auc={"a": {"as_found": "x"}})),
     ],
