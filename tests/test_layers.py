@@ -14,7 +14,18 @@ BASE = {"errors", "randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
     *("mixture", "density", "selection", "calibration", "ranking", "evaluation", "bootstrap"),
-    *("decisions", "aggregation", "estimates", "robustness", "confounds", "controls", "comparison", "explanation", "wording"),
+    *(
+        "decisions",
+        "aggregation",
+        "estimates",
+        "robustness",
+        "confounds",
+        "control_questions",
+        "controls",
+        "comparison",
+        "explanation",
+        "wording",
+    ),
     *("perturbation_names", "perturbations", "formats", "people", "calibration_size", "failing_rules"),
     *(
         "simulation.scene",
