@@ -68,14 +68,24 @@ def perturbation(kind: str, strength: float) -> str:
     return f"{title} {sign}{strength:g}"
 
 
+def sentence(text: str) -> str:
+    """A text with a capital and one full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def unusual(p_value: float) -> str:
-    """What a p-value means, in words."""
-    return f"{percent(p_value)} of the calibration photographs look this unusual"
+    """What a conformal p-value means, in words: it bounds the share, also where no calibration photograph is as unusual."""
+    return f"no more than about {percent(p_value)} of photographs look this unusual"
+
+
+def outcome(rate: Mapping[str, Any]) -> str:
+    """The verdict on a chosen false alarm rate with what to know beside it. rate: as for `held`."""
+    return f"{rate['verdict']} ({rate['qualifier']})" if rate["qualifier"] else str(rate["verdict"])
 
 
 def held(rate: Mapping[str, Any]) -> str:
     """Whether a chosen false alarm rate holds, and why. rate: an entry of `rates` in metrics/calibration.json."""
-    return f"{chosen(rate['chosen'])} false alarms: the choice {rate['verdict']}. {rate['reason'].rstrip('.')}."
+    return f"Chosen false alarm rate {chosen(rate['chosen'])}: {outcome(rate)}. {sentence(rate['reason'])}"
 
 
 def verdict_of_real_against_real(calibration: Mapping[str, Any]) -> tuple[str, bool]:

@@ -1,5 +1,7 @@
 """The two renderings of a report."""
 
+import base64
+import io
 import re
 from html.parser import HTMLParser
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipeline.artifacts import encode_png
 from pipeline.document import (
@@ -30,7 +33,7 @@ from pipeline.figures import canvas
 
 PNG = encode_png(np.zeros((5, 7, 3), np.uint8))
 HOSTILE = '<script>alert(1)</script> & "quotes"'
-VOID = {"meta", "img", "link", "br", "hr", "input"}
+VOID = {"meta", "img", "link", "br", "hr", "input", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -83,7 +86,7 @@ def test_every_block_in_html():
     assert page.found[0][0] == "html" and to_html(document()).startswith("<!doctype html>")
     assert {"h1", "h2", "nav", "table", "svg", "img", "pre", "figcaption", "caption"} <= set(tags)
     image = next(attributes for tag, attributes in page.found if tag == "img")
-    assert image["src"].startswith("data:image/png;base64,") and (image["width"], image["height"]) == ("7", "5")
+    assert image["src"].startswith("data:image/webp;base64,") and (image["width"], image["height"]) == ("7", "5")
     assert image["alt"] == "what it shows"
     assert all(text in page.text for text in ("plain", "bad news", "0.9", "caption", "sim_a", "seed: 1", "simulated"))
     assert ("tr", {"class": "total"}) in page.found and (
@@ -138,6 +141,36 @@ def test_every_block_in_markdown():
 def test_markdown_leaves_out_headings_of_nothing(blocks, shown):
     text = to_markdown(document(*blocks))
     assert ("## First section" in text) == bool(shown) and re.findall("^### (.*)$", text, re.MULTILINE) == shown
+
+
+def test_pictures_are_smaller_in_the_page_and_look_the_same():
+    shades = np.add.outer(np.arange(64), np.arange(96))[..., None] + np.array([20, 40, 60])
+    noisy = (shades + np.random.default_rng(1).normal(0, 6, shades.shape)).clip(0, 255).astype(np.uint8)
+    picture = Picture(encode_png(noisy), "", "")
+    data = base64.b64decode(picture.uri.removeprefix("data:image/webp;base64,"))
+    shown = np.asarray(Image.open(io.BytesIO(data)), dtype=float)
+    assert shown.shape == noisy.shape and np.abs(shown - noisy).mean() < 6 and len(data) < len(picture.png) / 3
+    assert picture.uri == picture.uri and picture.size == (96, 64)
+
+
+def test_a_folded_table_shows_the_first_sentence_of_its_caption_and_markdown_all_of_it():
+    table = Table(["a"], [["x"]], "All mixtures. Nothing is chosen.", folded=True)
+    found = Checker(to_html(document(table)))
+    assert ("details", {"class": "fold"}) in found.found and "All mixtures\n" in found.text
+    assert ("details", {"class": "fold"}) not in Checker(to_html(document(*EVERY_BLOCK))).found
+    assert "All mixtures. Nothing is chosen." in to_markdown(document(table))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("5 % of", "5\xa0% of"), ("crop × 0.9", "crop\xa0×\xa00.9"), ("σ 2", "σ\xa02"), ("a b", "a b")]
+)
+def test_a_sign_stays_with_its_number(text, kept):
+    assert f"<p>{kept}</p>" in to_html(document(Text(text)))
+
+
+def test_names_may_break_at_underscores_in_tiles_alone():
+    html = to_html(document(Tiles([Tile("AUC", "1", "<b> sim_a")]), Text("sim_a")))
+    assert "&lt;b&gt; sim_<wbr>a" in html and "<p>sim_a</p>" in html
 
 
 def test_no_banner_without_a_reason():

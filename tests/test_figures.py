@@ -49,7 +49,7 @@ DRAWINGS = {
     "before and after": checks.before_and_after({"a": (Value(0.9, 0.8, 1), Value(0.7)), "b": (Value(None), Value(0.5))}, "AUC"),
     "bands": checks.over_strength(["clean", "40"], STEPS, LOOKS, "JPEG", joined=True),
     "points": checks.over_strength(["clean", "40"], STEPS, LOOKS, "JPEG", joined=False),
-    "scatter": checks.scatter(([0.0, 1.0], [0.0, 1.0]), {"sim_a": ([2.0], [3.0])}, LOOKS, "all"),
+    "scatter": checks.scatter(([0.0, 1.0], [0.0, 1.0]), ([2.0], [3.0]), LOOKS["sim_a"], "sim_a"),
 }
 
 
@@ -154,6 +154,17 @@ def test_steps_without_a_value_are_left_out_and_one_name_alone_gets_its_own_scal
     assert axes.get_ylim()[1] == 1.02
     alone = axes_of(checks.over_strength(["clean"], {"sim_a": [Value(0.3, 0.2, 0.4)]}, LOOKS, "", joined=True))
     assert alone.get_ylim()[1] == pytest.approx(0.44)
+
+
+def test_a_chosen_rate_is_a_line_across_the_steps():
+    axes = axes_of(checks.over_strength(["clean"], STEPS, LOOKS, "", joined=True, rate=0.05))
+    assert list(axes.lines[-1].get_ydata()) == [0.05, 0.05]
+
+
+def test_photographs_are_rings_that_generated_faces_do_not_hide():
+    photographs, generated = axes_of(DRAWINGS["scatter"]).lines
+    assert list(photographs.get_xdata()) == [0, 1] and photographs.get_markerfacecolor() == "none"
+    assert list(generated.get_ydata()) == [3] and generated.get_color() == LOOKS["sim_a"].colour
 
 
 def test_mixtures_that_could_not_be_fitted_are_left_out():

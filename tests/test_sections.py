@@ -2,13 +2,12 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pipeline.document import Cell, Heading, Panels, Picture, Table, Text
 from pipeline.figures.canvas import Drawings
-from pipeline.sections import calibration, confounds, controls, feature_space, generators, robustness, worries
+from pipeline.sections import calibration, confounds, feature_space, generators, robustness, worries
 from tests.fake_results import build
 from tests.test_reporting import PERTURBATIONS, read
 
@@ -79,27 +78,7 @@ def test_verdicts_of_photographs_come_from_their_false_alarms(found):
     ]
 
 
-# --- controls, robustness, confounds
-
-
-def test_suspicious_controls_are_set_apart_and_warned_of(found):
-    assert said(worries.controls(found), "good") and not controls_table(found).marked
-    found.controls["controls"][3]["suspicious"] = True
-    table = controls_table(found)
-    assert table.marked == {4} and table.rows[4][4] == "suspicious" and table.rows[4][0] == "manipulation head only"
-    assert "“manipulation head only”" in said(worries.controls(found))[0]
-
-
-def controls_table(found):
-    return tables(controls.section(found, Drawings()))[0]
-
-
-def test_controls_by_generator_leave_out_those_without(found):
-    by_generator = tables(controls.section(found, Drawings()))[1]
-    assert len(by_generator.head) == 7 and [row[0] for row in by_generator.rows] == ["sim_a", "sim_b"]
-    for control in found.controls["controls"]:
-        control["generators"] = {}
-    assert len(tables(controls.section(found, Drawings()))) == 1
+# --- robustness, confounds
 
 
 def test_kinds_with_several_strengths_are_curves_and_the_others_points(found):
@@ -163,21 +142,6 @@ def test_what_the_checks_could_not_compute_is_a_dash_with_its_reason(found):
     assert not any("JPEG 40" in text for text in said(worries.robustness(found)))
 
 
-def test_a_control_that_could_not_be_computed_is_warned_of(found):
-    nothing: dict[str, Any] = {
-        "auc": None,
-        "low": None,
-        "high": None,
-        "generators": {},
-        "faces": 0,
-        "detail": "cannot be computed: no faces",
-    }
-    found.controls["controls"][1] |= nothing
-    row = controls_table(found).rows[2]
-    assert (row[1], row[4], row[5]) == (Cell("–"), "not computed", "cannot be computed: no faces")
-    assert said(worries.controls(found)) == ["Not computed: “random weights”; the reasons stand with the controls."]
-
-
 # --- feature space, calibration
 
 
@@ -192,7 +156,8 @@ def test_no_map_and_no_head_that_varies_are_said(found):
 def test_explained_faces_say_what_deviates_in_words(found):
     blocks = feature_space.section(found, Drawings())
     row = next(table for table in tables(blocks) if "explained faces of sim_a" in table.caption).rows[0]
-    assert row[1] == Cell("0.21 % of the calibration photographs look this unusual", "anomaly score 80.2") and row[2] == "flag"
+    assert row[1] == Cell("no more than about 0.21 % of photographs look this unusual", "anomaly score 80.2")
+    assert row[2] == "flag"
     assert row[3:6] == ["ISO: z = −2.5", "upper left (by 12.5)", "0_1.png (distance 3.25)"]
     found.explained["sim_a"][0] |= {"nearest": [], "covered": {"largest_drop": None, "where": "nowhere"}}
     assert feature_space._face(found.explained["sim_a"][0])[4:6] == ["nowhere (by –)", "–"]
@@ -207,9 +172,10 @@ def test_heads_are_the_darker_the_further_from_photographs(found):
 
 def test_mixtures_mark_the_one_in_use_and_name_what_could_not_be_fitted(found):
     table = next(t for t in tables(feature_space.section(found, Drawings())) if t.caption.startswith("Mixtures compared"))
+    assert table.rows[0][7] == Cell("−18.30 ± 0.30", value=found.mixtures[0]["held_out_log_likelihood"])
     assert [row[1] for row in table.rows].count("in use and best") == 1 and "8 full on 64: too few faces." in table.caption
     none = replace(found, mixtures=[], selection={**found.selection, "advice": ["not run"]})
-    assert feature_space._selection(none, Drawings()) == [Heading("Other mixtures"), Text("not run")]
+    assert feature_space._selection(none, Drawings()) == [Heading("Other mixtures"), Text("Not run.")]
 
 
 def test_photographs_to_bring(found):

@@ -46,13 +46,25 @@ def test_perturbations(kind, strength, text):
 
 
 def test_a_p_value_tells_of_photographs_not_of_generated_faces():
-    assert wording.unusual(0.021) == "2.1 % of the calibration photographs look this unusual"
+    assert wording.unusual(0.021) == "no more than about 2.1 % of photographs look this unusual"
+
+
+@pytest.mark.parametrize("text", ["two folds", "two folds.", "Two folds"])
+def test_a_sentence_has_a_capital_and_one_full_stop(text):
+    assert wording.sentence(text) == "Two folds."
 
 
 @pytest.mark.parametrize("reason", ["21 of 400 are above", "21 of 400 are above."])
-def test_whether_a_choice_holds(reason):
-    said = wording.held({"chosen": 0.05, "verdict": "does not hold", "reason": reason})
-    assert said == "5 % false alarms: the choice does not hold. 21 of 400 are above."
+@pytest.mark.parametrize(
+    ("verdict", "qualifier", "said"),
+    [("holds", "", "holds"), ("holds", "more cautious than chosen", "holds (more cautious than chosen)"),
+     ("does not hold", "few calibration photographs", "does not hold (few calibration photographs)"),
+     ("too few test photographs", "", "too few test photographs")],
+)  # fmt: skip
+def test_whether_a_choice_holds(verdict, qualifier, said, reason):
+    rate = {"chosen": 0.05, "verdict": verdict, "qualifier": qualifier, "reason": reason}
+    assert wording.outcome(rate) == said
+    assert wording.held(rate) == f"Chosen false alarm rate 5 %: {said}. 21 of 400 are above."
 
 
 @pytest.mark.parametrize(("auc", "alike"), [(0.5, True), (0.55, True), (0.56, False), (0.44, False)])

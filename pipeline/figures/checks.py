@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from pipeline.figures.canvas import BESIDE, INK, MUTED, PALETTE, PHOTOGRAPHIC, Draw, Look, Value, dot, percent, rows
+from pipeline.figures.canvas import BESIDE, INK, MUTED, PALETTE, Draw, Look, Value, dot, percent, rows
+
+Points = tuple[Sequence[float], Sequence[float]]  # x and y
 
 
 def calibration_sizes(curve: Mapping[str, Sequence[float]], rate: float, here: int) -> Draw:
@@ -67,11 +69,17 @@ def before_and_after(values: Mapping[str, tuple[Value, Value]], label: str) -> D
 
 
 def over_strength(
-    steps: Sequence[str], values: Mapping[str, Sequence[Value]], looks: Mapping[str, Look], title: str, *, joined: bool
+    steps: Sequence[str],
+    values: Mapping[str, Sequence[Value]],
+    looks: Mapping[str, Look],
+    title: str,
+    *,
+    joined: bool,
+    rate: float | None = None,
 ) -> Draw:
     """A rate per step for each name: lines with bands where the steps are one kind's strengths, else points with whiskers.
 
-    The axis ends at 1 for several names, and above the highest value for one alone.
+    The axis ends at 1 for several names, and above the highest value for one alone. rate: the chosen one, a dashed line.
     """
 
     def draw(axes: Any) -> None:
@@ -89,6 +97,8 @@ def over_strength(
                 style = {"color": look.colour, "fmt": look.marker, "markersize": 4, "elinewidth": 1.1}
                 for step, p in known:
                     axes.errorbar([step + aside], [p.value], yerr=p.whiskers, **style)
+        if rate is not None:
+            axes.axhline(rate, color=INK, linewidth=0.9, linestyle=BESIDE)
         axes.set_xticks(range(len(steps)), steps)
         highest = max((p.high or 0.0 for points in values.values() for p in points), default=0.0)
         top = 1.02 if len(values) > 1 else min(1.02, max(0.2, 1.1 * highest))
@@ -99,20 +109,14 @@ def over_strength(
     return draw
 
 
-def scatter(
-    photographs: tuple[Sequence[float], Sequence[float]],
-    generated: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    looks: Mapping[str, Look],
-    title: str,
-) -> Draw:
-    """The projected faces: photographs as grey points, generated ones in their generator's colour and marker."""
+def scatter(photographs: Points, generated: Points, look: Look, title: str) -> Draw:
+    """The projected faces: photographs as grey rings below, generated ones in their generator's colour and marker."""
 
     def draw(axes: Any) -> None:
-        axes.plot(*photographs, linestyle="", marker="o", markersize=2.6, color=PHOTOGRAPHIC, alpha=0.6, markeredgewidth=0)
-        for name, points in generated.items():
-            look = looks[name]
-            style = {"color": look.colour, "marker": look.marker, "markersize": 3.4, "alpha": 0.75, "markeredgewidth": 0}
-            axes.plot(*points, linestyle="", **style)
+        rings = {"marker": "o", "markersize": 3.4, "markerfacecolor": "none", "markeredgecolor": MUTED, "markeredgewidth": 0.8}
+        axes.plot(*photographs, linestyle="", **rings)
+        style = {"color": look.colour, "marker": look.marker, "markersize": 3.4, "alpha": 0.7, "markeredgewidth": 0}
+        axes.plot(*generated, linestyle="", **style)
         axes.set(xticks=[], yticks=[], title=title)
         axes.spines[:].set_visible(True)
         axes.set_aspect("equal", adjustable="datalim")

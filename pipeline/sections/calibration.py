@@ -6,7 +6,7 @@ from pipeline.document import Cell, LegendEntry, Panels, Table, Text
 from pipeline.figures import checks
 from pipeline.figures.canvas import PALETTE, Drawings
 from pipeline.results import Columns, Results
-from pipeline.wording import chosen, held, number, percent, span, verdict_of_real_against_real
+from pipeline.wording import chosen, held, number, outcome, percent, span, verdict_of_real_against_real
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
@@ -25,7 +25,7 @@ def _table(results: Results) -> Table:
     for key, rate in results.rates.items():
         exact, promised = rate["exact_95"], rate["guarantee_95"]
         rows.append([
-            words.get(key, ""), rate["verdict"], chosen(rate["chosen"]), number(rate["threshold"], 2),
+            words.get(key, ""), outcome(rate), chosen(rate["chosen"]), number(rate["threshold"], 2),
             Cell(percent(rate["false_alarm_rate"]), span(exact["low"], exact["high"], percent)),
             f"{rate['false_alarms']:,} of {found['test_faces']:,}",
             span(promised["low"], promised["high"], percent), f"{rate['photographs_needed']:,}",
@@ -56,8 +56,8 @@ def _sizes(results: Results, panels: Drawings) -> list[Any]:
     caption = (
         f"How many own photographs to bring. The band is where the true false alarm rate lies in 95 % of cases with so many "
         f"calibration photographs; the dashed orange lines hold 95 % of the rates on the test photographs with thresholds "
-        f"from random subsets of the {here:,} photographs at hand (grey line), the solid one is their mean. Look where the "
-        "band becomes narrow enough for your use."
+        f"from random subsets of the {here:,} photographs at hand (grey line), the solid one is their mean. Steps of the band "
+        "come from thresholds being scores of whole photographs. Look where the band becomes narrow enough for your use."
     )
     legend = [LegendEntry("expected, 95 %", PALETTE[0], "", "s"), LegendEntry("measured, mean", PALETTE[1], "", "o"),
               LegendEntry("measured, 95 %", PALETTE[1], "5 2"), LegendEntry("photographs at hand", "#8d98a5")]  # fmt: skip

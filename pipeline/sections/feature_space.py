@@ -4,10 +4,10 @@ from typing import Any
 
 from pipeline.document import Cell, Heading, LegendEntry, Panels, Picture, Table, Text
 from pipeline.figures import background, checks
-from pipeline.figures.canvas import PHOTOGRAPHIC, Drawings, looks
+from pipeline.figures.canvas import MUTED, Drawings, looks
 from pipeline.results import Results
 from pipeline.sections.background import mixture
-from pipeline.wording import DASH, HEADS, cell, number, plural, unusual
+from pipeline.wording import DASH, HEADS, cell, number, plural, sentence, unusual
 
 PHOTOGRAPHS = "photographic_test"
 
@@ -27,21 +27,18 @@ def _map(results: Results, panels: Drawings) -> list[Any]:
         return [Text("There is no map of the features: too few faces, or all alike.", "warning")]
     photographs = (found[PHOTOGRAPHS]["x"], found[PHOTOGRAPHS]["y"])
     clouds = {name: (found[name]["x"], found[name]["y"]) for name in results.generators if name in found}
-    alt = f"Map of the features of {plural(len(photographs[0]), 'photograph')} and of faces of {', '.join(clouds)}."
-    together = panels.draw(checks.scatter(photographs, clouds, styles, "all"), alt, width=4.6, height=4)
-    alts = [f"The same map with {name} alone." for name in clouds]
-    alone = [
-        panels.draw(checks.scatter(photographs, {name: cloud}, styles, name), said, width=3, height=2.6)
-        for (name, cloud), said in zip(clouds.items(), alts, strict=True)
+    count = plural(len(photographs[0]), "photograph")
+    alts = [f"Map of the features of {count} and of faces of {name}." for name in clouds]
+    svgs = [
+        panels.draw(checks.scatter(photographs, cloud, styles[name], name), alt, width=3, height=2.6)
+        for (name, cloud), alt in zip(clouds.items(), alts, strict=True)
     ]
-    legend = [LegendEntry("photographs", PHOTOGRAPHIC, "0 99", "o")]
-    legend += [LegendEntry(name, styles[name].colour, "0 99", styles[name].marker) for name in clouds]
     caption = (
-        "t-SNE of the features: faces that are alike to the encoder lie together. Only neighbourhoods mean something, neither "
-        "distances between clouds nor their sizes, and the detector does not use this map."
+        f"t-SNE of the features: faces that are alike to the encoder lie together. All panels show parts of one map, each the "
+        f"same {count} (rings) and one generator. Only neighbourhoods mean something, neither distances between clouds nor "
+        "their sizes, and the detector does not use this map. Look for faces that lie among the rings: those tend to pass."
     )
-    each = "Each generator alone over the photographs (grey). Look for faces that lie among the grey points: those pass."
-    return [Panels([together], [alt], caption, legend), Panels(alone, alts, each)]
+    return [Panels(svgs, alts, caption, [LegendEntry("photographs", MUTED, "0 99", "ring")])]
 
 
 def _heads(results: Results) -> Table:
@@ -51,8 +48,8 @@ def _heads(results: Results) -> Table:
         rows.append([name, *(Cell(cell(z, lambda v: number(v, 2)), value=z, shade=_shade(z)) for z in values)])
     caption = (
         "Mean output of each head of the encoder over a generator's faces, in standard deviations from its mean over the "
-        "calibration photographs: 0 is as photographs, and the darker, the further away. Look for the head that gives a "
-        "generator away, and for rows without a dark cell: what is detected there, no single head tells."
+        "calibration photographs: 0 is as photographs, and the stronger the colour, the further away. Look for the head that "
+        "gives a generator away, and for rows without colour: what is detected there, no single head tells."
     )
     return Table(["generator", *HEADS.values()], rows, caption, sortable=True)
 
@@ -64,7 +61,9 @@ def _shade(z: float | None) -> float | None:
 def _explained(results: Results) -> list[Any]:
     text = (
         "The most anomalous faces of each generator, with the photographs that the mixture was fitted on that are nearest to "
-        "them, and how far the anomaly score falls where a part of the face is covered. Look for what the covered parts "
+        "them. In the second column, covering a red part lowers the anomaly score, so it carries the anomaly; covering a blue "
+        "one raises it. At the left of each row: verdict, p-value, the head that deviates most and the part whose covering "
+        "lowers the score most. (In this page pictures are compressed; the stages' files are not.) Look for what the red parts "
         "have in common, and whether it belongs to the face at all."
     )
     blocks: list[Any] = [Text(text)]
@@ -81,7 +80,7 @@ def _explained(results: Results) -> list[Any]:
                 "covering lowers the score most",
                 "nearest photograph",
             ]
-            blocks.append(Table(head, rows, f"The explained faces of {name}.", text_columns=6))
+            blocks.append(Table(head, rows, f"The explained faces of {name} in figures", text_columns=6, folded=True))
     return blocks
 
 
@@ -113,7 +112,7 @@ def _faces(results: Results) -> list[Any]:
 
 def _selection(results: Results, panels: Drawings) -> list[Any]:
     found, rows = results.selection, results.mixtures
-    blocks: list[Any] = [Heading("Other mixtures"), *(Text(sentence) for sentence in found["advice"])]
+    blocks: list[Any] = [Heading("Other mixtures"), *(Text(sentence(advice)) for advice in found["advice"])]
     if not rows:
         return blocks
     svgs, alts = [], []
@@ -140,7 +139,8 @@ def _mixtures(results: Results) -> Table:
         what = [said for said, one in (("in use", current), ("best", best)) if one and _same(row, one)]
         numbers = [Cell(cell(row[key], lambda v: f"{v:,.0f}"), value=row[key]) for key in ("parameters", "bic")]
         held, error = row["held_out_log_likelihood"], row["held_out_standard_error"]
-        likelihood = Cell(cell(held, lambda v: number(v, 2)), f"± {number(error, 2)}" if error is not None else "", held)
+        spread = f" ± {number(error, 2)}" if error is not None else ""
+        likelihood = Cell(cell(held, lambda v: number(v, 2)) + spread, value=held)
         ratio = Cell(cell(row["n_over_k_d"], lambda v: number(v, 1)), value=row["n_over_k_d"])
         sizes = [Cell(f"{row[key]:g}", value=row[key]) for key in ("components", "pca_components")]
         rows.append([row["covariance_type"], " and ".join(what), *sizes, numbers[0], ratio, numbers[1], likelihood])
@@ -160,11 +160,12 @@ def _mixtures(results: Results) -> Table:
             "held-out log-likelihood",
         ],
         rows,
-        "Mixtures compared; nothing is chosen by this. BIC (lower is better) and likelihoods cannot be compared between "
-        "numbers of principal components. n / (k d) is photographs per component and dimension."
+        "Mixtures compared, as a table. Nothing is chosen by this. BIC (lower is better) and likelihoods cannot be compared "
+        "between numbers of principal components. n / (k d) is photographs per component and dimension."
         + "".join(f" {r}." for r in reasons),
         text_columns=2,
         sortable=True,
+        folded=True,
     )
 
 

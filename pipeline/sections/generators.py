@@ -7,7 +7,7 @@ from pipeline.document import Cell, Heading, LegendEntry, Panels, Table, Text
 from pipeline.figures import detection as figures
 from pipeline.figures.canvas import Drawings, Value, looks
 from pipeline.results import Results
-from pipeline.wording import cell, chosen, number, percent, span, unusual
+from pipeline.wording import cell, chosen, number, percent, sentence, span, unusual
 
 RANKS = {"auc": "ROC AUC", "ap_generated": "AP, generated", "ap_photographic": "AP, photographic", "eer": "EER"}
 TEST_PHOTOGRAPHS = "photographs (test)"
@@ -20,8 +20,13 @@ def section(results: Results, panels: Drawings) -> list[Any]:
         for name, content in results.metrics.items()
         for what, why in content["not_computed"].items()
     ]
-    return [_table(results), *missing, _bars(results, panels), *_verdicts(results, panels), Heading("Curves and scores"),
-            _roc(results, panels), _histograms(results, panels)]  # fmt: skip
+    notes = [
+        Text(f"{name}: {sentence(said)}", "warning")
+        for name, content in results.metrics.items()
+        for said in content["cautions"]
+    ]
+    return [_table(results), *missing, *notes, _aucs(results, panels), *_verdicts(results, panels),
+            Heading("Curves and scores"), _roc(results, panels), _histograms(results, panels)]  # fmt: skip
 
 
 def bars(results: Results) -> list[figures.Bar]:
@@ -82,10 +87,10 @@ def _table(results: Results) -> Table:
         rows=rows,
         caption=f"Every generator against the same {first['photographic_faces']:,} photographs of "
         f"{first['photographic_groups']:,} persons or groups. Below each number its 95 % interval, from a bootstrap that draws "
-        "whole persons or groups. AP is average precision with the named class as positive; it depends on how many faces "
-        "there are of each, and so does accuracy. EER is the error rate where both kinds of error are equal. paper_protocol "
-        "is the authors' threshold, from the very faces that the mixture was fitted on, for comparison with the paper only. "
-        "A click on a column's title sorts by it.",
+        "whole persons or groups (of the mean: for ROC AUC and detection alone). AP is average precision with the named class "
+        "as positive; it depends on how many faces there are of each, and so does accuracy. EER is the error rate where both "
+        "kinds of error are equal. paper_protocol is the authors' threshold, from the very faces that the mixture was fitted "
+        "on, for comparison with the paper only. A click on a column's title sorts by it.",
         last_is_total=True,
         sortable=True,
     )  # fmt: skip
@@ -106,23 +111,15 @@ def _of_mean(mean: Mapping[str, Any], path: tuple[str, ...]) -> Value:
     return Value(tree.get(last), tree.get(f"{last}_low"), tree.get(f"{last}_high"))
 
 
-def _bars(results: Results, panels: Drawings) -> Panels:
+def _aucs(results: Results, panels: Drawings) -> Panels:
     rows = bars(results)
-    rate = results.rates[results.headline]["chosen"]
-    alts = [
-        "Share detected: " + "; ".join(f"{bar.name} {cell(bar.detection_rate.value, percent)}" for bar in rows),
-        "ROC AUC: " + "; ".join(f"{bar.name} {cell(bar.auc.value)}" for bar in rows),
-    ]
-    height = 0.9 + 0.27 * len(rows)
-    svgs = [panels.draw(figures.detection(rows, rate), alts[0], width=4.2, height=height),
-            panels.draw(figures.aucs(rows), alts[1], width=4.2, height=height)]  # fmt: skip
+    alt = "ROC AUC: " + "; ".join(f"{bar.name} {cell(bar.auc.value)}" for bar in rows)
+    drawing = panels.draw(figures.aucs(rows), alt, width=4.2, height=0.9 + 0.27 * len(rows))
     caption = (
-        f"First panel: share of each generator's faces that are detected at {chosen(rate)} false alarms, with its 95 % "
-        "interval; the dashed line is what a detector that knows nothing would reach. Second panel: ROC AUC with its "
-        "interval; the dashed line is chance. Look for intervals that touch the dashed lines, and for generators whose "
+        "ROC AUC with its 95 % interval; the dashed line is chance. Look for intervals that touch it, and for generators whose "
         "intervals do not overlap."
     )
-    return Panels(svgs, alts, caption)
+    return Panels([drawing], [alt], caption)
 
 
 def _verdicts(results: Results, panels: Drawings) -> list[Any]:
@@ -149,7 +146,7 @@ def _verdicts(results: Results, panels: Drawings) -> list[Any]:
         Heading("Verdicts"),
         Text(text),
         Panels([drawing], [alt], caption, legend),
-        Table(["faces of", *figures.VERDICT_COLOURS], rows, "Faces by verdict.", sortable=True),
+        Table(["faces of", *figures.VERDICT_COLOURS], rows, "Faces by verdict", sortable=True, folded=True),
     ]
 
 

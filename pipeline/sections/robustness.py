@@ -29,7 +29,8 @@ def section(results: Results, panels: Drawings) -> list[Any]:
         f"{rate} of clean photographs. {first['photographs']['faces']:,} photographs and at most "
         f"{max(content['faces'] for content in first['generators'].values()):,} faces of each generator; clean means the same "
         "faces unchanged. A perturbation is harmless if detection stays and false alarms stay low: where both rise, everything "
-        "looks generated; where both fall, everything passes."
+        "looks generated; where both fall, everything passes. Look for detection that falls, and for false alarms that rise "
+        "above the chosen rate (dashed line). Bands and whiskers are 95 % intervals."
     )
     parts = [content.get("not_computed", {}) for content in results.robustness.values()]
     missing = {what: why for part in parts for what, why in part.items()}
@@ -48,18 +49,14 @@ def _curves(results: Results, panels: Drawings) -> list[Panels]:
             steps = [(f"{content['strength']:g}", content) for content in hardest]
             title = KINDS.get(kind, (kind.replace("_", " "), ""))[0]
             caption = (
-                f"{title[0].upper()}{title[1:]} ({_MEANINGS.get(kind, 'strength')}) from mild to severe, with 95 % intervals "
-                f"as bands. {_change(results, hardest[-1])} Look for lines that fall, and for false alarms that rise."
+                f"{title[0].upper()}{title[1:]} ({_MEANINGS.get(kind, 'strength')}) from mild to severe. "
+                f"{_change(results, hardest[-1])}"
             )
             blocks.append(_panels(results, panels, (title, steps), caption, joined=True))
     single = [contents[0] for contents in kinds.values() if len(contents) == 1]
     if single:
         steps = [(perturbation(content["kind"], content["strength"]).replace(" ", "\n", 1), content) for content in single]
-        caption = (
-            "Perturbations of a single strength, with 95 % intervals. Look for points that lie lower than those of the clean "
-            "faces, and for false alarms that lie higher."
-        )
-        blocks.append(_panels(results, panels, ("one strength", steps), caption, joined=False))
+        blocks.append(_panels(results, panels, ("one strength", steps), "Perturbations of a single strength.", joined=False))
     return blocks
 
 
@@ -101,7 +98,14 @@ def _panels(results: Results, panels: Drawings, titled: tuple[str, Sequence[Step
     ]
     drawings = [
         checks.over_strength(labels, detected, styles, f"{title}: detected", joined=joined),
-        checks.over_strength(labels, {"photographs": alarms}, PHOTOGRAPHS, f"{title}: false alarms", joined=joined),
+        checks.over_strength(
+            labels,
+            {"photographs": alarms},
+            PHOTOGRAPHS,
+            f"{title}: false alarms",
+            joined=joined,
+            rate=results.rates[key]["chosen"],
+        ),
     ]
     svgs = [panels.draw(drawing, alt, height=2.8) for drawing, alt in zip(drawings, alts, strict=True)]
     legend = [LegendEntry(name, look.colour, look.dash, look.marker) for name, look in styles.items()]
@@ -122,9 +126,9 @@ def _table(results: Results) -> Table:
         head=["perturbation", "photographs", *results.generators, "mean detected", "mean AUC"],
         rows=rows,
         groups=[("", 1), ("false alarms", 1), ("detected", len(results.generators)), ("mean of the generators", 2)],
-        caption=f"At the threshold for {chosen(results.rates[key]['chosen'])}, with exact 95 % intervals (photographs: "
-        "bootstrap over persons). The darker a cell, the more of its faces are called AI-generated. Look first at the column "
-        "of photographs: where it is dark, the row's detections mean nothing.",
+        caption=f"At the threshold for {chosen(results.rates[key]['chosen'])}, with exact 95 % intervals, as if "
+        "every face showed another person. The stronger a cell's colour, the more of its faces are called AI-generated. Look "
+        "first at the column of photographs: where it is strong, the row's detections mean nothing.",
         sortable=True,
     )
 

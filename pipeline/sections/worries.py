@@ -4,7 +4,9 @@ from typing import Any
 
 from pipeline.document import Text
 from pipeline.results import Results
+from pipeline.sections.controls import TRIVIAL, judged
 from pipeline.wording import (
+    cell,
     chosen,
     held,
     listed,
@@ -12,13 +14,14 @@ from pipeline.wording import (
     percent,
     perturbation,
     plural,
+    sentence,
     span,
     verdict_of_real_against_real,
 )
 
 MISSED = 0.5  # a generator of which less than this share is detected at the headline rate is called missed
 CONFOUNDED = 0.6  # AUC of file metadata alone from which on results may rest on file formats
-CHANGED = 0.05  # change of the mean AUC by harmonisation that is worth a sentence
+CHANGED = 0.05  # fall of an AUC by harmonisation that is worth a warning
 COLLAPSE = 0.5  # share of the clean detection rate below which a perturbation is said to hide generated faces
 FEW = 10  # calibration photographs above a threshold below which the threshold is said to rest on few
 
@@ -26,18 +29,24 @@ FEW = 10  # calibration photographs above a threshold below which the threshold 
 def all_of(results: Results) -> list[Text]:
     """Warnings first, then what is in order; each part in the order of the report."""
     every = [
-        *false_alarms(results), *missed(results), *controls(results), *robustness(results), *confounds(results),
-        *mixture(results), *not_computed(results),
+        *false_alarms(results), *missed(results), *robustness(results), *controls(results),
+        *confounds(results), *mixture(results), *not_computed(results), *cautions(results), *few(results),
     ]  # fmt: skip
     return sorted(every, key=lambda item: item.kind != "warning")
 
 
 def false_alarms(results: Results) -> list[Text]:
-    """Whether each chosen rate holds, rests on enough photographs, and whether test photographs are like the others."""
+    """Whether each chosen rate holds, and whether test photographs are like those of the calibration."""
+    found = [Text(held(rate), "good" if rate["verdict"] == "holds" else "warning") for rate in results.rates.values()]
+    text, alike = verdict_of_real_against_real(results.calibration)
+    return [*found, Text(text, "good" if alike else "warning")]
+
+
+def few(results: Results) -> list[Text]:
+    """Thresholds that rest on few calibration photographs."""
     faces = results.calibration["calibration_faces"]
     found = []
     for rate in results.rates.values():
-        found.append(Text(held(rate), "good" if rate["verdict"] == "holds" else "warning"))
         above = int(faces * rate["chosen"])
         if above < FEW:
             found.append(
@@ -48,8 +57,7 @@ def false_alarms(results: Results) -> list[Text]:
                     "warning",
                 )
             )
-    text, alike = verdict_of_real_against_real(results.calibration)
-    return [*found, Text(text, "good" if alike else "warning")]
+    return found
 
 
 def missed(results: Results) -> list[Text]:
@@ -58,7 +66,7 @@ def missed(results: Results) -> list[Text]:
     rate = chosen(results.rates[key]["chosen"])
     detected = {name: metrics[name]["values"][key]["detection_rate"] for name in metrics}
     chance = [name for name in metrics if _reaches(metrics[name], 0.5)]
-    low = [name for name in metrics if detected[name] < MISSED and name not in chance]
+    low = sorted((name for name in metrics if detected[name] < MISSED and name not in chance), key=lambda name: detected[name])
     found = []
     if chance:
         said = listed([f"{name} (AUC {number(metrics[name]['values']['auc'])})" for name in chance])
@@ -84,19 +92,32 @@ def _reaches(metrics: dict[str, Any], auc: float) -> bool:
 
 
 def controls(results: Results) -> list[Text]:
-    """Controls that came out higher than they should."""
-    every = results.controls["controls"]
-    suspicious = [control for control in every if control["suspicious"]]
-    unknown = [f"“{control['title']}”" for control in every if control["auc"] is None]
-    missing = [Text(f"Not computed: {listed(unknown)}; the reasons stand with the controls.", "warning")] if unknown else []
-    found = missing + [
+    """Controls that came out higher than they should, or could not be judged."""
+    mine = results.controls["detector"]["auc"]
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for control in results.controls["controls"]:
+        kinds.setdefault(judged(control, mine), []).append(control)
+    found = [
         Text(
             f"Control “{control['title']}”: AUC {number(control['auc'])}, expected {control['expected']}. {control['if_high']}",
             "warning",
         )
-        for control in suspicious
+        for control in kinds.get("suspicious", [])
     ]
-    return found or [Text("No control is suspicious: what should not work does not.", "good")]
+    if trivial := kinds.get(TRIVIAL):
+        said = listed([f"“{control['title']}” AUC {number(control['auc'])}" for control in trivial])
+        said = f"Trivial scores reach: {said}; the detector {cell(mine)} on the same faces. {trivial[0]['if_high']}"
+        found.append(Text(said, "warning"))
+    for kind in ("not computed", "not judged"):
+        if kind in kinds:
+            titles = listed([f"“{control['title']}”" for control in kinds[kind]])
+            found.append(Text(f"{sentence(kind)[:-1]}: {titles}; the reasons stand with the controls.", "warning"))
+    if left := list(dict.fromkeys(name for row in results.controls["controls"] for name in row["left_out"])):
+        found.append(Text(f"The controls leave out {listed(left)}; the reasons stand with the controls.", "warning"))
+    if "in order" in kinds:
+        every = "No control is suspicious: none" if not found else f"No other control, {len(kinds['in order'])} of them,"
+        found.append(Text(f"{every} came out higher than it should.", "good"))
+    return found
 
 
 def robustness(results: Results) -> list[Text]:
@@ -119,8 +140,8 @@ def robustness(results: Results) -> list[Text]:
     if raised:
         found.append(
             Text(
-                f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: photographs with such a "
-                "history need calibration photographs with the same.",
+                f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: do not judge photographs with "
+                "such a history by these thresholds; calibrate on photographs with the same.",
                 "warning",
             )
         )
@@ -135,18 +156,32 @@ def confounds(results: Results) -> list[Text]:
     found = [Text(warning, "warning") for warning in confounded["warnings"]]
     worst = confounded["metadata_classifier"]["worst"]
     if not found and worst is not None and worst <= CONFOUNDED:
-        found.append(Text(f"File metadata alone tells no generator apart (AUC at most {number(worst)}).", "good"))
-    auc = confounded["harmonised"]["mean"]["auc"]
+        said = "File metadata alone (formats, sizes in pixels, qualities; not the number of bytes) tells no generator apart"
+        found.append(Text(f"{said} (AUC at most {number(worst)}).", "good"))
+    found += [
+        Text(f"Mixtures of the comparison without format cues: {w}", "warning") for w in confounded["harmonised"]["warnings"]
+    ]
+    return [*found, *_harmonised(confounded["harmonised"], formats=worst is None or worst > CONFOUNDED)]
+
+
+def _harmonised(harmonised: dict[str, Any], *, formats: bool) -> list[Text]:
+    """What is left without format cues. formats: whether file metadata can explain a fall."""
+    auc = harmonised["mean"]["auc"]
     if None in auc.values():
-        return [*found, Text("Not computed: results without format cues; the reasons stand with the formats.", "warning")]
-    change = auc["harmonised"] - auc["as_found"]
+        return [Text("Not computed: results without format cues; the reasons stand with the formats.", "warning")]
     said = f"With every face brought to the same size and JPEG quality, the mean AUC is {number(auc['harmonised'])} instead of "
     said += f"{number(auc['as_found'])} on the same faces"
-    if change < -CHANGED:
-        found.append(Text(f"{said}: part of the result rests on what that removes, formats or fine traces.", "warning"))
-    else:
-        found.append(Text(f"{said}: the result does not rest on file formats.", "good"))
-    return found
+    each = {
+        name: [part["auc"][state]["value"] for state in ("as_found", "harmonised")]
+        for name, part in harmonised["generators"].items()
+    }
+    fallen = {name: ends for name, ends in each.items() if None not in ends and ends[0] - ends[1] > CHANGED}
+    if not fallen and auc["as_found"] - auc["harmonised"] <= CHANGED:
+        return [Text(f"{said}: the result does not rest on file formats.", "good")]
+    falls = listed([f"{name} from {number(a)} to {number(b)}" for name, (a, b) in fallen.items()]) or "all together"
+    traces = "fine traces that resizing and compression remove"
+    why = f"formats, or on {traces}" if formats else f"{traces}, not on formats, which file metadata would show"
+    return [Text(f"{said}. What falls by more than {CHANGED:g}, {falls}, rests in part on {why}.", "warning")]
 
 
 def mixture(results: Results) -> list[Text]:
@@ -156,11 +191,19 @@ def mixture(results: Results) -> list[Text]:
 
 def not_computed(results: Results) -> list[Text]:
     """How much could not be computed; the reasons stand in the sections."""
-    missing = {name: content["not_computed"] for name, content in results.metrics.items() if content["not_computed"]}
+    missing = [name for name, content in results.metrics.items() if content["not_computed"]]
     if not missing:
         return []
-    said = f"Not everything could be computed for {listed(list(missing))}; the reasons stand below the table."
-    return [Text(said, "warning")]
+    return [Text(f"Not everything could be computed for {listed(missing)}; the reasons stand below the table.", "warning")]
+
+
+def cautions(results: Results) -> list[Text]:
+    """What else to know of the generators' figures, each sentence once."""
+    by_sentence: dict[str, list[str]] = {}
+    for name, content in results.metrics.items():
+        for said in content["cautions"]:
+            by_sentence.setdefault(said, []).append(name)
+    return [Text(f"{listed(names)}: {sentence(said)}", "warning") for said, names in by_sentence.items()]
 
 
 def _worst(found: list[tuple[float, str]]) -> str:

@@ -14,7 +14,8 @@ def main(argv: list[str] | None = None) -> None:
     options = _options(argv)
     p = params.load(
         "seed", "data", "simulation", "exif", "split", "manipulation", "pretext", "features", "gmm", "calibration",
-        "evaluation", "selection", "robustness", "harmonisation", "controls", "explanation", "generators", "perturbations",
+        "evaluation", "bootstrap", "selection", "robustness", "harmonisation", "controls", "shuffled", "explanation",
+        "generators", "perturbations",
     )  # fmt: skip
     sources = results.Sources(**{field.name: getattr(options, field.name) for field in fields(results.Sources)})
     found = results.read(sources, p.generators, p.perturbations)
