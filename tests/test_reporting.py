@@ -1,6 +1,7 @@
 """The report as a whole: its order, its summary, and that it says everything that the stages found."""
 
 from dataclasses import fields, replace
+from html import escape
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipeline import params, reporting, results
 from pipeline.artifacts import read_json, write_json
 from pipeline.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
+from pipeline.figures.canvas import Drawings
 from pipeline.stages.report import _options
 from tests.fake_results import build, command
 
@@ -22,6 +24,16 @@ def read(folder, generators=("sim_a", "sim_b"), perturbations=PERTURBATIONS):
         name: [folder / p for p in path] if name == "sheets" else folder / path for name, path in paths.items()
     }
     return results.read(results.Sources(**here), generators, perturbations)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Texts and tables only: drawings take most of a report's time, and have tests of their own."""
+
+    def draw(self, drawing, alt, **size):
+        return f'<svg role="img" aria-label="{escape(alt)}"></svg>'
+
+    monkeypatch.setattr(Drawings, "draw", draw)
 
 
 @pytest.fixture
