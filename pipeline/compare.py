@@ -6,11 +6,12 @@ Exit status: 0 compared, 1 an error, 2 a rule of --fail-if holds.
 
 import argparse
 import io
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import artifacts, comparison, console, failing_rules, params
+from pipeline import artifacts, comparison, console, failing_rules, params, wording
 from pipeline.atomic import atomic
 from pipeline.comparison import MEAN, PHOTOGRAPHS, WORST, Pairs, Row
 from pipeline.errors import PipelineError
@@ -75,9 +76,9 @@ def read_scores(revision: str) -> "pd.DataFrame":
     except FileNotFoundError:
         if not files.exists(SCORES):
             raise PipelineError(f"{revision} has no {SCORES}: check it out, run `dvc repro` and commit dvc.lock") from None
+        at_head = files.repo.get_rev() == DVCFileSystem(rev="HEAD").repo.get_rev()
         raise PipelineError(
-            f"{SCORES} of {revision} is neither in dvc's cache nor in a remote: run `dvc push` where it was made, or make it "
-            f"again: `git checkout {revision}` (an experiment: `dvc exp apply {revision}`), then `dvc repro`"
+            f"{SCORES} of {revision} is neither in dvc's cache nor in a remote: {_remedy(revision, at_head)}"
         ) from None
     try:
         return pd.read_parquet(io.BytesIO(content))
@@ -85,13 +86,29 @@ def read_scores(revision: str) -> "pd.DataFrame":
         raise PipelineError(f"{SCORES} of {revision} is no readable Parquet file ({error}): make it again") from None
 
 
+def _remedy(revision: str, at_head: bool) -> str:
+    """How to come by scores made elsewhere; HEAD must not be checked out over one's own run, not committed yet."""
+    if at_head:
+        return (
+            "the run committed there was made elsewhere. Commit your own run first (`dvc repro`, then "
+            "`git add dvc.lock metrics && git commit`), then compare with it; or run `dvc push` where the other was made"
+        )
+    return (
+        "run `dvc push` where it was made, or make it again: leave the working tree clean (`git stash`, or commit), then "
+        f"`git checkout {revision}` (an experiment: `dvc exp apply {revision}`), then `dvc repro`"
+    )
+
+
 def terminal(rows: list[Row], notes: list[str], named: tuple[str, str]) -> str:
     """One table per measure, at most 80 columns, and the notes."""
     parts = [_wrapped(f"A: {named[0]}, B: {named[1]}")]
+    unequal = comparison.unequal_false_alarms(rows)
     for measure in dict.fromkeys(row.measure for row in rows):
-        lines = [{"of": row.of, **_cells(row)} for row in rows if row.measure == measure]
+        mark = " *" if measure in unequal else ""
+        lines = [{"of": row.of, **_cells(row), "verdict": row.verdict + mark} for row in rows if row.measure == measure]
         better = "lower is better" if comparison.lower_is_better(measure) else "higher is better"
-        parts.append(console.format_table(lines, f"{measure} ({better})"))
+        below = f"\n{_wrapped(f'* {_bought(unequal[measure])}')}" if mark else ""
+        parts.append(console.format_table(lines, f"{measure} ({better})") + below)
     return "\n\n".join([*parts, "\n".join(map(_wrapped, notes))]) + "\n"
 
 
@@ -99,12 +116,13 @@ def markdown(rows: list[Row], notes: list[str], named: tuple[str, str]) -> str:
     """For a pull request: mean, worst and false alarms as a table, every generator's folded below, and the notes."""
     a, b = (name.replace("`", "'") for name in named)
     first = [row for row in rows if row.of in (MEAN, WORST, PHOTOGRAPHS)]
+    unequal = comparison.unequal_false_alarms(rows)
     return "\n".join(
         [
             f"### `{b}` (B) compared with `{a}` (A)\n",
-            *_markdown_table(first),
+            *_markdown_table(first, unequal),
             "\n<details><summary>Every generator</summary>\n",
-            *_markdown_table([row for row in rows if row not in first]),
+            *_markdown_table([row for row in rows if row not in first], unequal),
             "\n</details>\n",
             *(f"- {note}" for note in notes),
             "",
@@ -149,12 +167,24 @@ def _notes(pairs: Pairs, rows: list[Row], named: tuple[str, str], resamples: int
         "seeds for that. Of twenty rows without a difference, about one shows one.",
         "worst: the lowest generator of each run, which need not be the same.",
     ]
+    if any(row.verdict == comparison.SAME and row.difference for row in rows):
+        notes.append(f'"{comparison.SAME}" means: none shown by these faces; more faces may show one.')
     for row in rows:
         if comparison.lower_is_better(row.measure) and row.verdict != comparison.SAME:
             notes.append(f"{row.measure} differs: the detection rates at that rate were bought with unequal false alarms.")
     if all(row.difference == row.low == row.high == 0 for row in rows):
         notes.insert(1, f"{named[0]} and {named[1]} do not differ in any measure, nor in any resample.")
     return notes
+
+
+def _bought(false_alarms: Row) -> str:
+    """What stands below a detection table whose runs are not at the same false alarms."""
+    more = false_alarms.difference > 0
+    return (
+        f"at {wording.percent(false_alarms.b)} false alarms instead of {wording.percent(false_alarms.a)}, which alone "
+        f"{'raises' if more else 'lowers'} detection: compare the AUC, or calibrate both on more photographs, before calling "
+        f"this {comparison.BETTER if more else comparison.WORSE}"
+    )
 
 
 def _judgement(rule: failing_rules.Rule, row: Row) -> str:
@@ -172,17 +202,36 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-def _markdown_table(rows: list[Row]) -> list[str]:
+def _markdown_table(rows: list[Row], unequal: dict[str, Row]) -> list[str]:
     names = ["measure", *_cells(rows[0])]
     lines = [[f"`{row.measure}.{row.of}`", *_cells(row).values()] for row in rows]
     for line, row in zip(lines, rows, strict=True):
         line[-1] = row.verdict if row.verdict == comparison.SAME else f"**{row.verdict}**"
-    return [f"| {' | '.join(line)} |" for line in (names, ["---", *["---:"] * 4, "---"], *lines)]
+        line[-1] += r" \*" if row.measure in unequal else ""
+    shown = {row.measure for row in rows}
+    below = [rf"- \* `{measure}`: {_bought(row)}" for measure, row in unequal.items() if measure in shown]
+    return [
+        *(f"| {' | '.join(line)} |" for line in (names, ["---", *["---:"] * 4, "---"], *lines)),
+        *(["", *below] if below else []),
+    ]
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, console.WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    """At most 80 columns; a command in backticks stays on one line, to be copied."""
+    whole = re.sub("`[^`]*`", lambda command: command[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    filled = textwrap.fill(whole, console.WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return filled.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def command() -> None:
+    """`main` for a terminal: the lines of an error are no wider than its tables."""
+    try:
+        main()
+    except (PipelineError, OSError) as error:
+        prefix = "error: "  # of console.run
+        lines = f"{prefix}{error}".splitlines()
+        raise PipelineError("\n".join(map(_wrapped, lines)).removeprefix(prefix)) from None
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(command)

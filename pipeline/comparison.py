@@ -7,7 +7,7 @@ the choice of test faces, not the chance in training or calibration.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,8 @@ FACE = ["set", "name"]
 COLUMNS = [*FACE, "group", "label", "source_sha256", "anomaly_score"]
 PHOTOGRAPHS, MEAN, WORST = "photographic_test", "mean", "worst"  # no generator can have these names
 BETTER, WORSE, SAME = "better", "worse", "no difference"
+UNEQUAL = 0.2  # relative to A's: far less than the photographs of a test set can resolve, and enough to move detection
+_ROUNDING = 1e-12  # 0.06 - 0.05 is a little more than a fifth of 0.05
 _RATE = re.compile(r"at_\d+(_\d+)?_percent")
 
 
@@ -130,6 +132,19 @@ def compare(pairs: Pairs, *, resamples: int, seed: int) -> list[Row]:
         over = {} if PHOTOGRAPHS in estimates else _over_generators(estimates)
         rows += [_row(measure, of, estimate) for of, estimate in {**over, **estimates}.items()]
     return rows
+
+
+def unequal_false_alarms(rows: Iterable[Row]) -> dict[str, Row]:
+    """The measures of detection whose two runs stand at unequal false alarms, each with the row of these false alarms.
+
+    Unequal: moved by more than UNEQUAL of run A's rate, or from or to zero, whether or not the photographs can resolve it. The
+    detection rate then tells two detectors apart no more than a move along the ROC curve of one.
+    """
+    return {
+        row.measure.replace("false_alarm_rate", "detection_rate"): row
+        for row in rows
+        if lower_is_better(row.measure) and abs(row.difference) > UNEQUAL * row.a + _ROUNDING
+    }
 
 
 def _rate_columns(frame: "pd.DataFrame") -> list[str]:

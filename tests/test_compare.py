@@ -86,6 +86,68 @@ def test_detection_bought_with_false_alarms_is_said(runs, capsys, monkeypatch):
     assert note in printed(capsys, "HEAD", "looser") and note not in printed(capsys)
 
 
+def moved(count_a: int, count_b: int) -> list:
+    """Two runs with so many false alarms among 80 photographs, at 1 %: too few of them for a verdict on the false alarms."""
+    frames = [table(1), table(1, gain=0.4)]
+    for frame, count in zip(frames, (count_a, count_b), strict=True):
+        frame.loc[frame["set"] == "photographic_test", "at_1_percent"] = [i < count for i in range(80)]
+    return frames
+
+
+def compared(monkeypatch, capsys, counts: tuple[int, int], *options: str) -> list[str]:
+    for name, frame in zip("ab", moved(*counts), strict=True):
+        monkeypatch.setitem(RUNS, name, frame)
+    return printed(capsys, "a", "b", *options).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((1, 2), "* at 2.5 % false alarms instead of 1.2 %, which alone raises detection: {} better"),
+        ((2, 1), "* at 1.2 % false alarms instead of 2.5 %, which alone lowers detection: {} worse"),
+        ((0, 1), "* at 1.2 % false alarms instead of 0.0 %, which alone raises detection: {} better"),
+        ((1, 0), "* at 0.0 % false alarms instead of 1.2 %, which alone lowers detection: {} worse"),
+    ],
+)
+def test_unequal_false_alarms_stand_below_the_detection_table_without_any_verdict_on_them(
+    runs, capsys, monkeypatch, counts, said
+):
+    lines = compared(monkeypatch, capsys, counts)
+    assert max(map(len, lines)) <= 80
+    start = lines.index("detection_rate_at_1_percent (higher is better)")
+    end = lines.index("", start)
+    rows = [line for line in lines[start + 3 : end] if line[0] not in "* "]
+    assert [row.split()[0] for row in rows] == ["mean", "worst", "ddpm", "sim_b"]
+    assert all(row.endswith(" *") for row in rows) and rows[0].endswith("  better *")
+    remedy = "compare the AUC, or calibrate both on more photographs, before calling this"
+    assert " ".join(" ".join(lines[start + 7 : end]).split()) == said.format(remedy)
+    others = lines[:start] + lines[end:]
+    assert not [line for line in others if "*" in line] and "false_alarm_rate_at_1_percent differs" not in " ".join(others)
+
+
+def test_equal_false_alarms_get_no_mark(runs, capsys, monkeypatch):
+    for options in ([], ["--markdown"]):
+        text = "\n".join(compared(monkeypatch, capsys, (10, 12), *options))
+        assert " *\n" not in text and r"\*" not in text and "alone" not in text
+
+
+def test_markdown_names_unequal_false_alarms_below_both_tables(runs, capsys, monkeypatch):
+    lines = compared(monkeypatch, capsys, (1, 2), "--markdown")
+    below = [i for i, line in enumerate(lines) if line.startswith(r"- \* `detection_rate_at_1_percent`: at 2.5 % false alarms")]
+    assert len(below) == 2
+    for i in below:
+        assert lines[i - 1] == "" and lines[i - 2].startswith("| ") and not lines[i + 1].strip()
+    marked = [line for line in lines if line.endswith(r" \* |")]
+    assert len(marked) == 4 and r"| **better** \* |" in marked[0]
+    assert all(line.startswith("| `detection_rate_at_1_percent.") for line in marked)
+
+
+def test_no_difference_is_explained_once_and_only_where_one_was_looked_for(runs, capsys):
+    note = '"no difference" means: none shown by these faces'
+    assert printed(capsys, "HEAD", "old").count(note) == 0  # ddpm's scores are the same in both
+    assert printed(capsys, "--markdown").count(note) == printed(capsys).count(note) == 1
+
+
 def test_markdown_is_printed_or_written(runs, capsys, tmp_path):
     shown = printed(capsys, "--markdown")
     lines = shown.splitlines()

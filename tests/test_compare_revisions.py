@@ -97,10 +97,15 @@ def test_what_the_cache_lost_comes_from_the_remote_or_is_asked_for(repository, t
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(repository), str(clone))
     monkeypatch.chdir(clone)
-    with pytest.raises(
-        PipelineError, match=r"of HEAD is neither in dvc's cache nor in a remote: run `dvc push`.*`git checkout HEAD`"
-    ):
-        compare.read_scores("HEAD")
+    sha = run(clone, "git", "rev-parse", "HEAD").strip()
+    for revision in ("HEAD", "trunk", sha[:8]):
+        with pytest.raises(
+            PipelineError, match=rf"of {revision} is neither in dvc's cache.*Commit your own run first"
+        ) as raised:
+            compare.read_scores(revision)
+        assert "`git add dvc.lock metrics && git commit`" in str(raised.value) and "git checkout" not in str(raised.value)
+    with pytest.raises(PipelineError, match=r"of first is .*: run `dvc push`.*`git stash`, or commit.*`git checkout first`"):
+        compare.read_scores("first")
     dvc(repository, "remote", "add", "-q", "-d", "--local", "shelf", str(tmp_path / "shelf"))
     dvc(repository, "push", "-q", "--all-tags")
     dvc(clone, "remote", "add", "-q", "-d", "--local", "shelf", str(tmp_path / "shelf"))

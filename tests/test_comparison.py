@@ -137,6 +137,25 @@ def test_the_verdict_is_whether_the_interval_leaves_0_out(low, high, auc, false_
     assert Row("false_alarm_rate_at_5_percent", "x", 0, 0, 0, low, high).verdict == false_alarms
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "unequal"),
+    [
+        (0.012, 0.019, True),
+        (0.019, 0.012, True),
+        (0.05, 0.06, False),  # a fifth
+        (0.06, 0.048, False),
+        (0.05, 0.0601, True),
+        (0.0, 0.001, True),
+        (0.001, 0.0, True),
+        (0.0, 0.0, False),
+    ],
+)
+def test_false_alarms_are_unequal_by_more_than_a_fifth_whatever_the_interval(a, b, unequal):
+    row = Row("false_alarm_rate_at_1_percent", "photographic_test", a, b, b - a, -1, 1)
+    other = Row("detection_rate_at_5_percent", "mean", 0.1, 0.9, 0.8, 0.7, 0.9)
+    assert comparison.unequal_false_alarms([other, row]) == ({"detection_rate_at_1_percent": row} if unequal else {})
+
+
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
 
 
