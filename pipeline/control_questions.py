@@ -1,6 +1,7 @@
 """What each control is, what it should show, by which rule it is called suspicious, and what that would mean."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from pipeline.confounds import WARNED
 
@@ -11,6 +12,19 @@ RULES = {
     "metadata": f"suspicious if the AUC of any generator exceeds {WARNED:g}",
     "content": "never suspicious by itself: a class may rightly have more noise and detail",
 }
+
+
+TRIVIAL = "not below the detector"
+JUDGED = {True: "suspicious", False: "in order", None: "not judged"}
+
+
+def judged(control: Mapping[str, Any], mine: float | None) -> str:
+    """A control's row in a word or two. mine: the detector's AUC; a trivial score that reaches it is not in order either."""
+    if control["auc"] is None:
+        return "not computed"
+    if control["name"].startswith("file_size") and mine is not None and control["auc"] >= mine:
+        return TRIVIAL
+    return JUDGED[control["suspicious"]]
 
 
 class Question(NamedTuple):

@@ -157,8 +157,10 @@ def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
         missing += sorted(f"{folder.as_posix()}/{name}" for name in wanted - there)
     problems = []
     if stale:
+        everywhere = sorted({f"{Path(path).parent.parent.as_posix()}/*/{Path(path).stem}.*" for path in stale})
         problems.append(
-            f"stale, not in `generators` or `perturbations`. Delete them and run `dvc repro` again: rm {' '.join(stale)}"
+            f"stale, not in `generators` or `perturbations`: {', '.join(stale)}. Delete what is left of them everywhere and "
+            f"run `dvc repro` again: rm {' '.join(everywhere)}"
         )
     if missing:
         problems.append(f"missing: {', '.join(missing)}. Make them: dvc repro")

@@ -57,7 +57,10 @@ def main() -> None:
     """Print the results that the last run left."""
     if len(sys.argv) != 3:
         raise PipelineError("usage: python -m pipeline.summary metrics/evaluation.json data/report")
-    show(artifacts.read_json(sys.argv[1]), Path(sys.argv[2]))
+    evaluation, report = artifacts.read_json(sys.argv[1]), Path(sys.argv[2])
+    if not isinstance(evaluation, dict) or not {"mean", "worst"} <= evaluation.keys():
+        raise PipelineError(f"{sys.argv[1]}: no evaluation of this version (mean and worst are missing); run `dvc repro`")
+    show(evaluation, report)
 
 
 if __name__ == "__main__":

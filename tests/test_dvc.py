@@ -92,7 +92,7 @@ def clone(tmp_path_factory) -> Clone:
         shutil.copy2(ROOT / name, clone.folder / name)
     text = (ROOT / "profiles/ci.yaml").read_text(encoding="utf-8")
     for name, value in TINY.items():
-        text, changes = re.subn(rf"(?m)^(\s+{name}:) \S+", rf"\1 {value}", text)
+        text, changes = re.subn(rf"(?m)^(\s+{name}:) (?!\[)\S+", rf"\1 {value}", text)
         assert changes, name
     text, changes = re.subn(r"(?m)^  - (?=sim_)(?!sim_latent$|sim_rolloff$).*\n", "", text)
     assert changes == 4
@@ -136,7 +136,8 @@ def test_metrics_parameters_and_plots_can_be_compared(clone):
     assert "sim_latent" in clone.dvc("metrics", "show", "--md").stdout
     clone.replace("review_rate: 0.1", "review_rate: 0.05")
     assert "calibration.review_rate" in clone.dvc("params", "diff", "--md").stdout
-    assert clone.repro()[0] == "calibrate"
+    ran = clone.repro()
+    assert ran[:2] == ["check_inputs", "calibrate"] and not [name for name in ran if name.startswith(("train", "extract"))]
     assert "metrics/calibration.json" in clone.dvc("metrics", "diff", "--md").stdout
     clone.dvc("plots", "show", "-o", str(clone.folder.parent / "plots"))
     clone.replace("review_rate: 0.05", "review_rate: 0.1")
@@ -160,7 +161,7 @@ def test_a_new_perturbation_runs_its_own_stage_and_the_report(clone):
     assert clone.repro() == ["robustness@crop_0.9", "report"]
     clone.replace("  - jpeg_75\n  - crop_0.9", "  - jpeg_75")
     failed = clone.dvc("repro", check=False)
-    assert failed.returncode != 0 and "rm metrics/robustness/crop_0.9.json" in failed.stderr
+    assert failed.returncode != 0 and "rm metrics/*/crop_0.9.*" in failed.stderr
     clone.run("rm", "metrics/robustness/crop_0.9.json")
     clone.git("checkout", "-q", "dvc.lock")
     clone.dvc("repro")
@@ -176,7 +177,7 @@ def test_a_new_generator_runs_its_own_stages_and_what_looks_at_all_of_them(clone
         (data / "new" / f"{number}.png").write_bytes(artifacts.encode_png(picture))
     clone.replace("generators:", "generators:\n  - new\n  #")
     assert generators(clone)[0] == "new" and len(generators(clone)) == 3
-    assert sorted(clone.repro()) == sorted({"evaluate@new", "extract_features@new", *TOGETHER})
+    assert sorted(clone.repro()) == sorted({"check_inputs", "evaluate@new", "extract_features@new", *TOGETHER})
     assert "new" in artifacts.read_json(clone.folder / "metrics/evaluation.json")
 
 
@@ -187,7 +188,7 @@ def test_a_removed_generator_leaves_results_that_the_report_refuses(clone):
     assert "new.json" in failed.stderr and "params.yaml" in failed.stderr
     command = re.search(r": (rm metrics/[^\n]*)", failed.stderr)
     assert command, failed.stderr
-    clone.run("rm", *command[1].split()[1:])
+    clone.run("sh", "-c", command[1])
     failed = clone.dvc("repro", check=False)
     assert failed.returncode == 0, failed.stderr
     assert set(artifacts.read_json(clone.folder / "metrics/evaluation.json")) == {*generators(clone), "mean", "worst"}

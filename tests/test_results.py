@@ -28,7 +28,7 @@ def test_stale_and_missing_results_are_named_with_the_remedy(folder):
     with pytest.raises(PipelineError) as error:
         results.per_set((folder, ".json", ["a", "c"]), (folder.parent / "roc", ".csv", ["a"]))
     text = str(error.value)
-    assert "stale" in text and f"rm {folder.as_posix()}/b.json" in text
+    assert "stale" in text and f"rm {folder.parent.as_posix()}/*/b.*" in text
     assert f"missing: {folder}/c.json, {folder.parent}/roc/a.csv. Make them: dvc repro" in text
 
 

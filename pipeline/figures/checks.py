@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from pipeline.control_questions import TRIVIAL
 from pipeline.figures.canvas import BESIDE, INK, MUTED, PALETTE, Draw, Look, Value, dot, percent, rows
 
 Points = tuple[Sequence[float], Sequence[float]]  # x and y
@@ -37,8 +38,9 @@ def calibration_sizes(curve: Mapping[str, Sequence[float]], rate: float, here: i
 
 
 def controls(values: Mapping[str, tuple[Value, str]]) -> Draw:
-    """A point with its interval per control: `mine` (the detector), `in order`, or `suspicious`; the dashed line is chance."""
-    styles = {"mine": (INK, "D"), "in order": (PALETTE[0], "o"), "suspicious": (PALETTE[3], "X")}
+    """A point with its interval per control: `mine` (the detector), or what `judged` says of it; the dashed line is chance."""
+    high = (PALETTE[3], "X")
+    styles = {"mine": (INK, "D"), "in order": (PALETTE[0], "o"), "suspicious": high, TRIVIAL: high}
 
     def draw(axes: Any) -> None:
         for row, (value, kind) in enumerate(values.values()):

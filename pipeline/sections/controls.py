@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.control_questions import TRIVIAL, judged
 from pipeline.document import Cell, Panels, Table, Text
 from pipeline.figures import checks
 from pipeline.figures.canvas import Drawings, Value
@@ -11,8 +12,6 @@ from pipeline.sections.generators import ranged
 from pipeline.wording import cell, sentence
 
 THIS = "this detector"
-TRIVIAL = "not below the detector"
-JUDGED = {True: "suspicious", False: "in order", None: "not judged"}
 
 
 def section(results: Results, panels: Drawings) -> list[Any]:
@@ -26,21 +25,13 @@ def section(results: Results, panels: Drawings) -> list[Any]:
     alt = "ROC AUC: " + "; ".join(f"{name} {cell(value.value)}" for name, value in values.items())
     drawing = panels.draw(checks.controls(drawn), alt, width=4.4, height=0.9 + 0.27 * len(values))
     caption = (
-        "The detector (diamond) and the controls with their 95 % intervals; the dashed line is chance, a cross is suspicious. "
-        "Look for the distance between the detector and the controls."
+        "The detector (diamond) and the controls with their 95 % intervals; the dashed line is chance, a cross came out "
+        "higher than it should. Look for the distance between the detector and the controls. All rest on a part of the faces, "
+        "which is why the detector's AUC is not quite that of the summary."
     )
     left = dict.fromkeys(pair for row in every.values() for pair in row["left_out"].items())
     notes = [Text(f"Left out: {name}: {reason}. The means are over the others.", "warning") for name, reason in left]
     return [Panels([drawing], [alt], caption), *notes, _table(found, values, kinds), *_by_generator(results.generators, every)]
-
-
-def judged(control: Mapping[str, Any], mine: float | None) -> str:
-    """In a word or two. mine: the detector's AUC. A trivial score that reaches it is content, but not in order either."""
-    if control["auc"] is None:
-        return "not computed"
-    if control["name"].startswith("file_size") and mine is not None and control["auc"] >= mine:
-        return TRIVIAL
-    return JUDGED[control["suspicious"]]
 
 
 def _table(found: Mapping[str, Any], values: Mapping[str, Value], kinds: Mapping[str, str]) -> Table:

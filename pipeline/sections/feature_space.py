@@ -100,7 +100,7 @@ def _face(face: dict[str, Any]) -> list[str | Cell]:
 
 def _faces(results: Results) -> list[Any]:
     text = (
-        "The faces of each generator that the detector finds least (upper row) and most (lower row) like photographs. Look "
+        "The most anomalous faces of each generator (upper row), and the least anomalous, which pass for photographs. Look "
         "here for what it goes by: a trait of the generator, or something else, such as the background or the crop."
     )
     pictures = [

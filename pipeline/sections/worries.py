@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from pipeline.control_questions import TRIVIAL, judged
 from pipeline.document import Text
 from pipeline.results import Results
-from pipeline.sections.controls import TRIVIAL, judged
 from pipeline.wording import (
     cell,
     chosen,
@@ -115,8 +115,9 @@ def controls(results: Results) -> list[Text]:
     if left := list(dict.fromkeys(name for row in results.controls["controls"] for name in row["left_out"])):
         found.append(Text(f"The controls leave out {listed(left)}; the reasons stand with the controls.", "warning"))
     if "in order" in kinds:
-        every = "No control is suspicious: none" if not found else f"No other control, {len(kinds['in order'])} of them,"
-        found.append(Text(f"{every} came out higher than it should.", "good"))
+        count = len(kinds["in order"])
+        every = f"The other {plural(count, 'control')}" if found else f"All {plural(count, 'control')}"
+        found.append(Text(f"{every} came out as {'it' if count == 1 else 'they'} should.", "good"))
     return found
 
 

@@ -5,6 +5,7 @@ Beside them stands the authors' threshold (`paper_protocol`), from the very phot
 """
 
 import argparse
+import textwrap
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,8 @@ def _show(metrics: dict[str, Any]) -> None:
         kind = "note" if at["verdict"] == "holds" else "warning"
         qualified = f" ({at['qualifier']})" if at["qualifier"] else ""
         if kind == "warning" or qualified:
-            print(f"{kind}: false alarm rate {at['chosen']:g}: {at['verdict']}{qualified}: {at['reason']}")
+            text = f"{kind}: false alarm rate {at['chosen']:g}: {at['verdict']}{qualified}: {at['reason']}"
+            print(textwrap.fill(text, console.WIDTH))
 
 
 if __name__ == "__main__":

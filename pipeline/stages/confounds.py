@@ -5,6 +5,7 @@ only harmonisation differs between the figures. Label 1 = AI-generated, anomaly 
 """
 
 import argparse
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,11 +161,11 @@ def _show(metrics: dict[str, Any]) -> None:
             row[f"AUC{mark}"] = one["auc"][state]["value"]
             row[f"detected{mark}"] = one["detection_rate"][state]["value"]
         rows.append(row)
-    console.table(rows, "AUC by the files' metadata alone; the detector's AUC and detection rate (h: harmonised)")
+    console.table(rows, "AUC of the files' metadata; AUC and detection of the detector (h: harmonised)")
     for warning in [*metrics["warnings"], *metrics["harmonised"]["warnings"]]:
-        print(f"warning: {warning}")
+        print(textwrap.fill(f"warning: {warning}", console.WIDTH))
     for what, reason in metrics["not_computed"].items():
-        print(f"{what}: {reason}")
+        print(textwrap.fill(f"{what}: {reason}", console.WIDTH))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 from pipeline import artifacts, changed_faces, checkpoints, console, controls, feature_sets, params
 from pipeline.bootstrap import Sample
 from pipeline.confounds import STATES
-from pipeline.control_questions import QUESTIONS
+from pipeline.control_questions import JUDGED, QUESTIONS, TRIVIAL, judged
 from pipeline.controls import Measured
 from pipeline.encoder import HEADS, Encoder
 from pipeline.errors import PipelineError
@@ -179,18 +179,18 @@ def _epochs(meta: Mapping[str, Any], source: Path) -> int:
 def show(detector: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
     """Print the detector and the controls, and what is to be said of those that are suspicious, not judged or missing."""
     lines: list[Mapping[str, Any]] = [
-        {**detector, "title": "(the detector, fitted as they are)", "suspicious": ""},
-        {**dict.fromkeys(detector), **detector["committed"], "title": "(the pipeline's own mixture)", "suspicious": ""},
+        {**detector, "title": "(the detector, fitted as they are)", "judged": ""},
+        {**dict.fromkeys(detector), **detector["committed"], "title": "(the pipeline's own mixture)", "judged": ""},
     ]
-    words = {True: "yes", False: "no", None: "-"}
-    lines += [{**row, "suspicious": words[row["suspicious"]]} for row in rows]
-    shown = ("auc", "low", "high", "faces", "suspicious")
+    lines += [{**row, "judged": judged(row, detector["auc"])} for row in rows]
+    shown = ("auc", "low", "high", "judged")
     table = [{"control": line["title"], **{name: line[name] for name in shown}} for line in lines]
     console.table(table, "Controls: mean AUC over generators with its 95 % interval")
     texts = [f"Detector: {detector['detail']}"] if detector["auc"] is None else []
     for row in rows:
-        if row["suspicious"] is not False:
-            texts.append(f"{row['title']}: {row['if_high'] if row['suspicious'] else ''} {row['detail']}")
+        if (verdict := judged(row, detector["auc"])) != JUDGED[False]:
+            high = verdict in (JUDGED[True], TRIVIAL)
+            texts.append(f"{row['title']}: {row['if_high'] if high else ''} {row['detail']}")
     left_out = {name: reason for row in (*rows, detector) for name, reason in row["left_out"].items()}
     texts += [f"left out: {name}: {reason}" for name, reason in sorted(left_out.items())]
     for text in texts:

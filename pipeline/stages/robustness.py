@@ -67,7 +67,7 @@ def _show(perturbation: str, compared: dict[str, Any], review: str) -> None:
     rows = [_row("photographs", alarms["faces"], None, alarms[review], "false_alarm_rate")]
     for name, one in compared["generators"].items():
         rows.append(_row(name, one["faces"], one["auc"], one[review], "detection_rate"))
-    console.table(rows, f"{perturbation} at the clean threshold for {rate} % false alarms: AUC, and share above the threshold")
+    console.table(rows, f"{perturbation}: AUC, and share above the clean threshold for {rate} % false alarms")
     for what, reason in compared["not_computed"].items():
         print(f"{what}: {reason}")
 

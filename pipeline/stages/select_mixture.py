@@ -5,6 +5,7 @@ so that choosing gmm.* by it leaves the false alarm rates' guarantee whole.
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def _show(table: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
         shown["BIC"] = round(row["bic"]) if "bic" in row else None
     console.table(rows, f"Mixtures of {metrics['faces']:,} photographic faces, {metrics['folds']} folds by person")
     for candidate in metrics["not_fitted"]:
-        print(f"not fitted: {candidate['reason']}")
+        print(textwrap.fill(f"not fitted: {candidate['reason']}", console.WIDTH))
     for sentence in metrics["advice"]:
-        print(f"advice: {sentence}")
+        print(textwrap.fill(f"advice: {sentence}", console.WIDTH))
 
 
 if __name__ == "__main__":

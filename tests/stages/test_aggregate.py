@@ -131,7 +131,7 @@ def test_a_cached_file_that_is_not_the_recorded_one_is_named(world, folder):
 def test_stale_and_missing_files_are_named(world, folder):
     (path,) = (world / folder).glob("sim_a.*")
     path.rename(path.with_stem("gone"))
-    with pytest.raises(PipelineError, match=rf"(?s)rm {folder}/gone\.\w+.*missing: {folder}/sim_a"):
+    with pytest.raises(PipelineError, match=rf"(?s){folder}/gone\.\w+\. Delete .*rm \./\*/gone\.\*.*missing: {folder}/sim_a"):
         run()
 
 

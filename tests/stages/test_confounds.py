@@ -105,7 +105,7 @@ def test_only_harmonisation_differs_between_the_states(world, monkeypatch):
 def test_a_fit_that_rests_on_its_regularisation_is_said(world, tmp_path, capsys):
     picture_world.change_params(tmp_path, "gmm: {components: 1", "gmm: {components: 7")
     warnings = run()["harmonised"]["warnings"]
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     for state in ("as found", "harmonised"):
         (found,) = (one for one in warnings if one.startswith(f"{state}: 40 faces for 7 full covariances in 6 dimensions"))
         assert "rest on gmm.regularisation" in found and f"warning: {found}" in shown
@@ -169,7 +169,7 @@ def test_too_few_photographs_to_calibrate_leave_the_rest(world, tmp_path, capsys
     picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", f"{{fit_faces: {faces}, faces: 1000")
     picture_world.change_params(tmp_path, "covariance_type: full", "covariance_type: diag")
     got = run()
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     for state in ("as_found", "harmonised"):
         assert got["harmonised"]["generators"]["sim_noisy"]["auc"][state]["value"] is None
         stated = got["not_computed"][f"{state.replace('_', ' ')} figures"]

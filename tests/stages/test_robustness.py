@@ -83,7 +83,7 @@ def test_the_file_has_its_shape(world, capsys):
         rates = [one["at_20_percent"][state]["detection_rate"] for one in got["generators"].values()]
         assert got["mean"]["at_20_percent"][state] == pytest.approx(np.mean(rates))
     shown = capsys.readouterr().out
-    assert "blur_0.5 at the clean threshold for 20 % false alarms" in shown and "sim_blurred" in shown
+    assert "blur_0.5: AUC, and share above the clean threshold for 20 % false alarms" in shown and "sim_blurred" in shown
 
 
 def test_a_perturbation_that_does_nothing_changes_no_figure(world):
