@@ -5,7 +5,6 @@ The graph is the one that DVC itself resolves, with all members of `foreach` and
 
 import ast
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -241,18 +240,3 @@ def test_git_ignores_what_dvc_caches_and_keeps_the_rest():
         for path, out in stage.outs.items():
             ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
             assert ignored == out.use_cache, path
-
-
-@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_graph_resolves_with_every_profile(tmp_path, profile):
-    from dvc.repo import Repo
-
-    Repo.init(str(tmp_path), no_scm=True).close()
-    shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    shutil.copy(profile, tmp_path / "params.yaml")
-    theirs, ours = (params.load("generators", "perturbations", path=path) for path in (profile, ROOT / "params.yaml"))
-    names = {stage.name for stage in stages(tmp_path)}
-    assert {f"{verb}@{g}" for verb in ("extract_features", "evaluate") for g in theirs.generators} <= names
-    assert {f"robustness@{perturbation}" for perturbation in theirs.perturbations} <= names
-    more = 2 * (len(theirs.generators) - len(ours.generators)) + len(theirs.perturbations) - len(ours.perturbations)
-    assert len(names) == len(stages()) + more
