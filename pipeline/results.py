@@ -92,7 +92,10 @@ class Results:
 
 
 def read(sources: Sources, generators: Sequence[str], perturbations: Sequence[str]) -> Results:
-    """Read everything. Raises PipelineError where files or their entries are not exactly those of the two lists."""
+    """Read everything. Raises PipelineError where a file is missing or made for another list.
+
+    Files of other names are left aside: after a change of the lists, those of the old names still lie in git.
+    """
     features, metrics, roc, histograms, pictures, robustness = per_set(
         (sources.features, ".json", [*PHOTOGRAPHIC_SETS, *generators]),
         (sources.generators, ".json", generators),
@@ -148,27 +151,21 @@ def _check(found: Results, sources: Sources) -> None:
 
 
 def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
-    """Per (folder, suffix, names) the file of each name; PipelineError unless every folder holds exactly these files."""
-    stale, missing = [], []
-    for folder, suffix, names in folders:
-        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
-        wanted = {f"{name}{suffix}" for name in names}
-        stale += sorted(f"{folder.as_posix()}/{name}" for name in there - wanted)
-        missing += sorted(f"{folder.as_posix()}/{name}" for name in wanted - there)
-    problems = []
-    if stale:
-        everywhere = sorted({f"{Path(path).parent.parent.as_posix()}/*/{Path(path).stem}.*" for path in stale})
-        problems.append(
-            f"stale, not in `generators` or `perturbations`: {', '.join(stale)}. Delete what is left of them everywhere and "
-            f"run `dvc repro` again: rm {' '.join(everywhere)}"
-        )
+    """Per (folder, suffix, names) the file of each name. Raises PipelineError where one is missing."""
+    found = [{name: folder / f"{name}{suffix}" for name in names} for folder, suffix, names in folders]
+    missing = sorted(path.as_posix() for paths in found for path in paths.values() if not path.is_file())
     if missing:
-        problems.append(f"missing: {', '.join(missing)}. Make them: dvc repro")
-    if problems:
-        raise PipelineError(
-            "metrics are not exactly those of `generators` and `perturbations` in params.yaml\n  " + "\n  ".join(problems)
-        )
-    return [{name: folder / f"{name}{suffix}" for name in names} for folder, suffix, names in folders]
+        raise PipelineError(f"results are missing: {', '.join(missing)}. Make them: dvc repro")
+    return found
+
+
+def left_aside(sources: Sources, generators: Sequence[str], perturbations: Sequence[str]) -> str:
+    """Which results have names that params.yaml does not have, so that the report leaves them aside; "" for none."""
+    wanted = {*PHOTOGRAPHIC_SETS, *generators, *perturbations}
+    folders = (sources.features, sources.generators, sources.roc, sources.histograms, sources.pictures, sources.robustness)
+    there = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if not path.name.startswith(".")]
+    old = ", ".join(sorted({path.stem for path in there} - wanted))
+    return old and f"left aside, as params.yaml does not have them: {old}. To delete such results: rm metrics/*/NAME.*"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

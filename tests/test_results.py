@@ -24,12 +24,11 @@ def test_files_come_in_the_order_of_the_parameters(folder):
     assert list(results.per_set((folder, ".json", ["b", "a"]))[0]) == ["b", "a"]
 
 
-def test_stale_and_missing_results_are_named_with_the_remedy(folder):
+def test_missing_results_are_named_with_the_remedy_and_others_left_aside(folder):
     with pytest.raises(PipelineError) as error:
         results.per_set((folder, ".json", ["a", "c"]), (folder.parent / "roc", ".csv", ["a"]))
-    text = str(error.value)
-    assert "stale" in text and f"rm {folder.parent.as_posix()}/*/b.*" in text
-    assert f"missing: {folder}/c.json, {folder.parent}/roc/a.csv. Make them: dvc repro" in text
+    assert f"missing: {folder}/c.json, {folder.parent}/roc/a.csv. Make them: dvc repro" in str(error.value)
+    assert results.per_set((folder, ".json", ["a"])) == [{"a": folder / "a.json"}]
 
 
 def test_a_folder_that_is_absent_lacks_everything(tmp_path):
@@ -89,13 +88,19 @@ def test_mixtures_that_could_not_be_fitted_have_no_numbers(built):
     assert results.read(built, GENERATORS, PERTURBATIONS).mixtures == []
 
 
-def test_perturbations_that_are_not_asked_for_are_refused_and_none_is_fine(built):
-    with pytest.raises(PipelineError, match=r"(?s)stale.*robustness/blur_1\.json.*missing: .*robustness/noise_2\.json"):
+def test_results_that_are_not_asked_for_are_left_aside_and_named(built):
+    with pytest.raises(PipelineError, match=r"missing: \S*robustness/noise_2\.json\. Make"):
         results.read(built, GENERATORS, ["jpeg_75", "noise_2"])
+    assert results.left_aside(built, GENERATORS, PERTURBATIONS) == ""
+    (built.roc / "sdxl.csv").touch()
+    (built.features / ".gitignore").touch()
+    assert list(results.read(built, GENERATORS, ["jpeg_75"]).robustness) == ["jpeg_75"]
+    assert "does not have them: blur_1, sdxl. To" in results.left_aside(built, GENERATORS, ["jpeg_75"])
     for path in built.robustness.iterdir():
         path.unlink()
     built.robustness.rmdir()
     assert results.read(built, GENERATORS, []).robustness == {}
+    assert "sdxl" in results.left_aside(built, GENERATORS, [])
 
 
 @pytest.mark.parametrize("name", ["metrics/evaluation.json", "metrics/robustness/blur_1.json", "data/explanations/faces.json"])

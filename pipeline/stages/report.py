@@ -1,6 +1,7 @@
 """Write the report: a picture for the README, a Markdown and an HTML page."""
 
 import argparse
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
         folder.mkdir()
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
         (folder / "report.md").write_text(document.to_markdown(page), encoding="utf-8")
+    if left := results.left_aside(sources, p.generators, p.perturbations):
+        print(textwrap.fill(left, console.WIDTH, break_long_words=False, break_on_hyphens=False))
     summary.show(found.evaluation, options.output)
 
 
