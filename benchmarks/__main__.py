@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from pipeline import artifacts
+from pipeline.base import artifacts
 
 MODULES = (
     *("filter_exif", "shards", "manipulate_faces", "train_pretext", "extract_features", "fit_gmm", "evaluate", "robustness"),

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import functional
 
 from benchmarks import harness
-from pipeline import console, features, params
+from pipeline import features
+from pipeline.base import console, params
 from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.inference import Inference
 

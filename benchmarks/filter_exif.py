@@ -26,7 +26,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness, synthetic, watched
-from pipeline import artifacts, console, exif, params, records
+from pipeline import exif, records
+from pipeline.base import artifacts, console, params
 from pipeline.layout import Layout
 from pipeline.stages import filter_exif
 

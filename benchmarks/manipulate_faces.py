@@ -20,7 +20,8 @@ import pandas as pd
 import torch
 
 from benchmarks import harness, watched
-from pipeline import artifacts, console, manipulations
+from pipeline import manipulations
+from pipeline.base import artifacts, console
 from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.landmarks import Regions, regions_from_seven
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import synthetic, watched
-from pipeline import artifacts, console
-from pipeline.errors import PipelineError
-from pipeline.yaml_files import read_yaml
+from pipeline.base import artifacts, console
+from pipeline.base.errors import PipelineError
+from pipeline.base.yaml_files import read_yaml
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "data", "models", "tmp", "cache", "__pycache__", ".*_cache", "dvc.lock")
 # Small pictures for the encoder, since memory and input are looked at, not arithmetic; no limit on faces of the target domain.

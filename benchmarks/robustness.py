@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.extract_features import Case, cases, pictures
-from pipeline import console, features, params
+from pipeline import features
+from pipeline.base import console, params
 from pipeline.encoder import Encoder
 from pipeline.perturbations import perturb
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness
-from pipeline import artifacts
+from pipeline.base import artifacts
 
 SIDE = 128
 BATCH = 256  # faces of a batch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.artifacts import encode_png
+from pipeline.base.artifacts import encode_png
 from pipeline.layout import Layout
 
 SIDE = 128

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks import harness, synthetic
-from pipeline import console, losses, params, schema, training
+from pipeline import losses, training
+from pipeline.base import console, params, schema
 from pipeline.datasets import FaceSet
 from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.faces import square_box

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import bootstrap
+from pipeline.base.errors import PipelineError
 from pipeline.calibration import binomial_interval
-from pipeline.errors import PipelineError
 
 PAPER = "paper_protocol"  # the name of the authors' threshold
 WHOLE = ("auc", "ap_generated", "ap_photographic", "eer")  # measures without a threshold

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline import randomness
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.calibration import check_scores
-from pipeline.errors import PipelineError
 from pipeline.ranking import Ranking
 
 PHOTOGRAPHIC, GENERATED = "bootstrap photographic", "bootstrap generated"  # purposes of the draws

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import randomness
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.calibration import check_scores, conformal_rank, exact, fewest_photographs, guarantee
-from pipeline.errors import PipelineError
 
 _STEPS = (1, 2, 5)  # sizes of the curve in each decade
 _SMALLEST_SIZE, _LARGEST_SIZE = 50, 10_000

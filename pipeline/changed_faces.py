@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import features
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import FeatureExtraction
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
 from pipeline.features import Change, Extracted
-from pipeline.schema import FeatureExtraction
 
 
 def extract(

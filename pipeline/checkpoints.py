@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.encoder import Encoder, from_authors
-from pipeline.errors import PipelineError
 
 FORMAT = "encoder-1"
 

@@ -11,10 +11,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import artifacts, comparison, console, failing_rules, params, wording
-from pipeline.atomic import atomic
+from pipeline import comparison, failing_rules
+from pipeline.base import artifacts, console, params
+from pipeline.base.atomic import atomic
+from pipeline.base.errors import PipelineError
 from pipeline.comparison import MEAN, PHOTOGRAPHS, WORST, Pairs, Row
-from pipeline.errors import PipelineError
+from pipeline.report import wording
 
 if TYPE_CHECKING:
     import pandas as pd

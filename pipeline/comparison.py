@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline import bootstrap, evaluation
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 if TYPE_CHECKING:
     import pandas as pd

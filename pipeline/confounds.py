@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.bootstrap import Sample, auc_replicates
 from pipeline.estimates import Estimate, Estimates, mean, missing, ranged
 from pipeline.evaluation import roc_auc

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import bootstrap, confounds, density, estimates, evaluation, randomness
+from pipeline import bootstrap, confounds, density, estimates, evaluation
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.bootstrap import Sample
 from pipeline.control_questions import QUESTIONS, RULES
-from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import losses, randomness
-from pipeline.errors import PipelineError
+from pipeline import losses
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.exif import TAGS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import calibration
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.exif import HEADS
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import Mixture, check_features
 
 # The authors flag a face whose likelihood is below the 5th percentile of the faces that the mixture was fitted on.

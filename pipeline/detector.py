@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import artifacts, decisions
+from pipeline import decisions
+from pipeline.base import artifacts
 from pipeline.mixture import Mixture
 
 

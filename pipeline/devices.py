@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 
 def select_device(name: str, *, key: str, number: int = 0) -> torch.device:

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline import randomness
-from pipeline.errors import PipelineError
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.exif import HEADS
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.mixture import Mixture
 
 FEWEST_FACES = 5  # on a map of fewer there is nothing to see

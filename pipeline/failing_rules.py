@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from pipeline.base.errors import PipelineError
 from pipeline.comparison import PHOTOGRAPHS, Row
-from pipeline.errors import PipelineError
 
 GRAMMAR = "<measure>.<generator, mean or worst> drops|rises by <number between 0 and 1>, or: drops|rises significantly"
 _PATTERN = re.compile(r"(\w+)\.(\S+)\s+(drops|rises)\s+(?:by\s+(\d*\.?\d+(?:[eE]-?\d+)?)|significantly)")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import artifacts, randomness
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts, randomness
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import feature_set
 from pipeline.people import person_of
 

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import console, inference, layout, processes, randomness
+from pipeline import inference, layout
+from pipeline.base import console, processes, randomness
+from pipeline.base.schema import FeatureExtraction
 from pipeline.datasets import read_ahead
 from pipeline.devices import deterministic, select_device
 from pipeline.encoder import HEADS, Encoder
 from pipeline.inference import Inference
-from pipeline.schema import FeatureExtraction
 
 FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core
 PIXELS_ON_DEVICE = 2**21  # larger pictures are resized before they go to a GPU, so that a batch of them fits there

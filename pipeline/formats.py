@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 READABLE = ("PNG", "JPEG", "WEBP")
 SIZES_SHOWN = 5

@@ -7,7 +7,7 @@ import torch.distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.processes import Team
+from pipeline.base.processes import Team
 
 
 def share_of(n: int, team: Team) -> slice:

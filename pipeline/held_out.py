@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline import datasets, losses
+from pipeline.base.processes import Team
+from pipeline.base.schema import Pretext
 from pipeline.datasets import Batch, FaceSet
 from pipeline.encoder import HEADS
 from pipeline.exif import TAGS
-from pipeline.processes import Team
-from pipeline.schema import Pretext
 
 SHORT = {"exposure_time_s": "exposure_time", "focal_length_mm": "focal_length"}
 NAMES = tuple(SHORT.get(head, head) for head in HEADS)  # as in metrics/pretext.json: names without units

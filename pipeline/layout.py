@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; below the size at which PIL itself warns of a bomb

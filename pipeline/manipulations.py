@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.landmarks import Regions
 from pipeline.piecewise_affine import GRID, check_batch, warp
 

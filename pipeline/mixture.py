@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 

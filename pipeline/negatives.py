@@ -12,7 +12,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import landmarks, layout, manipulations, shards
+from pipeline import landmarks, layout, manipulations
+from pipeline.base import shards
 from pipeline.landmarks import Regions
 from pipeline.manipulations import Amounts
 

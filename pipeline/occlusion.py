@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import console, inference
+from pipeline import inference
+from pipeline.base import console
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import FeatureExtraction
 from pipeline.devices import deterministic, select_device
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.features import FACES_PER_CORE, encode, single_threaded
 from pipeline.inference import Inference
 from pipeline.mixture import Mixture
-from pipeline.schema import FeatureExtraction
 
 RED, BLUE = np.array([202.0, 0.0, 32.0]), np.array([5.0, 80.0, 190.0])  # for drops above and below zero
 OPACITY = 0.75  # of the strongest colour

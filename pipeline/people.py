@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from pipeline import randomness
-from pipeline.errors import PipelineError
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 
 
 def group_of(author: str, photo_id: str) -> str:

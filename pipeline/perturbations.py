@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import randomness
-from pipeline.errors import PipelineError
-from pipeline.perturbation_names import parse
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
+from pipeline.base.perturbation_names import parse
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
 Kernel = Literal["bilinear", "bicubic", "lanczos"]

@@ -22,7 +22,7 @@ def contact_sheet(
     """
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    from pipeline.artifacts import atomic
+    from pipeline.base.artifacts import atomic
 
     font = ImageFont.load_default(size=12)
     lines = [line for title in row_titles or () for line in title.split("\n")]

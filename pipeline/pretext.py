@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
-from pipeline import artifacts, checkpoints, console, processes, randomness, resume
+from pipeline import checkpoints, resume
+from pipeline.base import artifacts, console, processes, randomness
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import Pretext
 from pipeline.datasets import FaceSet, face_set
 from pipeline.encoder import CLIP_MEAN, CLIP_STD, HEADS, Encoder
-from pipeline.errors import PipelineError
 from pipeline.faces import BOX_COLUMNS, square_box
-from pipeline.schema import Pretext
 from pipeline.training import Interrupted, Result, train
 
 RESUME = ".resume"  # folder of saved states beside the encoder; one run at a time holds its lock

@@ -18,8 +18,8 @@ from typing import IO, Any, NamedTuple, NoReturn
 
 import orjson
 
-from pipeline import console
-from pipeline.errors import PipelineError
+from pipeline.base import console
+from pipeline.base.errors import PipelineError
 from pipeline.layout import Layout, read_bytes
 from pipeline.people import group_of
 

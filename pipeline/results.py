@@ -7,8 +7,8 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import read_json
-from pipeline.errors import PipelineError
+from pipeline.base.artifacts import read_json
+from pipeline.base.errors import PipelineError
 
 PHOTOGRAPHIC_SETS = ("photographic_fit", "photographic_calibration", "photographic_test")
 Columns = dict[str, list[float]]

@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, console
-from pipeline.atomic import SUFFIX
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts, console
+from pipeline.base.atomic import SUFFIX
+from pipeline.base.errors import PipelineError
 
 STATES_KEPT = 2
 RUNS_KEPT = 3  # folders of other parameters, data or code: whoever goes back to them goes on where they were

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import density, randomness
-from pipeline.errors import PipelineError
+from pipeline import density
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 
 # Eigenvalues of a sample covariance of unit variance from n faces in d dimensions spread over (1 -+ sqrt(d / n))^2 (Marchenko,
 # Pastur 1967): with 10 faces per dimension over 0.47 to 1.73, with 4 over 0.25 to 2.25. Beyond that a component is its noise.

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, console
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts, console
+from pipeline.base.errors import PipelineError
 
 RATES_SHOWN = 3  # so many fit on a line: the highest ones, which rest on most photographs
 Evaluation = Mapping[str, Mapping[str, Any]]

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline import console, datasets, losses, processes, training_state
+from pipeline import datasets, losses, training_state
+from pipeline.base import console, processes
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import Team
+from pipeline.base.schema import Pretext
 from pipeline.datasets import Batch, FaceSet
 from pipeline.devices import deterministic, select_device
 from pipeline.encoder import Encoder, normalise
-from pipeline.errors import PipelineError
 from pipeline.exif import TAGS
 from pipeline.faces import crop_resize
 from pipeline.global_batch import distribute, gather_scores, share_of
 from pipeline.held_out import NAMES, evaluate
-from pipeline.processes import Team
 from pipeline.resume import Store
-from pipeline.schema import Pretext
 from pipeline.training_state import Training, diverged, learning_rate, start_training
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import Pretext
 from pipeline.encoder import HEADS, Encoder
-from pipeline.errors import PipelineError
-from pipeline.schema import Pretext
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder
 from pipeline.stages import controls as stage

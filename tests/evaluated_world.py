@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.mixture import Mixture
 from pipeline.stages import evaluate
 

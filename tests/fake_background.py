@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.plots import contact_sheet
 
 HEADS = ("iso", "f_number", "exposure_time", "focal_length")

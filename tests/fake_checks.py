@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from pipeline import artifacts
-from pipeline.perturbation_names import parse
+from pipeline.base import artifacts
+from pipeline.base.perturbation_names import parse
 from pipeline.plots import contact_sheet
 
 HEADS = ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import beta, binom, binomtest
 from sklearn.metrics import average_precision_score, roc_curve
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from tests import fake_checks
 from tests.fake_background import write_background, write_counts, write_sheet
 from tests.fake_checks import PERTURBATIONS, auc, ranged

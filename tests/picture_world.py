@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pipeline import artifacts, density, features
+from pipeline import density, features
+from pipeline.base import artifacts
 from pipeline.calibration import conformal_threshold
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder

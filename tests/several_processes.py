@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import processes
+from pipeline.base import processes
 
 BROADCAST = [b"", b"\0", np.random.default_rng(0).bytes(3_000_001)]
 VALUES = [-0.0, float("nan"), 1e-40, float("inf")]  # of a row; the last column is the process
@@ -69,7 +69,8 @@ def train(folder: Path, precision: str) -> None:
     """Train; `double` is with 64 bits wherever training has 32, so that rounding no longer hides or grows a difference."""
     import torch
 
-    from pipeline import checkpoints, params, training
+    from pipeline import checkpoints, training
+    from pipeline.base import params
     from pipeline.stages import train_pretext
 
     p = params.load("seed", "pretext")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from pipeline import aggregation
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 RATES = ("accuracy", "balanced_accuracy", "false_alarm_rate", "detection_rate")
 NAMES = (

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from pipeline import artifacts
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 
 # --- JSON and CSV
 

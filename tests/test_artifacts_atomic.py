@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 STOPPED_BETWEEN_ITS_MOVES = """
 import os, sys
 from pathlib import Path
-from pipeline.atomic import atomic
+from pipeline.base.atomic import atomic
 move = os.replace
 os.replace = lambda source, target: move(source, target) if Path(source) == Path(sys.argv[1]) else os._exit(9)
 with atomic(sys.argv[1]) as temporary:

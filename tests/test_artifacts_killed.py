@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, atomic
+from pipeline.base import artifacts, atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
 import sys
 from pathlib import Path
-from pipeline.atomic import atomic
+from pipeline.base.atomic import atomic
 with atomic(sys.argv[1]) as temporary:
     if sys.argv[2] == "folder":
         temporary.mkdir()
@@ -31,7 +31,7 @@ with atomic(sys.argv[1]) as temporary:
 MANY = """
 import sys
 from pathlib import Path
-from pipeline.atomic import atomic
+from pipeline.base.atomic import atomic
 for turn in range(60):
     with atomic(sys.argv[1]) as temporary:
         temporary.mkdir()

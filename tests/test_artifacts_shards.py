@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import artifacts
-from pipeline.errors import PipelineError
-from pipeline.shards import write_pictures
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
+from pipeline.base.shards import write_pictures
 
 SHAPE = (4, 3, 3)
 

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks import __main__ as command_line
 from benchmarks import harness, synthetic
+from pipeline.base.params import load
 from pipeline.layout import Layout, read_picture
-from pipeline.params import load
 
 # ---------------------------------------------------------------- harness
 

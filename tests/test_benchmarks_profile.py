@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks import profile, synthetic, watched
 from pipeline import exif
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.base.params import load
 from pipeline.layout import read_list, read_picture
-from pipeline.params import load
 from pipeline.records import iterate_faces, read_exif, read_mapping
 
 # ---------------------------------------------------------------- a command watched

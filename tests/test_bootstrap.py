@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipeline import bootstrap, evaluation, randomness
+from pipeline import bootstrap, evaluation
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.bootstrap import Sample
-from pipeline.errors import PipelineError
 from tests.test_ranking import by_scikit_learn
 
 THRESHOLDS = {"at_5_percent": 1.5, "paper_protocol": 1.0}

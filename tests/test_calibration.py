@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline import calibration
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 RATES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.9])
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import calibration, randomness
+from pipeline import calibration
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.calibration_size import photographs_needed, size_curve
-from pipeline.errors import PipelineError
 
 
 def normal(n, seed=0):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline import calibration
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 FEW, CAUTIOUS = "few calibration photographs", "more cautious than chosen"
 

@@ -8,9 +8,9 @@ import torch
 from torchvision import models
 
 from pipeline import checkpoints
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import load_encoder, save_encoder, start_encoder
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 
 META = {"input_size": 64, "mean": (0.4, 0.5, 0.6), "tags": ["iso"], "params": {"seed": 1}, "antialias": True}
 

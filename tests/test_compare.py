@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import compare
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from tests.two_runs import PARAMS, table
 
 RUNS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import compare
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 
 @pytest.mark.parametrize("error", [PipelineError, OSError])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifacts, compare
-from pipeline.errors import PipelineError
+from pipeline import compare
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from tests.two_runs import PARAMS, table
 
 ROOT = Path(__file__).resolve().parents[1]

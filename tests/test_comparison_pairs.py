@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline import comparison
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from tests.test_comparison import rows_of
 from tests.two_runs import table
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import console
-from pipeline.errors import PipelineError
+from pipeline.base import console
+from pipeline.base.errors import PipelineError
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_a_pipeline_error_is_its_message_and_exit_status_1(capsys):
 
 def test_at_the_terminal_there_is_no_traceback_for_a_pipeline_error_but_one_for_a_bug(root):
     def run(statement: str) -> subprocess.CompletedProcess:
-        code = f"from pipeline import console, errors\ndef main():\n    {statement}\nconsole.run(main)"
+        code = f"from pipeline.base import console, errors\ndef main():\n    {statement}\nconsole.run(main)"
         return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
 
     wrong_input, bug = run("raise errors.PipelineError('bad picture')"), run("1 / 0")

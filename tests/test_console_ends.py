@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from pipeline import console
+from pipeline.base import console
 
 STAGE = """
 import sys, time
 from pathlib import Path
-from pipeline import console
+from pipeline.base import console
 
 def main():
     try:

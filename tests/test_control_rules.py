@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline import bootstrap
+from pipeline.base.errors import PipelineError
 from pipeline.confounds import WARNED
 from pipeline.control_questions import QUESTIONS, RULES
 from pipeline.controls import Measured, attempt, file_size, judge, metadata
-from pipeline.errors import PipelineError
 
 # --- file metadata
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.metrics import roc_auc_score
 
-from pipeline import bootstrap, randomness
+from pipeline import bootstrap
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
 from pipeline.bootstrap import Sample
 from pipeline.controls import Measured, compare, halves, judge, refitted
-from pipeline.errors import PipelineError
 
 DRAWS: Any = {"resamples": 200, "seed": 1}
 GMM = {

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import datasets
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import Team
 from pipeline.datasets import PHOTOGRAPH, DevicePictures, batches, cut, epoch_plan, face_set, held_out_plan, read_ahead
-from pipeline.errors import PipelineError
 from pipeline.global_batch import share_of
-from pipeline.processes import Team
 
 
 def make(n=20, per_face=4, offset=0):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline import calibration, decisions
+from pipeline.base.errors import PipelineError
 from pipeline.decisions import HEADS, Decisions
-from pipeline.errors import PipelineError
 
 THRESHOLDS = {
     "rates": {"at_10_percent": {"threshold": 9.0}, "at_20_percent": {"threshold": 8.0}},

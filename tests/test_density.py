@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline import density
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import COVARIANCE_TYPES
 
 SETTINGS = {

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture, _gaussian_mixture
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline import density
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import COVARIANCE_TYPES
 
 SETTINGS = {

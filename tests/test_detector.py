@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline import artifacts, detector
-from pipeline.errors import PipelineError
+from pipeline import detector
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import Mixture
 
 MIXTURE = Mixture("spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1))

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from pipeline.base.errors import PipelineError
 from pipeline.devices import deterministic, select_device
-from pipeline.errors import PipelineError
 
 
 def state():

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.artifacts import encode_png
-from pipeline.document import (
+from pipeline.base.artifacts import encode_png
+from pipeline.report.document import (
     Cell,
     Code,
     Document,
@@ -29,7 +29,7 @@ from pipeline.document import (
     to_html,
     to_markdown,
 )
-from pipeline.figures import canvas
+from pipeline.report.figures import canvas
 
 PNG = encode_png(np.zeros((5, 7, 3), np.uint8))
 HOSTILE = '<script>alert(1)</script> & "quotes"'

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, params
+from pipeline.base import artifacts, params
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {

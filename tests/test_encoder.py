@@ -3,8 +3,8 @@ import torch
 from torchvision import models
 
 from pipeline import encoder as module
+from pipeline.base.errors import PipelineError
 from pipeline.encoder import HEADS, Encoder, build_resnet, from_authors, normalise
-from pipeline.errors import PipelineError
 from pipeline.exif import TAGS
 
 

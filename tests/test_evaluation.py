@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from pipeline import evaluation
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 TIED = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=30).map(np.array)
 

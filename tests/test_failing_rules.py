@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline import failing_rules
+from pipeline.base.errors import PipelineError
 from pipeline.comparison import Row
-from pipeline.errors import PipelineError
 from pipeline.failing_rules import Rule
 
 RATE = "at_5_percent"

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from pipeline import artifacts, feature_sets
-from pipeline.errors import PipelineError
+from pipeline import feature_sets
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 
 
 def write(folder, name, n=20, **changes):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import features, layout
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import Team
 from pipeline.encoder import Encoder, normalise
-from pipeline.errors import PipelineError
-from pipeline.processes import Team
 
 
 def settings(**changes) -> Any:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.figures import background, canvas, checks, detection
-from pipeline.figures.canvas import Value
+from pipeline.report.figures import background, canvas, checks, detection
+from pipeline.report.figures.canvas import Value
 
 BARS = [
     detection.Bar("sim_a", Value(0.9, 0.8, 0.95), Value(0.97, 0.9, 1)),

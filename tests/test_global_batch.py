@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline import global_batch
+from pipeline.base.processes import Team
 from pipeline.encoder import Encoder
 from pipeline.global_batch import GlobalBatchNorm, distribute, gather_scores, share_of
-from pipeline.processes import Team
 
 
 @given(st.integers(0, 50), st.integers(1, 9))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import params, schema
+from pipeline.base import params, schema
 from tests.closure import ROOT, closure
 
 # A wall-clock figure would make dvc.lock differ from run to run: it is a top-level metric, and no output of the stage.
@@ -116,7 +116,7 @@ def test_files_of_the_package_that_are_no_modules_are_deps_of_who_reads_them():
     others = [p for p in (ROOT / "pipeline").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
     for path in others:
         readers = {
-            f.relative_to(ROOT).as_posix() for f in (ROOT / "pipeline").glob("*.py") if path.parent.name in f.read_text()
+            f.relative_to(ROOT).as_posix() for f in (ROOT / "pipeline").rglob("*.py") if path.parent.name in f.read_text()
         }
         for stage in stages():
             declared = any(below(path.relative_to(ROOT).as_posix(), dep) for dep in stage.code)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from pipeline import params
+from pipeline.base import params
 from tests.closure import ROOT
 from tests.test_graph import stages
 

@@ -10,69 +10,32 @@ import pytest
 from tests.closure import ROOT, closure, imports
 
 # The layers of the house, lowest first; a module may import its own layer (but for stages) and those below.
-BASE = {"errors", "randomness"}
+GROUND = {"base.errors", "base.randomness"}
 NOUNS = {
     *("exif", "faces", "landmarks", "piecewise_affine", "manipulations", "losses", "devices", "encoder", "inference"),
-    *("mixture", "density", "selection", "calibration", "ranking", "evaluation", "bootstrap"),
-    *(
-        "decisions",
-        "aggregation",
-        "estimates",
-        "robustness",
-        "confounds",
-        "control_questions",
-        "controls",
-        "comparison",
-        "explanation",
-        "wording",
-    ),
-    *("perturbation_names", "perturbations", "formats", "people", "calibration_size", "failing_rules"),
-    *(
-        "simulation.scene",
-        "simulation.shots",
-        "simulation.parts",
-        "simulation.head",
-        "simulation.camera",
-        "simulation.generators",
-        "simulation.sample",
-    ),
+    *("mixture", "density", "selection", "calibration", "calibration_size", "ranking", "evaluation", "bootstrap"),
+    *("decisions", "aggregation", "estimates", "robustness", "confounds", "control_questions", "controls", "comparison"),
+    *("explanation", "perturbations", "formats", "people", "failing_rules", "base.perturbation_names", "report.wording"),
+    *(f"simulation.{name}" for name in ("scene", "shots", "parts", "head", "camera", "generators", "sample")),
 }
+SECTIONS = ("worries", "generators", "calibration", "controls", "robustness", "confounds", "feature_space", "background")
 EDGES = {
-    "yaml_files",
-    *(
-        "values",
-        "schema",
-        "params",
-        "feature_sets",
-        "detector",
-        "compare",
-        "atomic",
-        "artifacts",
-        "shards",
-        "tables",
-        "processes",
-        "console",
-    ),
-    *("layout", "records", "checkpoints", "plots", "resume"),
-    *("results", "document", "reporting", "provenance", "summary"),
-    *(f"figures.{name}" for name in ("canvas", "detection", "checks", "background")),
-    *(
-        f"sections.{name}"
-        for name in (
-            *("worries", "generators", "calibration", "controls", "robustness", "confounds", "feature_space"),
-            "background",
-        )
-    ),
+    *(f"base.{name}" for name in ("yaml_files", "values", "schema", "params", "atomic", "artifacts", "shards")),
+    *(f"base.{name}" for name in ("processes", "console")),
+    *("feature_sets", "detector", "compare", "tables", "layout", "records", "checkpoints", "plots", "resume"),
+    *("results", "summary", "report.document", "report.reporting", "report.provenance"),
+    *(f"report.figures.{name}" for name in ("canvas", "detection", "checks", "background")),
+    *(f"report.sections.{name}" for name in SECTIONS),
 }
 LOOPS = {
     *("negatives", "datasets", "held_out", "global_batch", "training_state", "training", "pretext"),
     *("features", "changed_faces", "occlusion"),
 }
-LAYERS = [BASE, NOUNS, EDGES, LOOPS]
+LAYERS = [GROUND, NOUNS, EDGES, LOOPS]
 
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
 # Import torch inside a function, for what is asked for rarely: several processes, a GPU.
-TORCH_WHERE_ASKED = {"pipeline/processes.py", "pipeline/density.py", "pipeline/devices.py"}
+TORCH_WHERE_ASKED = {"pipeline/base/processes.py", "pipeline/density.py", "pipeline/devices.py"}
 WITHOUT_TORCH = ("simulate_sample", "check_inputs", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "report")
 
 
@@ -104,7 +67,7 @@ def test_no_circles():
     list(TopologicalSorter(modules()).static_order())
 
 
-@pytest.mark.parametrize("name", sorted(BASE | NOUNS))
+@pytest.mark.parametrize("name", sorted(GROUND | NOUNS))
 def test_nouns_know_no_disk_format_and_no_terminal(name):
     known = {i.split(".")[0] for i in imports(ROOT / f"pipeline/{name.replace('.', '/')}.py")} & ONLY_EDGES_KNOW
     if name in ("simulation.camera", "perturbations", "formats"):

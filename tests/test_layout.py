@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import layout
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 COLOURS = np.zeros((4, 6, 3), np.uint8)
 COLOURS[:2, :3], COLOURS[:2, 3:], COLOURS[2:, :3] = (250, 0, 0), (0, 250, 0), (0, 0, 250)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import density
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import COVARIANCE_TYPES, Mixture, feature_set
 
 

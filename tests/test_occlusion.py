@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from pipeline import occlusion
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import FeatureExtraction
 from pipeline.encoder import Encoder, normalise
-from pipeline.errors import PipelineError
 from pipeline.mixture import Mixture
-from pipeline.schema import FeatureExtraction
 
 SIZE, PATCH, D = 32, 12, 6
 SETTINGS = FeatureExtraction(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import params
-from pipeline.errors import PipelineError
+from pipeline.base import params
+from pipeline.base.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel
 
-from pipeline import params, schema
-from pipeline.errors import PipelineError
+from pipeline.base import params, schema
+from pipeline.base.errors import PipelineError
 
 
 def test_every_section_is_documented():

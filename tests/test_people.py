@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import people
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 
 def test_groups_are_authors_or_photographs():

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from pipeline import perturbations, randomness
-from pipeline.errors import PipelineError
-from pipeline.perturbation_names import KINDS
+from pipeline import perturbations
+from pipeline.base import randomness
+from pipeline.base.errors import PipelineError
+from pipeline.base.perturbation_names import KINDS
 
 NAMES = ("jpeg_75", "double_jpeg_60", "webp_80", "resize_0.5", "resize_2", "crop_0.9", "blur_1", "noise_5")
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from pipeline import processes
-from pipeline.errors import PipelineError
-from pipeline.processes import Team
+from pipeline.base import processes
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import Team
 
 
 def test_a_process_alone_has_only_itself_to_ask():
@@ -25,7 +25,7 @@ def test_a_process_alone_has_only_itself_to_ask():
 
 def test_a_process_alone_imports_no_torch(root):
     code = (
-        "import sys; from pipeline import processes\nwith processes.group() as team: team.wait()\nprint('torch' in sys.modules)"
+        "import sys; from pipeline.base import processes\nwith processes.group() as team: team.wait()\nprint('torch' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "False"

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from pipeline import provenance
+from pipeline.report import provenance
 
 
 def git(folder, *arguments):

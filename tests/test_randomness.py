@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import randomness
+from pipeline.base import randomness
 
 IDS = [f"face{i}" for i in range(20_000)]
 HASHES = randomness.hashes(IDS)

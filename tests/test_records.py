@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import records
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 ENTRY = {"author": " Ansel ", "bounding_box": [0.25, 0.2, 0.75, 0.8], "landmark": [[0.1 * i, 0.05 * i] for i in range(7)]}
 

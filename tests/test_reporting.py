@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import params, reporting, results
-from pipeline.artifacts import read_json, write_json
-from pipeline.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
-from pipeline.figures.canvas import Drawings
+from pipeline import results
+from pipeline.base import params
+from pipeline.base.artifacts import read_json, write_json
+from pipeline.report import reporting
+from pipeline.report.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
+from pipeline.report.figures.canvas import Drawings
 from pipeline.stages.report import _options
 from tests.fake_results import build, command
 

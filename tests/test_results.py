@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, results
-from pipeline.errors import PipelineError
+from pipeline import results
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.stages.report import _options
 from tests.fake_results import build
 

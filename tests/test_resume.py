@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from pipeline import artifacts, resume
-from pipeline.errors import PipelineError
+from pipeline import resume
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.resume import Store
 
 
@@ -139,5 +140,5 @@ def test_the_fingerprint_depends_on_settings_data_and_code_alone(inputs, monkeyp
 
 def test_the_code_of_every_loaded_module_counts(root):
     code = resume.hash_code()
-    assert {"pipeline.resume", "pipeline.artifacts", "pipeline.errors"} <= set(code)
-    assert code["pipeline.errors"] == hashlib.sha256((root / "pipeline/errors.py").read_bytes()).hexdigest()
+    assert {"pipeline.resume", "pipeline.base.artifacts", "pipeline.base.errors"} <= set(code)
+    assert code["pipeline.base.errors"] == hashlib.sha256((root / "pipeline/base/errors.py").read_bytes()).hexdigest()

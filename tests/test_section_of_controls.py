@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline.document import Cell, Text
-from pipeline.figures.canvas import Drawings
-from pipeline.sections import controls, worries
+from pipeline.report.document import Cell, Text
+from pipeline.report.figures.canvas import Drawings
+from pipeline.report.sections import controls, worries
 from tests.test_sections import found, made, said, tables
 
 __all__ = ["found", "made"]  # fixtures

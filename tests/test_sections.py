@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.document import Cell, Heading, Panels, Picture, Table, Text
-from pipeline.figures.canvas import Drawings
-from pipeline.sections import calibration, confounds, feature_space, generators, robustness, worries
+from pipeline.report.document import Cell, Heading, Panels, Picture, Table, Text
+from pipeline.report.figures.canvas import Drawings
+from pipeline.report.sections import calibration, confounds, feature_space, generators, robustness, worries
 from tests.fake_results import build
 from tests.test_reporting import PERTURBATIONS, read
 

@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from pipeline import density, selection
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import COVARIANCE_TYPES
 from pipeline.selection import Candidate
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import camera, generators, parts, scene
 
 SEED, COUNT = 1, 8

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import head, parts, scene
 
 POSE = scene.Pose(

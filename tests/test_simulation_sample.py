@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline import exif, randomness
+from pipeline import exif
+from pipeline.base import randomness
 from pipeline.simulation import camera, generators, sample, scene, shots
 
 

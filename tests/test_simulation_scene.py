@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import scene
 
 FRONTAL = scene.Pose(roll=0, yaw=0, centre=(0, 0), smile=0, smile_skew=0, mouth_open=0, gaze=(0, 0), lid=0.5, parting=0)

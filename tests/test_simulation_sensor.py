@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import camera, scene, shots
 from tests.plain_shot import SHOT, shot
 

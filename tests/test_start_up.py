@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.mixture import Mixture
 from tests.closure import ROOT
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import artifacts, tables
+from pipeline import tables
+from pipeline.base import artifacts
 
 
 def columns(count, start=0):

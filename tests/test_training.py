@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from pipeline import losses
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import Pretext
 from pipeline.datasets import epoch_plan, face_set
 from pipeline.encoder import Encoder, normalise
-from pipeline.errors import PipelineError
 from pipeline.faces import crop_resize
-from pipeline.schema import Pretext
 from pipeline.training import forward, mean_losses, pretext_losses, read_losses, train
 from pipeline.training_state import start_training
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline import console, training
+from pipeline import training
+from pipeline.base import console
 from pipeline.encoder import Encoder
 from pipeline.training import Interrupted, Run, train
 from pipeline.training_state import start_training

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pipeline import training_state
+from pipeline.base.errors import PipelineError
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.resume import Store
 from pipeline.training import Interrupted, train
 from pipeline.training_state import from_bytes, start_training, to_bytes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import wording
+from pipeline.report import wording
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from pipeline.document import Text
-from pipeline.figures.canvas import Drawings
-from pipeline.sections import confounds, generators, worries
+from pipeline.report.document import Text
+from pipeline.report.figures.canvas import Drawings
+from pipeline.report.sections import confounds, generators, worries
 from tests.test_sections import found, made, said
 
 __all__ = ["found", "made"]  # fixtures

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from scipy import fft, ndimage
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import camera, head, parts, scene, shots
 
 Picture = np.ndarray

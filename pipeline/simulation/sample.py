@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import randomness
+from pipeline.base import randomness
 from pipeline.simulation import camera, generators, parts, scene, shots
 
 CROP = 88  # pixels, side of the face box enlarged by 1.3

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import aggregation, artifacts, console, feature_sets, params, summary
-from pipeline.errors import PipelineError
+from pipeline import aggregation, feature_sets, summary
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 from pipeline.results import per_set
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, calibration, calibration_size, console, feature_sets, params
-from pipeline.errors import PipelineError
+from pipeline import calibration, calibration_size, feature_sets
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 from pipeline.evaluation import roc_auc
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture

@@ -7,8 +7,9 @@ be unreadable are counted by extract_features, and calibrate counts the photogra
 import argparse
 from pathlib import Path
 
-from pipeline import artifacts, calibration, console, layout, params, people
-from pipeline.errors import PipelineError
+from pipeline import calibration, layout, people
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 
 
 def main(argv: list[str] | None = None) -> None:

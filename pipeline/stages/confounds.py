@@ -13,26 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import (
-    artifacts,
-    calibration,
-    changed_faces,
-    checkpoints,
-    confounds,
-    console,
-    density,
-    feature_sets,
-    formats,
-    params,
-)
+from pipeline import calibration, changed_faces, checkpoints, confounds, density, feature_sets, formats
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
+from pipeline.base.randomness import key
 from pipeline.bootstrap import Sample
 from pipeline.confounds import STATES, File, Files
-from pipeline.errors import PipelineError
 from pipeline.estimates import Estimates, estimate, missing
 from pipeline.feature_sets import PHOTOGRAPHIC, FeatureSet
 from pipeline.layout import read_picture_file
 from pipeline.perturbations import harmonise
-from pipeline.randomness import key
 
 FIT, CALIBRATION, TEST = PHOTOGRAPHIC
 Sets = Mapping[str, FeatureSet]

@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, changed_faces, checkpoints, console, controls, feature_sets, params
+from pipeline import changed_faces, checkpoints, controls, feature_sets
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
+from pipeline.base.randomness import key
 from pipeline.bootstrap import Sample
 from pipeline.confounds import STATES
 from pipeline.control_questions import JUDGED, QUESTIONS, TRIVIAL, judged
 from pipeline.controls import Measured
 from pipeline.encoder import HEADS, Encoder
-from pipeline.errors import PipelineError
 from pipeline.evaluation import roc_auc
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture
-from pipeline.randomness import key
 
 FIT, TEST = "photographic_fit", "photographic_test"
 Tables = Mapping[str, np.ndarray]  # (n, D) of each set

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import aggregation, artifacts, bootstrap, console, evaluation, feature_sets, params
+from pipeline import aggregation, bootstrap, evaluation, feature_sets
 from pipeline.aggregation import Counts
+from pipeline.base import artifacts, console, params
 from pipeline.bootstrap import Sample
 from pipeline.calibration import VERDICTS
 from pipeline.decisions import HEADS, Decisions

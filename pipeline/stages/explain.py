@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, explanation, feature_sets, layout, occlusion, params
+from pipeline import checkpoints, explanation, feature_sets, layout, occlusion
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 from pipeline.decisions import HEADS, Decisions
-from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture
 from pipeline.plots import contact_sheet

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, checkpoints, console, features, layout, params, people, processes
-from pipeline.errors import PipelineError
+from pipeline import checkpoints, features, layout, people
+from pipeline.base import artifacts, console, params, processes
+from pipeline.base.errors import PipelineError
 
 
 def main(argv: list[str] | None = None) -> None:

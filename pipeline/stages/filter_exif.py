@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import artifacts, console, exif, faces, params, people, processes, tables
-from pipeline.errors import PipelineError
+from pipeline import exif, faces, people, tables
+from pipeline.base import artifacts, console, params, processes
+from pipeline.base.errors import PipelineError
 from pipeline.layout import Layout, UnreadablePicture, read_picture
 from pipeline.records import Listed, listed_faces, read_exif
 

@@ -8,9 +8,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, console, density, params
+from pipeline import density
+from pipeline.base import artifacts, console, params
+from pipeline.base.randomness import key
 from pipeline.mixture import feature_set
-from pipeline.randomness import key
 
 
 def main(argv: list[str] | None = None) -> None:

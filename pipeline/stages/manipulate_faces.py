@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import artifacts, console, negatives, params, plots, processes, schema
-from pipeline.errors import PipelineError
+from pipeline import negatives, plots
+from pipeline.base import artifacts, console, params, processes, schema
+from pipeline.base.errors import PipelineError
 from pipeline.faces import LANDMARK_COLUMNS
 from pipeline.layout import Layout
 from pipeline.manipulations import OPERATIONS

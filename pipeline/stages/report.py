@@ -5,9 +5,11 @@ import textwrap
 from dataclasses import fields
 from pathlib import Path
 
-from pipeline import artifacts, console, document, params, provenance, reporting, results, summary
-from pipeline.figures import detection
-from pipeline.sections import generators
+from pipeline import results, summary
+from pipeline.base import artifacts, console, params
+from pipeline.report import document, provenance, reporting
+from pipeline.report.figures import detection
+from pipeline.report.sections import generators
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, changed_faces, checkpoints, console, detector, feature_sets, params, robustness
+from pipeline import changed_faces, checkpoints, detector, feature_sets, robustness
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
+from pipeline.base.perturbation_names import parse
 from pipeline.bootstrap import Sample
-from pipeline.errors import PipelineError
 from pipeline.feature_sets import FeatureSet
 from pipeline.mixture import Mixture
-from pipeline.perturbation_names import parse
 from pipeline.perturbations import perturb
 
 PHOTOGRAPHS = "photographic_test"

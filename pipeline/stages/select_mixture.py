@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, console, feature_sets, params, selection
-from pipeline.errors import PipelineError
-from pipeline.randomness import key
+from pipeline import feature_sets, selection
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
+from pipeline.base.randomness import key
 from pipeline.selection import Candidate
 
 COLUMNS = (

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, console, params, plots
-from pipeline.errors import PipelineError
+from pipeline import plots
+from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 from pipeline.simulation import generators, sample
 
 CHUNK = 25

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline import artifacts, console, params
+from pipeline.base import artifacts, console, params
 from pipeline.pretext import RESUME, Task, read_faces, save, show, trained
 
 

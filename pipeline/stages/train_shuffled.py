@@ -7,7 +7,7 @@ are taken with the true tags of held-out faces: the ranking accuracies must be n
 import argparse
 from pathlib import Path
 
-from pipeline import artifacts, console, params
+from pipeline.base import artifacts, console, params
 from pipeline.pretext import RESUME, Task, read_faces, save, show, shuffle_tags, trained
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.stages import aggregate
 
 GENERATORS = ("sim_b", "sim_a", "ddpm")

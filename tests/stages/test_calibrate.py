@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline import artifacts, calibration, calibration_size
-from pipeline.errors import PipelineError
+from pipeline import calibration, calibration_size
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import Mixture
 from pipeline.stages import calibrate
 

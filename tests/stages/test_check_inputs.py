@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.stages import check_inputs
 
 PARAMS = """

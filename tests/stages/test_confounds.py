@@ -11,12 +11,13 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from pipeline import artifacts, density, features
+from pipeline import density, features
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
+from pipeline.base.randomness import key
 from pipeline.calibration import conformal_threshold
 from pipeline.checkpoints import load_encoder
-from pipeline.errors import PipelineError
 from pipeline.layout import read_picture
-from pipeline.randomness import key
 from pipeline.stages import confounds
 from tests import picture_world
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline import artifacts, density, features, randomness
+from pipeline import density, features
+from pipeline.base import artifacts, randomness
 from pipeline.control_questions import QUESTIONS
 from pipeline.encoder import Encoder
 from pipeline.mixture import Mixture

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from tests import controls_world
 from tests import picture_world as world
 from tests.controls_world import CONFOUNDS, GENERATORS, read_names, run, without_figures

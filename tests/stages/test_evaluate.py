@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.bootstrap import Sample
 from pipeline.bootstrap import replicates as replicates_of
-from pipeline.errors import PipelineError
 from pipeline.stages import evaluate
 from tests.evaluated_world import HEADS, MIXTURE, RATES, THRESHOLD, run, world, write_calibration, write_faces
 

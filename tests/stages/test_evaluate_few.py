@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from tests.evaluated_world import PARAMS, RATES, run, world, write_faces
 
 __all__ = ["world"]  # a fixture

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import HEADS, Encoder
-from pipeline.errors import PipelineError
 from pipeline.mixture import Mixture
 from pipeline.stages import explain
 

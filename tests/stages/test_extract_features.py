@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.stages import extract_features
 
 PARAMS = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder
 
@@ -71,7 +71,7 @@ def test_an_error_ends_all_processes_and_is_said_once(folder, root):
 
 
 def test_later_processes_write_and_print_nothing(folder, monkeypatch, capsys):
-    from pipeline.processes import Team
+    from pipeline.base.processes import Team
     from pipeline.stages import extract_features
     from tests.test_features import pretend
 

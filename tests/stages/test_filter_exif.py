@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts, exif, faces
-from pipeline.errors import PipelineError
+from pipeline import exif, faces
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.layout import Layout
 from pipeline.stages import filter_exif
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.processes import Team
+from pipeline.base.processes import Team
 from pipeline.stages import filter_exif
 from tests.stages.test_filter_exif import PARAMS, World, fill, run, spoil
 
 BOUNDS = {"iso": (6, 409600), "f_number": (0.7, 64), "exposure_time_s": (0.00003125, 60), "focal_length_mm": (1, 2000)}
 SHORT_JOBS = """
-from pipeline import console
+from pipeline.base import console
 from pipeline.stages import filter_exif
 filter_exif.FACES_PER_JOB = 7
 if __name__ == "__main__":

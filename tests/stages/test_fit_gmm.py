@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import artifacts
-from pipeline.errors import PipelineError
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.mixture import Mixture
 from pipeline.stages import fit_gmm
 from tests.closure import ROOT

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import artifacts, landmarks, manipulations, negatives, tables
-from pipeline.errors import PipelineError
+from pipeline import landmarks, manipulations, negatives, tables
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import Team
 from pipeline.faces import LANDMARK_COLUMNS
-from pipeline.processes import Team
 from pipeline.stages import manipulate_faces
 
 POINTS = np.array([64, 72, 52, 58, 76, 58, 38, 60, 90, 60, 10, 127, 118, 127], dtype=float)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts
+from pipeline.base import artifacts
 from pipeline.faces import LANDMARK_COLUMNS
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.stages import report
 from tests.fake_results import build
 

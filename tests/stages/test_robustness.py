@@ -8,9 +8,10 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from pipeline import artifacts, features
+from pipeline import features
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import load_encoder
-from pipeline.errors import PipelineError
 from pipeline.layout import read_picture
 from pipeline.mixture import Mixture
 from pipeline.perturbations import perturb

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import artifacts, density
-from pipeline.errors import PipelineError
-from pipeline.randomness import key
+from pipeline import density
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
+from pipeline.base.randomness import key
 from pipeline.stages import select_mixture
 
 PARAMS = """

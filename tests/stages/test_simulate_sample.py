@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import console
-from pipeline.errors import PipelineError
+from pipeline.base import console
+from pipeline.base.errors import PipelineError
 from pipeline.simulation import generators, sample
 from pipeline.stages import simulate_sample
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline import artifacts
+from pipeline.base import artifacts
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import load_encoder
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.stages import train_pretext
 
 PARAMS = """

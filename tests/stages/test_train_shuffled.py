@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from pipeline import pretext
+from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import load_encoder
 from pipeline.encoder import Encoder
-from pipeline.errors import PipelineError
 from pipeline.resume import Store, lock
 from pipeline.stages import train_pretext, train_shuffled
 from tests.stages.test_train_pretext import PARAMS, write_inputs

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any
 
-from pipeline.document import Cell, LegendEntry, Panels, Table, Text
-from pipeline.figures import checks
-from pipeline.figures.canvas import INK, Drawings, Look, Value, looks
+from pipeline.report.document import Cell, LegendEntry, Panels, Table, Text
+from pipeline.report.figures import checks
+from pipeline.report.figures.canvas import INK, Drawings, Look, Value, looks
+from pipeline.report.sections.generators import ranged
+from pipeline.report.wording import KINDS, cell, chosen, number, percent, perturbation
 from pipeline.results import Results
-from pipeline.sections.generators import ranged
-from pipeline.wording import KINDS, cell, chosen, number, percent, perturbation
 
 NONE = "No perturbation was asked for: the list `perturbations` in params.yaml is empty, so nothing is known of changed faces."
 PHOTOGRAPHS = {"photographs": Look(INK, "-", "o")}

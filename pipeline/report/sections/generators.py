@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.document import Cell, Heading, LegendEntry, Panels, Table, Text
-from pipeline.figures import detection as figures
-from pipeline.figures.canvas import Drawings, Value, looks
+from pipeline.report.document import Cell, Heading, LegendEntry, Panels, Table, Text
+from pipeline.report.figures import detection as figures
+from pipeline.report.figures.canvas import Drawings, Value, looks
+from pipeline.report.wording import cell, chosen, number, percent, sentence, span, unusual
 from pipeline.results import Results
-from pipeline.wording import cell, chosen, number, percent, sentence, span, unusual
 
 RANKS = {"auc": "ROC AUC", "ap_generated": "AP, generated", "ap_photographic": "AP, photographic", "eer": "EER"}
 TEST_PHOTOGRAPHS = "photographs (test)"

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.document import Panels, Picture, Table, Text
-from pipeline.figures import background as figures
-from pipeline.figures.canvas import Curve, Drawings
+from pipeline.report.document import Panels, Picture, Table, Text
+from pipeline.report.figures import background as figures
+from pipeline.report.figures.canvas import Curve, Drawings
+from pipeline.report.wording import HEADS, cell, number, percent, plural
 from pipeline.results import Columns, Results
-from pipeline.wording import HEADS, cell, number, percent, plural
 
 SHEETS = {
     "sample": "Simulated data: photographs with EXIF for the pretext task, portraits of the target domain, and each generator.",

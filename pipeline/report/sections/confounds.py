@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.document import Cell, Heading, LegendEntry, Panels, Table, Text
-from pipeline.figures import checks
-from pipeline.figures.canvas import PALETTE, Drawings, Value
+from pipeline.report.document import Cell, Heading, LegendEntry, Panels, Table, Text
+from pipeline.report.figures import checks
+from pipeline.report.figures.canvas import PALETTE, Drawings, Value
+from pipeline.report.sections.generators import ranged
+from pipeline.report.wording import DASH, cell, listed, number, percent
 from pipeline.results import Results
-from pipeline.sections.generators import ranged
-from pipeline.wording import DASH, cell, listed, number, percent
 
 STATES = ("as_found", "harmonised")
 

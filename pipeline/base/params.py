@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, create_model
 
-from pipeline.errors import PipelineError
-from pipeline.schema import Generators, Params, Section
-from pipeline.yaml_files import read_yaml
+from pipeline.base.errors import PipelineError
+from pipeline.base.schema import Generators, Params, Section
+from pipeline.base.yaml_files import read_yaml
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pipeline.document import Cell, LegendEntry, Panels, Table, Text
-from pipeline.figures import checks
-from pipeline.figures.canvas import PALETTE, Drawings
+from pipeline.report.document import Cell, LegendEntry, Panels, Table, Text
+from pipeline.report.figures import checks
+from pipeline.report.figures.canvas import PALETTE, Drawings
+from pipeline.report.wording import chosen, held, number, outcome, percent, span, verdict_of_real_against_real
 from pipeline.results import Columns, Results
-from pipeline.wording import chosen, held, number, outcome, percent, span, verdict_of_real_against_real
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.perturbation_names import parse
+from pipeline.base.perturbation_names import parse
 
 
 def _one_group(pattern: str) -> str:

@@ -3,9 +3,8 @@
 from typing import Any
 
 from pipeline.control_questions import TRIVIAL, judged
-from pipeline.document import Text
-from pipeline.results import Results
-from pipeline.wording import (
+from pipeline.report.document import Text
+from pipeline.report.wording import (
     cell,
     chosen,
     held,
@@ -18,6 +17,7 @@ from pipeline.wording import (
     span,
     verdict_of_real_against_real,
 )
+from pipeline.results import Results
 
 MISSED = 0.5  # a generator of which less than this share is detected at the headline rate is called missed
 CONFOUNDED = 0.6  # AUC of file metadata alone from which on results may rest on file formats

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from pipeline.figures.canvas import PALETTE, Curve, Draw, looks
+from pipeline.report.figures.canvas import PALETTE, Curve, Draw, looks
 
 
 def tag(title: str, low: Sequence[float], high: Sequence[float], faces: Sequence[float]) -> Draw:

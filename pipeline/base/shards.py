@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 PICTURES_PER_SHARD = 4096  # 201 MB of faces of 128 px: few files, and of a size that any tool handles
 

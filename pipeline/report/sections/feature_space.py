@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.document import Cell, Heading, LegendEntry, Panels, Picture, Table, Text
-from pipeline.figures import background, checks
-from pipeline.figures.canvas import MUTED, Drawings, looks
+from pipeline.report.document import Cell, Heading, LegendEntry, Panels, Picture, Table, Text
+from pipeline.report.figures import background, checks
+from pipeline.report.figures.canvas import MUTED, Drawings, looks
+from pipeline.report.sections.background import mixture
+from pipeline.report.wording import DASH, HEADS, cell, number, plural, sentence, unusual
 from pipeline.results import Results
-from pipeline.sections.background import mixture
-from pipeline.wording import DASH, HEADS, cell, number, plural, sentence, unusual
 
 PHOTOGRAPHS = "photographic_test"
 

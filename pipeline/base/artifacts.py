@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.atomic import atomic
-from pipeline.errors import PipelineError
-from pipeline.shards import Shards, ShardWriter, read_shards  # noqa: F401 (all kinds of files, through one door)
+from pipeline.base.atomic import atomic
+from pipeline.base.errors import PipelineError
+from pipeline.base.shards import Shards, ShardWriter, read_shards  # noqa: F401 (all kinds of files, through one door)
 
 if TYPE_CHECKING:
     import pandas as pd

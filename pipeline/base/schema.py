@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from pipeline.values import (
+from pipeline.base.values import (
     Count,
     CovarianceType,
     Device,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.figures.canvas import (
+from pipeline.report.figures.canvas import (
     BESIDE,
     INK,
     MUTED,
@@ -52,7 +52,7 @@ def overview(path: str | Path, bars: Sequence[Bar], curves: Mapping[str, Roc], r
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from pipeline.artifacts import atomic
+    from pipeline.base.artifacts import atomic
 
     with mpl.rc_context({**STYLE, "figure.constrained_layout.w_pad": 0.1}), atomic(path) as temporary:
         figure = Figure(figsize=(8, max(3.4, 1.5 + 0.3 * len(bars))), dpi=200, facecolor=PAPER)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.control_questions import TRIVIAL, judged
-from pipeline.document import Cell, Panels, Table, Text
-from pipeline.figures import checks
-from pipeline.figures.canvas import Drawings, Value
+from pipeline.report.document import Cell, Panels, Table, Text
+from pipeline.report.figures import checks
+from pipeline.report.figures.canvas import Drawings, Value
+from pipeline.report.sections.generators import ranged
+from pipeline.report.wording import cell, sentence
 from pipeline.results import Results
-from pipeline.sections.generators import ranged
-from pipeline.wording import cell, sentence
 
 THIS = "this detector"
 

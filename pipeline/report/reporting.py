@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.document import Code, Document, Findings, Heading, Kind, Panels, Section, Table, Text, Tile, Tiles
-from pipeline.figures import detection
-from pipeline.figures.canvas import Drawings
+from pipeline.report.document import Code, Document, Findings, Heading, Kind, Panels, Section, Table, Text, Tile, Tiles
+from pipeline.report.figures import detection
+from pipeline.report.figures.canvas import Drawings
+from pipeline.report.sections import (
+    background,
+    calibration,
+    confounds,
+    controls,
+    feature_space,
+    generators,
+    robustness,
+    worries,
+)
+from pipeline.report.wording import cell, chosen, outcome, percent, plural, span
 from pipeline.results import Results
-from pipeline.sections import background, calibration, confounds, controls, feature_space, generators, robustness, worries
-from pipeline.wording import cell, chosen, outcome, percent, plural, span
 
 
 def document(results: Results, settings: Mapping[str, Any], provenance: Mapping[str, Any], root: str) -> Document:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 
 class _Loader(yaml.SafeLoader):

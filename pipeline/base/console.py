@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline import processes
-from pipeline.errors import PipelineError
+from pipeline.base import processes
+from pipeline.base.errors import PipelineError
 
 WIDTH = 80
 GRACE = 60  # seconds until a process among several that is asked to end must have met the others: they may hang

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from pipeline.control_questions import TRIVIAL
-from pipeline.figures.canvas import BESIDE, INK, MUTED, PALETTE, Draw, Look, Value, dot, percent, rows
+from pipeline.report.figures.canvas import BESIDE, INK, MUTED, PALETTE, Draw, Look, Value, dot, percent, rows
 
 Points = tuple[Sequence[float], Sequence[float]]  # x and y
 

@@ -1,0 +1,1 @@
+"""What every stage stands on: parameters, files, keyed randomness, processes, the terminal."""
