@@ -96,14 +96,16 @@ def read(sources: Sources, generators: Sequence[str], perturbations: Sequence[st
 
     Files of other names are left aside: after a change of the lists, those of the old names still lie in git.
     """
-    features, metrics, roc, histograms, pictures, robustness = per_set(
+    features, metrics, roc, histograms, pictures = per_set(
         (sources.features, ".json", [*PHOTOGRAPHIC_SETS, *generators]),
         (sources.generators, ".json", generators),
         (sources.roc, ".csv", generators),
         (sources.histograms, ".csv", generators),
         (sources.pictures, ".png", generators),
-        (sources.robustness, ".json", perturbations),
     )
+    robustness = read_json(sources.robustness)
+    if absent := set(perturbations) - set(robustness):
+        raise PipelineError(f"{sources.robustness}: lacks {', '.join(sorted(absent))} of `perturbations`: run `dvc repro`")
     explained = read_json(sources.explanations / "faces.json")
     found = Results(
         exif=read_json(sources.exif),
@@ -119,7 +121,7 @@ def read(sources: Sources, generators: Sequence[str], perturbations: Sequence[st
         calibration_sizes=_numbers(sources.calibration_sizes, "rate", "faces", "guarantee_low", "guarantee_high"),
         metrics={name: read_json(path) for name, path in metrics.items()},
         evaluation=read_json(sources.evaluation),
-        robustness={name: read_json(path) for name, path in robustness.items()},
+        robustness={name: robustness[name] for name in perturbations},
         confounds=read_json(sources.confounds),
         controls=read_json(sources.controls),
         projection=_by_first(sources.projection, "set", "x", "y"),
@@ -141,7 +143,8 @@ def _check(found: Results, sources: Sources) -> None:
         sources.confounds: found.confounds["harmonised"]["generators"],
         sources.explanations / "faces.json": found.explained,
     }
-    parts |= {sources.robustness / f"{name}.json": content["generators"] for name, content in found.robustness.items()}
+    for judged in found.robustness.values():  # of one run, all alike
+        parts[sources.robustness] = judged["generators"]
     for path, content in parts.items():
         if set(content) != set(found.generators):
             raise PipelineError(
@@ -159,12 +162,11 @@ def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
     return found
 
 
-def left_aside(sources: Sources, generators: Sequence[str], perturbations: Sequence[str]) -> str:
-    """Which results have names that params.yaml does not have, so that the report leaves them aside; "" for none."""
-    wanted = {*PHOTOGRAPHIC_SETS, *generators, *perturbations}
-    folders = (sources.features, sources.generators, sources.roc, sources.histograms, sources.pictures, sources.robustness)
+def left_aside(sources: Sources, generators: Sequence[str]) -> str:
+    """Which results are of sets that params.yaml does not have, so that the report leaves them aside; "" for none."""
+    folders = (sources.features, sources.generators, sources.roc, sources.histograms, sources.pictures)
     there = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if not path.name.startswith(".")]
-    old = ", ".join(sorted({path.stem for path in there} - wanted))
+    old = ", ".join(sorted({path.stem for path in there} - {*PHOTOGRAPHIC_SETS, *generators}))
     return old and f"left aside, as params.yaml does not have them: {old}. To delete such results: rm metrics/*/NAME.*"
 
 

@@ -14,7 +14,7 @@ Pair = tuple[Sample, Scored]  # the photographs, and the generators
 
 
 def compare(clean: Pair, perturbed: Pair, thresholds: Mapping[str, float], *, resamples: int, seed: int) -> dict[str, Any]:
-    """Figures of both, as metrics/robustness/<perturbation>.json has them: photographs, generators, mean, not_computed."""
+    """Figures of both, as metrics/robustness.json has them by perturbation: photographs, generators, mean, not_computed."""
     found = {
         state: estimate(*pair, thresholds, resamples=resamples, seed=seed)
         for state, pair in (("clean", clean), ("perturbed", perturbed))

@@ -37,12 +37,13 @@ def counted(scores, threshold, key):
 def write_robustness(metrics, perturbations, scores: Scores, thresholds: Mapping[str, float]):
     """What robustness writes: the stronger, the higher all scores."""
     test, *_ = scores.values()
+    contents: dict[str, Any] = {}
     for i, name in enumerate(perturbations):
         kind, strength = parse(name)
         shift = 1.5 + 2 * (i % 4) if kind != "crop" else -6
         moved = {g: s + shift for g, s in scores.items()}
         generators = [g for g in scores if g != "photographic_test"]
-        content = {"perturbation": name, "kind": kind, "strength": strength, "photographs": {"faces": len(test)},
+        content: dict[str, Any] = {"kind": kind, "strength": strength, "photographs": {"faces": len(test)},
                    "generators": {}, "mean": {}}  # fmt: skip
         for key, threshold in thresholds.items():
             content["photographs"][key] = _both("false_alarm_rate", threshold, test, moved["photographic_test"])
@@ -53,7 +54,8 @@ def write_robustness(metrics, perturbations, scores: Scores, thresholds: Mapping
             found |= {key: _both("detection_rate", threshold, scores[g], moved[g]) for key, threshold in thresholds.items()}
             content["generators"][g] = found
         content["mean"] = _means(content["generators"], thresholds)
-        artifacts.write_json(metrics / "robustness" / f"{name}.json", content)
+        contents[name] = content
+    artifacts.write_json(metrics / "robustness.json", contents)
 
 
 def _both(measure, threshold, clean, perturbed):

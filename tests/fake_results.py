@@ -97,10 +97,10 @@ def build(
 
 def command(root: str = "data/sample") -> list[str]:
     """The stage's command line, with paths relative to the folder that was built."""
-    json = ("exif", "manipulations", "pretext", "gmm", "calibration", "evaluation", "confounds", "controls")
+    json = ("exif", "manipulations", "pretext", "gmm", "calibration", "evaluation", "confounds", "controls", "robustness")
     parts = {name: f"metrics/{name}.json" for name in json}
     parts |= {"tags": "metrics/exif_tags.csv", "history": "metrics/pretext_history.csv", "pictures": "metrics/faces"}
-    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms", "robustness")}
+    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms")}
     parts |= {"selection": "metrics/mixture_selection.json", "selection-table": "metrics/mixture_selection.csv"}
     parts |= {"calibration-sizes": "metrics/calibration_size.csv", "projection": "metrics/projection.csv"}
     parts |= {"explanations": "data/explanations", "figure": "metrics/overview.png", "root": root, "output": "data/report"}

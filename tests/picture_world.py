@@ -45,6 +45,7 @@ harmonisation: {{side: 28, kernel: bicubic, jpeg_quality: 80}}
 controls: {{fit_faces: 1000, faces: 1000}}
 shuffled: {{epochs: 1}}
 generators: [sim_blurred, sim_noisy]
+perturbations: []
 """
 
 

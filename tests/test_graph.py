@@ -23,6 +23,7 @@ READ_BESIDE_THE_GRAPH = {"metrics/sample.png"}
 # Folders that several stages write into: who reads them checks their files against SHA-256 sums that lie in a folder of git.
 READ_BY_SUMS = {
     "data/features": "metrics/features",
+    "data/perturbed": "metrics/perturbed",
     "data/scores": "metrics/generators",
     "data/bootstrap": "metrics/generators",
 }

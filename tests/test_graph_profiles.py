@@ -19,6 +19,6 @@ def test_the_graph_resolves_with_every_profile(tmp_path, profile):
     theirs, ours = (params.load("generators", "perturbations", path=path) for path in (profile, ROOT / "params.yaml"))
     names = {stage.name for stage in stages(tmp_path)}
     assert {f"{verb}@{g}" for verb in ("extract_features", "evaluate") for g in theirs.generators} <= names
-    assert {f"robustness@{perturbation}" for perturbation in theirs.perturbations} <= names
+    assert {f"extract_perturbed@{perturbation}" for perturbation in theirs.perturbations} <= names
     more = 2 * (len(theirs.generators) - len(ours.generators)) + len(theirs.perturbations) - len(ours.perturbations)
     assert len(names) == len(stages()) + more

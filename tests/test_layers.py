@@ -36,7 +36,10 @@ LAYERS = [GROUND, NOUNS, EDGES, LOOPS]
 ONLY_EDGES_KNOW = {"yaml", "pyarrow", "safetensors", "matplotlib", "jinja2", "tqdm", "PIL", "orjson", "ijson", "pickle"}
 # Import torch inside a function, for what is asked for rarely: several processes, a GPU.
 TORCH_WHERE_ASKED = {"pipeline/base/processes.py", "pipeline/density.py", "pipeline/devices.py"}
-WITHOUT_TORCH = ("simulate_sample", "check_inputs", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "report")
+WITHOUT_TORCH = (
+    *("simulate_sample", "check_inputs", "fit_gmm", "select_mixture", "calibrate", "evaluate", "aggregate", "robustness"),
+    "report",
+)
 
 
 @cache

@@ -25,7 +25,8 @@ def test_a_process_alone_has_only_itself_to_ask():
 
 def test_a_process_alone_imports_no_torch(root):
     code = (
-        "import sys; from pipeline.base import processes\nwith processes.group() as team: team.wait()\nprint('torch' in sys.modules)"
+        "import sys; from pipeline.base import processes\n"
+        "with processes.group() as team: team.wait()\nprint('torch' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "False"

@@ -17,9 +17,11 @@ HEAVY = {
     *("torch", "torchvision", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "PIL", "jinja2", "safetensors"),
     *("ijson", "dvc", "cv2", "skimage", "hypothesis", "pytest"),
 }
-WITH_AN_ENCODER = ("train_pretext", "train_shuffled", "extract_features", "robustness", "confounds", "controls", "explain")
+WITH_AN_ENCODER = (
+    *("train_pretext", "train_shuffled", "extract_features", "extract_perturbed", "confounds", "controls", "explain"),
+)
 AT_ONCE = {"simulate_sample": {"scipy"}, **{name: {"torch"} for name in WITH_AN_ENCODER}}
-AT_ONCE |= {name: {"torch", "PIL"} for name in ("robustness", "confounds")}
+AT_ONCE |= {name: {"torch", "PIL"} for name in ("extract_perturbed", "confounds")}
 
 
 def start(*command, cwd=ROOT):

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         folder.mkdir()
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
         (folder / "report.md").write_text(document.to_markdown(page), encoding="utf-8")
-    if left := results.left_aside(sources, p.generators, p.perturbations):
+    if left := results.left_aside(sources, p.generators):
         print(textwrap.fill(left, console.WIDTH, break_long_words=False, break_on_hyphens=False))
     summary.show(found.evaluation, options.output)
 
@@ -54,7 +54,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         "calibration-sizes": "its curve over the number of photographs, .csv",
         "generators": "folder with the metrics of each generator, .json",
         "evaluation": "results per generator, their mean and the worst, from aggregate, .json",
-        "robustness": "folder with the results of each perturbation, .json",
+        "robustness": "results of the perturbations, .json",
         "confounds": "metrics of confounds, .json",
         "controls": "metrics of controls, .json",
         "projection": "map of the features, .csv",

@@ -54,11 +54,11 @@ def test_what_another_list_left_changes_nothing_and_is_named(command, capsys):
     pages = [Path(path).read_bytes() for path in OUTPUTS]
     assert "left aside" not in capsys.readouterr().out
     for number in range(9):  # more than fit on a line
-        Path(f"metrics/robustness/resize_0.{number}5.json").write_text("{}")
+        Path(f"metrics/roc/generator-{number}.csv").touch()
     report.main(command)
     printed = capsys.readouterr().out
     assert pages == [Path(path).read_bytes() for path in OUTPUTS]
-    assert "resize_0.85. To delete" in " ".join(printed.split()) and max(map(len, printed.splitlines())) <= 80
+    assert "generator-8. To delete" in " ".join(printed.split()) and max(map(len, printed.splitlines())) <= 80
 
 
 def test_an_old_report_is_replaced_as_a_whole(command):

@@ -1,6 +1,7 @@
-"""The whole stage on small pictures: what it says is what the perturbed files would have given."""
+"""extract_perturbed and robustness on small pictures: what they say is what the perturbed files would have given."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from sklearn.metrics import roc_auc_score
 from pipeline import features
 from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
+from pipeline.base.yaml_files import read_yaml
 from pipeline.checkpoints import load_encoder
 from pipeline.layout import read_picture
 from pipeline.mixture import Mixture
 from pipeline.perturbations import perturb
-from pipeline.stages import robustness
+from pipeline.stages import extract_perturbed, robustness
 from tests import picture_world
 
 TEST = "photographic_test"
@@ -37,7 +39,20 @@ def world(built, tmp_path, monkeypatch):
 
 
 def run(name="jpeg_40"):
-    robustness.main(["--perturbation", name, *picture_world.options("out/metrics.json")])
+    extract(name)
+    return judge(name)[name]
+
+
+def extract(name):
+    written = ["--output", f"out/perturbed/{name}.npz", *picture_world.options(f"out/counts/{name}.json", ("gmm", "threshold"))]
+    extract_perturbed.main(["--perturbation", name, *written])
+
+
+def judge(*names):
+    before = read_yaml("params.yaml")["perturbations"]
+    picture_world.change_params(Path(), f"perturbations: {before}", f"perturbations: {[*names]}")
+    read = ["--perturbed", "out/perturbed", "--perturbed-counts", "out/counts"]
+    robustness.main([*read, *picture_world.options("out/metrics.json", ("root", "encoder"))])
     return artifacts.read_json("out/metrics.json")
 
 
@@ -72,7 +87,7 @@ def test_figures_are_those_of_perturbed_files(world, tmp_path, name):
 
 def test_the_file_has_its_shape(world, capsys):
     got = run("blur_0.5")
-    assert (got["perturbation"], got["kind"], got["strength"]) == ("blur_0.5", "blur", 0.5)
+    assert (got["kind"], got["strength"]) == ("blur", 0.5)
     assert (got["photographs"]["faces"], got["generators"]["sim_noisy"]["faces"]) == (24, 16)
     assert set(got["generators"]) == {"sim_blurred", "sim_noisy"} and got["not_computed"] == {}
     for state in ("clean", "perturbed"):
@@ -84,7 +99,8 @@ def test_the_file_has_its_shape(world, capsys):
         rates = [one["at_20_percent"][state]["detection_rate"] for one in got["generators"].values()]
         assert got["mean"]["at_20_percent"][state] == pytest.approx(np.mean(rates))
     shown = capsys.readouterr().out
-    assert "blur_0.5: AUC, and share above the clean threshold for 20 % false alarms" in shown and "sim_blurred" in shown
+    assert "at the clean threshold for 20 %" in shown and "(clean faces)" in shown and "blur_0.5" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_perturbation_that_does_nothing_changes_no_figure(world):
@@ -116,7 +132,7 @@ def test_same_bytes_twice_and_with_other_workers(world, tmp_path, monkeypatch):
     for workers in ("1", "3"):
         monkeypatch.setenv("PIPELINE_WORKERS", workers)
         run("noise_5")
-        contents.add((tmp_path / "out/metrics.json").read_bytes())
+        contents.add(tuple((tmp_path / "out" / path).read_bytes() for path in ("metrics.json", "perturbed/noise_5.npz")))
     assert len(contents) == 1
 
 
@@ -143,7 +159,7 @@ def test_constant_scores_are_half_right_without_an_interval(world, tmp_path):
 
 def test_what_only_the_perturbed_faces_lack_is_said_so(world, monkeypatch):
     """Perturbed into one and the same picture, the faces have one score; photographs' rates keep their exact interval."""
-    monkeypatch.setattr(robustness, "perturb", lambda name, seed: lambda picture, face: np.zeros_like(picture))
+    monkeypatch.setattr(extract_perturbed, "perturb", lambda name, seed: lambda picture, face: np.zeros_like(picture))
     got = run()
     assert set(got["not_computed"]) == {f"{name}: interval of the AUC, perturbed" for name in ("sim_blurred", "sim_noisy")}
     alarms = got["photographs"]["at_10_percent"]["perturbed"]
@@ -177,3 +193,30 @@ def test_other_features_than_recorded_are_refused(world, tmp_path):
     (tmp_path / "features/sim_noisy.npz").write_bytes((tmp_path / "features/sim_blurred.npz").read_bytes())
     with pytest.raises(PipelineError, match=r"sim_noisy\.npz is missing or not the file"):
         run()
+
+
+# ---------------------------------------------------------------- what was extracted is judged, and nothing else
+
+
+def test_several_are_judged_at_once_and_no_picture_is_read_again(world, tmp_path):
+    alone = {name: run(name) for name in ("jpeg_40", "crop_0.8")}
+    shutil.rmtree(tmp_path / "root")
+    assert judge("crop_0.8", "jpeg_40") == alone and list(judge("crop_0.8", "jpeg_40")) == ["crop_0.8", "jpeg_40"]
+    assert judge() == {}
+
+
+def test_a_perturbation_that_was_not_extracted_or_is_another_file_is_refused(world, tmp_path):
+    run("jpeg_40")
+    with pytest.raises(PipelineError, match=r"out/counts/noise_5\.json"):
+        judge("noise_5")
+    with (tmp_path / "out/perturbed/jpeg_40.npz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(PipelineError, match=r"jpeg_40\.npz is missing or not the file that out/counts/jpeg_40\.json tells of"):
+        judge("jpeg_40")
+
+
+def test_faces_that_the_features_do_not_have_are_refused(world, tmp_path):
+    run("jpeg_40")
+    picture_world.shorten(tmp_path, "sim_noisy", 3)
+    with pytest.raises(PipelineError, match=r"jpeg_40\.npz: its faces of sim_noisy are not those that extract_features saw"):
+        judge("jpeg_40")
