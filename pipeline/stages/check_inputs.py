@@ -1,10 +1,12 @@
 """Look, before anything is trained, whether the inputs are there and can carry what params.yaml asks of them.
 
-What is wrong with them would otherwise stop a stage after the training. Pictures are listed, not read: those that turn out to
-be unreadable are counted by extract_features, and calibrate counts the photographs that are left.
+What is wrong with them would otherwise stop a stage after the training. Pictures are hashed, not decoded: those that turn out
+to be unreadable are counted by extract_features, and calibrate counts the photographs that are left.
 """
 
 import argparse
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline import calibration, layout, people
@@ -37,13 +39,42 @@ def main(argv: list[str] | None = None) -> None:
         )
     for rate in p.calibration.false_alarm_rates:
         calibration.conformal_rank(min(len(calibrate), p.features.maximum_fit_faces), rate)
+    _check_different(options.root, {"fit": fit, "calibrate": calibrate, "test": test})
     listed = {"photographs to fit": len(fit), "photographs to calibrate": len(calibrate), "photographs to test": len(test)}
     for name in p.generators:
         listed[name] = len(layout.list_pictures(options.root / "data" / name))
 
     console.table([{"set": name, "pictures": count} for name, count in listed.items()], "Inputs")
+    who = [{people.person_of(name, p.data.person_pattern) for name in names} for names in (train, test)]
+    if met := sorted(who[0] & who[1]):
+        warning = (
+            f"warning: persons both in {options.train} and in {options.test}: {len(met):,} (first: {met[0]}). On faces that "
+            "the mixture knows, fewer false alarms are counted than there will be; list each person in one of them only"
+        )
+        print(textwrap.fill(warning, console.WIDTH))
     with artifacts.atomic(options.output) as temporary:
         temporary.write_text("The inputs are there.\n", encoding="utf-8")
+
+
+def _check_different(root: Path, sets: Mapping[str, Sequence[str]]) -> None:
+    """Raise PipelineError where the same picture, by SHA-256, is in two of the sets, under any names."""
+    first: dict[str, tuple[str, str]] = {}
+    pairs = []
+    named = [(purpose, name) for purpose, names in sets.items() for name in names]
+    for purpose, name in console.progress(named, what="check_inputs"):
+        try:
+            digest = artifacts.sha256(root / name)
+        except OSError:
+            continue
+        other, twin = first.setdefault(digest, (purpose, name))
+        if other != purpose:
+            pairs.append(f"{twin} (to {other}) and {name} (to {purpose})")
+    if pairs:
+        more = f", and {len(pairs) - 10:,} more" if len(pairs) > 10 else ""
+        raise PipelineError(
+            f"{root}: the same picture serves two purposes, so that the false alarm rate would not hold; take one of each pair "
+            f"out of its list: {', '.join(pairs[:10])}{more}"
+        )
 
 
 if __name__ == "__main__":

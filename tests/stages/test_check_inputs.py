@@ -18,7 +18,7 @@ generators: [sdxl, flux]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Lists of 100 and 20 photographs by two, and two generators' folders; the pictures are never opened."""
+    """Lists of 100 and 20 photographs by two, and two generators' folders; the pictures are never decoded."""
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data/data"
     for name in ("sdxl", "flux"):
@@ -33,6 +33,9 @@ def folder(tmp_path, monkeypatch):
 def write_list(folder, name, people):
     lines = [f"./data/celeba-face/{person:03}_{i}.jpg\n" for person in people for i in range(2)]
     (folder / f"data/data/{name}.txt").write_text("".join(lines), encoding="utf-8")
+    (folder / "data/data/celeba-face").mkdir(exist_ok=True)
+    for line in lines:
+        (folder / "data" / line.strip()).write_text(line)
 
 
 def run():
@@ -89,6 +92,36 @@ def calibrating(folder):
 def test_a_photograph_in_both_lists_is_named(folder):
     write_list(folder, "test", range(49, 60))
     stopped(folder, r"2 photographs are both in data/train.txt and in data/test.txt \(first: data/celeba-face/049_0.jpg\)")
+
+
+def copy(folder, name, other):
+    (folder / f"data/data/celeba-face/{other}.jpg").write_bytes((folder / f"data/data/celeba-face/{name}.jpg").read_bytes())
+
+
+def test_the_same_picture_for_two_purposes_is_named_with_both_names_and_no_other(folder):
+    person = next(iter(calibrating(folder)))
+    copy(folder, f"{person:03}_0", "055_1")
+    copy(folder, "056_0", "056_1")  # of one purpose: allowed
+    copy(folder, "057_0", "056_1")
+    (folder / "data/data/celeba-face/058_0.jpg").unlink()  # for extract_features to count
+    stopped(folder, rf"pair out of its list: \S*{person:03}_0\.jpg \(to calibrate\) and \S*055_1\.jpg \(to test\)$")
+
+
+def test_many_pairs_are_counted(folder):
+    for number in range(50, 60):
+        for i in range(2):
+            copy(folder, "001_0", f"{number:03}_{i}")
+    stopped(folder, r", and 10 more$")
+
+
+def test_a_person_in_both_lists_is_warned_of(folder, capsys):
+    (folder / "data/data/celeba-face/001_7.jpg").write_text("another picture")
+    with (folder / "data/data/test.txt").open("a") as file:
+        file.write("data/celeba-face/001_7.jpg\n")
+    run()
+    printed = capsys.readouterr().out
+    assert "warning: persons both in data/train.txt and in data/test.txt: 1 (first: 001)" in " ".join(printed.split())
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
