@@ -26,19 +26,19 @@ CHROMA = "4:2:0"  # of every JPEG that is written here, the usual one of cameras
 
 def jpeg(picture: Picture, quality: float) -> Picture:
     """Compressed by libjpeg at a quality 1..100 with halved chroma, and read again."""
-    return _decoded(_jpeg_file(Image.fromarray(picture), int(quality)), "JPEG")
+    return np.array(_as_jpeg(Image.fromarray(picture), int(quality)))
 
 
 def double_jpeg(picture: Picture, quality: float) -> Picture:
     """Compressed at `quality`, and once more at SECOND_QUALITY on the same grid of blocks, as if a saved JPEG was uploaded."""
-    return jpeg(jpeg(picture, quality), SECOND_QUALITY)
+    return np.array(_as_jpeg(_as_jpeg(Image.fromarray(picture), int(quality)), SECOND_QUALITY))
 
 
 def webp(picture: Picture, quality: float) -> Picture:
     """Compressed by libwebp, lossy, at a quality 1..100, by its quickest method: others only make files smaller."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "WEBP", quality=int(quality), method=0)
-    return _decoded(buffer, "WEBP")
+    return np.array(_opened(buffer, "WEBP"))
 
 
 def resize(picture: Picture, share: float) -> Picture:
@@ -105,7 +105,7 @@ def harmonise(picture: Picture, side: int, kernel: Kernel, jpeg_quality: int) ->
     """
     square = Image.fromarray(picture).resize((side, side), Image.Resampling[kernel.upper()])
     file = _jpeg_file(square, jpeg_quality)
-    return _decoded(file, "JPEG"), file.getvalue()
+    return np.array(_opened(file, "JPEG")), file.getvalue()
 
 
 def _applied(change: Callable[[Picture, str], Picture], name: str, picture: Picture, picture_name: str) -> Picture:
@@ -125,9 +125,12 @@ def _jpeg_file(image: Any, quality: int) -> io.BytesIO:
     return buffer
 
 
-def _decoded(file: io.BytesIO, form: str) -> Picture:
-    with Image.open(file, formats=(form,)) as image:  # the others would be tried first
-        return np.array(image)
+def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    return _opened(_jpeg_file(image, quality), "JPEG")
+
+
+def _opened(file: io.BytesIO, form: str) -> Image.Image:
+    return Image.open(file, formats=(form,))  # the others would be tried first
 
 
 def _scaled(pixels: int, share: float) -> int:
