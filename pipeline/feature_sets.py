@@ -47,9 +47,6 @@ class FeatureSet:
         return np.array([person_of(name, pattern) if photographs else name for name in self.names.tolist()])
 
 
-Sets = dict[str, FeatureSet]
-
-
 def read(path: Path, name: str) -> FeatureSet:
     """One set from its feature file. Raises PipelineError where the file is not one that extract_features writes."""
     arrays = artifacts.read_npz(path)
@@ -70,6 +67,11 @@ def read_all(features: Path, counts: Path, names: Sequence[str]) -> dict[str, Fe
     }
 
 
+def sums(counts: Path, names: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of each set's feature file, as its counts have it."""
+    return {name: artifacts.read_json(counts / f"{name}.json").get("sha256", "") for name in names}
+
+
 def changed_arrays(sets: Mapping[str, FeatureSet]) -> dict[str, np.ndarray]:
     """Features of changed pictures as one file has them: sets (n,), names (n,), features (n, d) float32."""
     return {
@@ -79,21 +81,22 @@ def changed_arrays(sets: Mapping[str, FeatureSet]) -> dict[str, np.ndarray]:
     }
 
 
-def changed(arrays: Mapping[str, np.ndarray], clean: Mapping[str, FeatureSet], source: str) -> tuple[Sets, Sets]:
-    """Of `changed_arrays`, the faces of each of the clean sets: as they were, and changed, row by row the same faces.
-
-    Raises PipelineError naming `source` where it lacks a set, or has a face that the set does not have.
-    """
-    pairs = {}
-    for name, faces in clean.items():
-        mine = arrays["sets"] == name
-        wanted = arrays["names"][mine]
+def unchanged(arrays: Mapping[str, np.ndarray], sets: Mapping[str, FeatureSet]) -> dict[str, FeatureSet]:
+    """Of each set the faces that `changed_arrays` has, in its order and as they were; the sets have them all."""
+    found = {}
+    for name, faces in sets.items():
         rows = {face: row for row, face in enumerate(faces.names.tolist())}
-        if not mine.any() or not rows.keys() >= set(wanted.tolist()):
-            raise PipelineError(f"{source}: its faces of {name} are not those that extract_features saw: run `dvc repro`")
-        kept = faces[np.array([rows[face] for face in wanted.tolist()])]
-        pairs[name] = (kept, replace(kept, features=arrays["features"][mine].astype(np.float64)))
-    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+        wanted = arrays["names"][arrays["sets"] == name].tolist()
+        found[name] = faces[np.array([rows[face] for face in wanted], dtype=int)]
+    return found
+
+
+def changed(arrays: Mapping[str, np.ndarray], sets: Mapping[str, FeatureSet]) -> dict[str, FeatureSet]:
+    """The same faces with the features of their changed pictures."""
+    return {
+        name: replace(faces, features=arrays["features"][arrays["sets"] == name].astype(np.float64))
+        for name, faces in unchanged(arrays, sets).items()
+    }
 
 
 def check(path: Path, recorded: Mapping[str, str], source: Path) -> Path:

@@ -32,6 +32,7 @@ class Sources:
     generators: Path
     evaluation: Path
     robustness: Path
+    perturbed: Path
     confounds: Path
     controls: Path
     projection: Path
@@ -143,9 +144,8 @@ def _check(found: Results, sources: Sources) -> None:
         sources.confounds: found.confounds["harmonised"]["generators"],
         sources.explanations / "faces.json": found.explained,
     }
-    for judged in found.robustness.values():  # of one run, all alike
-        parts[sources.robustness] = judged["generators"]
-    for path, content in parts.items():
+    about = [*parts.items(), *((sources.robustness, judged["generators"]) for judged in found.robustness.values())]
+    for path, content in about:
         if set(content) != set(found.generators):
             raise PipelineError(
                 f"{path}: is about {', '.join(sorted(content)) or 'no generators'}, but `generators` in params.yaml says "
@@ -162,12 +162,15 @@ def per_set(*folders: tuple[Path, str, Sequence[str]]) -> list[dict[str, Path]]:
     return found
 
 
-def left_aside(sources: Sources, generators: Sequence[str]) -> str:
-    """Which results are of sets that params.yaml does not have, so that the report leaves them aside; "" for none."""
-    folders = (sources.features, sources.generators, sources.roc, sources.histograms, sources.pictures)
+def left_aside(sources: Sources, generators: Sequence[str], perturbations: Sequence[str]) -> str:
+    """Which results have names that params.yaml does not have, so that the report leaves them aside; "" for none."""
+    folders = (sources.features, sources.generators, sources.roc, sources.histograms, sources.pictures, sources.perturbed)
     there = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if not path.name.startswith(".")]
-    old = ", ".join(sorted({path.stem for path in there} - {*PHOTOGRAPHIC_SETS, *generators}))
-    return old and f"left aside, as params.yaml does not have them: {old}. To delete such results: rm metrics/*/NAME.*"
+    old = ", ".join(sorted({path.stem for path in there} - {*PHOTOGRAPHIC_SETS, *generators, *perturbations}))
+    return old and (
+        f"left aside, as params.yaml does not have them: {old}. To delete such results: rm metrics/*/NAME.*; what looks at all "
+        "sets or perturbations will run again"
+    )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

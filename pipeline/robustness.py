@@ -7,23 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.bootstrap import Sample
-from pipeline.estimates import Estimate, estimate, mean, missing
+from pipeline.estimates import Estimate, Estimates, mean, missing
 
-Scored = Mapping[str, Sample]  # the generators' samples by name
-Pair = tuple[Sample, Scored]  # the photographs, and the generators
+Scored = tuple[Sample, Mapping[str, Sample]]  # the photographs, and the generators by name
 
 
-def compare(clean: Pair, perturbed: Pair, thresholds: Mapping[str, float], *, resamples: int, seed: int) -> dict[str, Any]:
-    """Figures of both, as metrics/robustness.json has them by perturbation: photographs, generators, mean, not_computed."""
-    found = {
-        state: estimate(*pair, thresholds, resamples=resamples, seed=seed)
-        for state, pair in (("clean", clean), ("perturbed", perturbed))
-    }
-    photographs: dict[str, Any] = {"faces": len(clean[0].scores)}
+def compare(clean: Estimates, perturbed: Estimates, faces: Scored, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Figures of the same faces clean and perturbed, as metrics/robustness.json has them by perturbation.
+
+    Keys: photographs, generators, mean, not_computed.
+    """
+    found = {"clean": clean, "perturbed": perturbed}
+    photographs: dict[str, Any] = {"faces": len(faces[0].scores)}
     for key in thresholds:
         photographs[key] = {state: _named("false_alarm_rate", one.false_alarm_rates[key]) for state, one in found.items()}
     generators: dict[str, Any] = {}
-    for name, sample in clean[1].items():
+    for name, sample in faces[1].items():
         generators[name] = {"faces": len(sample.scores), "auc": {state: one.aucs[name] for state, one in found.items()}}
         for key in thresholds:
             rates = {state: one.detection_rates[name][key] for state, one in found.items()}

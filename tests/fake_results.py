@@ -100,7 +100,7 @@ def command(root: str = "data/sample") -> list[str]:
     json = ("exif", "manipulations", "pretext", "gmm", "calibration", "evaluation", "confounds", "controls", "robustness")
     parts = {name: f"metrics/{name}.json" for name in json}
     parts |= {"tags": "metrics/exif_tags.csv", "history": "metrics/pretext_history.csv", "pictures": "metrics/faces"}
-    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms")}
+    parts |= {name: f"metrics/{name}" for name in ("features", "generators", "roc", "histograms", "perturbed")}
     parts |= {"selection": "metrics/mixture_selection.json", "selection-table": "metrics/mixture_selection.csv"}
     parts |= {"calibration-sizes": "metrics/calibration_size.csv", "projection": "metrics/projection.csv"}
     parts |= {"explanations": "data/explanations", "figure": "metrics/overview.png", "root": root, "output": "data/report"}
@@ -209,6 +209,7 @@ def write_calibration(metrics, scores, thresholds, paper, rates):
         "calibration_faces": n,
         "calibration_people": n // 2,
         "test_faces": m,
+        "test_people_known": 0,
         "review": "at_5_percent",
         "flag": "at_1_percent",
         "rates": found,

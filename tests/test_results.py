@@ -92,12 +92,13 @@ def test_mixtures_that_could_not_be_fitted_have_no_numbers(built):
 def test_results_that_are_not_asked_for_are_left_aside_and_named(built):
     with pytest.raises(PipelineError, match=r"robustness\.json: lacks noise_2 of `perturbations`: run `dvc repro`"):
         results.read(built, GENERATORS, ["jpeg_75", "noise_2"])
-    assert results.left_aside(built, GENERATORS) == ""
+    assert results.left_aside(built, GENERATORS, PERTURBATIONS) == ""
     (built.roc / "sdxl.csv").touch()
     (built.features / ".gitignore").touch()
     assert list(results.read(built, GENERATORS, ["jpeg_75"]).robustness) == ["jpeg_75"]
-    assert "does not have them: sdxl. To" in results.left_aside(built, GENERATORS)
-    assert "does not have them: sdxl, sim_a. To" in results.left_aside(built, ["sim_b"])
+    artifacts.write_json(built.perturbed / "blur_0.5.json", {})
+    assert "does not have them: blur_0.5, sdxl. To" in results.left_aside(built, GENERATORS, PERTURBATIONS)
+    assert "does not have them: sdxl, sim_a. To" in results.left_aside(built, ["sim_b"], ["blur_0.5"])
     assert results.read(built, GENERATORS, []).robustness == {}
 
 

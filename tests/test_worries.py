@@ -104,6 +104,14 @@ def test_a_fall_of_the_mean_alone_is_a_warning_too(found):
     assert "all together" in said(worries.confounds(found))[0]
 
 
+def test_people_on_both_sides_of_the_test_are_warned_of(found):
+    assert not [text for text in said(worries.false_alarms(found)) if "with too" in text]
+    found.calibration["test_people_known"] = 1
+    assert "1 person on test photographs is on photographs to fit or" in said(worries.false_alarms(found))[-1]
+    found.calibration["test_people_known"] = 1200
+    assert "1,200 persons on test photographs are on" in said(worries.false_alarms(found))[-1]
+
+
 def test_perturbations_that_raise_false_alarms_or_hide_faces_are_warned_of(found):
     for content in found.robustness.values():
         content["photographs"]["at_5_percent"]["perturbed"] = {"false_alarm_rate": 0.04, "low": 0.02, "high": 0.06}

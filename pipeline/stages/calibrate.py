@@ -34,10 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     sets = _disjoint({"fit": options.fit, "calibration": options.calibration, "test": options.test})
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     scores = {name: mixture.anomaly_score(faces.features) for name, faces in sets.items()}
-    people = {name: sets[name].people(p.data.person_pattern) for name in ("calibration", "test")}
+    people = {name: faces.people(p.data.person_pattern) for name, faces in sets.items()}
     means, deviations = calibration.head_statistics(sets["calibration"].heads)
     threshold = _thresholds(scores, p.calibration)
-    metrics = _metrics(threshold, scores, {name: len(np.unique(who)) for name, who in people.items()})
+    metrics = _metrics(threshold, scores, {name: set(who.tolist()) for name, who in people.items()})
     rates, draws = p.calibration.false_alarm_rates, p.calibration.curve_draws
     sizes = calibration_size.size_curve(
         scores["calibration"], people["calibration"], scores["test"], rates, draws=draws, seed=p.seed
@@ -102,15 +102,15 @@ def _thresholds(scores: dict[str, np.ndarray], chosen: Any) -> dict[str, Any]:
     }
 
 
-def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray], people: dict[str, int]) -> dict[str, Any]:
-    """What was chosen, what is promised, and what the test photographs say; `scores` (n,), `people` of calibration and test.
+def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray], people: dict[str, set[str]]) -> dict[str, Any]:
+    """What was chosen, what is promised, and what the test photographs say; `scores` (n,) and `people` of each set.
 
     The real-against-real AUC sets photographs that the mixture has not seen against each other: 0.5, were they alike. Its
     standard error is that of Mann and Whitney (1947) for as many scores as persons, sqrt((k + j + 1) / (12 k j)): photographs
     of one person, being alike, count as one, so that it is too wide rather than too narrow.
     """
     n, m = len(scores["calibration"]), len(scores["test"])
-    k, j = people["calibration"], people["test"]
+    k, j = len(people["calibration"]), len(people["test"])
     rates = {}
     for key, at in threshold["rates"].items():
         rate, value = at["false_alarm_rate"], at["threshold"]
@@ -128,6 +128,7 @@ def _metrics(threshold: dict[str, Any], scores: dict[str, np.ndarray], people: d
         "calibration_people": k,
         "test_faces": m,
         "test_people": j,
+        "test_people_known": len(people["test"] & (people["fit"] | people["calibration"])),
         "review": threshold["review"],
         "flag": threshold["flag"],
         "rates": rates,

@@ -1,7 +1,8 @@
 """Look, before anything is trained, whether the inputs are there and can carry what params.yaml asks of them.
 
-What is wrong with them would otherwise stop a stage after the training. Pictures are hashed, not decoded: those that turn out
-to be unreadable are counted by extract_features, and calibrate counts the photographs that are left.
+What is wrong with them would otherwise stop a stage after the training. All listed photographs are looked at, whichever of
+them extract_features will choose. They are hashed, not decoded: those that turn out to be unreadable are counted there, and
+calibrate counts the photographs that are left.
 """
 
 import argparse
@@ -39,7 +40,6 @@ def main(argv: list[str] | None = None) -> None:
         )
     for rate in p.calibration.false_alarm_rates:
         calibration.conformal_rank(min(len(calibrate), p.features.maximum_fit_faces), rate)
-    _check_different(options.root, {"fit": fit, "calibrate": calibrate, "test": test})
     listed = {"photographs to fit": len(fit), "photographs to calibrate": len(calibrate), "photographs to test": len(test)}
     for name in p.generators:
         listed[name] = len(layout.list_pictures(options.root / "data" / name))
@@ -48,10 +48,11 @@ def main(argv: list[str] | None = None) -> None:
     who = [{people.person_of(name, p.data.person_pattern) for name in names} for names in (train, test)]
     if met := sorted(who[0] & who[1]):
         warning = (
-            f"warning: persons both in {options.train} and in {options.test}: {len(met):,} (first: {met[0]}). On faces that "
-            "the mixture knows, fewer false alarms are counted than there will be; list each person in one of them only"
+            f"warning: persons both in {options.train} and in {options.test}: {len(met):,} (first: {met[0]}). On faces of "
+            "persons whom mixture or threshold know, fewer false alarms are counted than there will be: list each person once"
         )
         print(textwrap.fill(warning, console.WIDTH))
+    _check_different(options.root, {"fit": fit, "calibrate": calibrate, "test": test})
     with artifacts.atomic(options.output) as temporary:
         temporary.write_text("The inputs are there.\n", encoding="utf-8")
 
@@ -63,17 +64,18 @@ def _check_different(root: Path, sets: Mapping[str, Sequence[str]]) -> None:
     named = [(purpose, name) for purpose, names in sets.items() for name in names]
     for purpose, name in console.progress(named, what="check_inputs"):
         try:
-            digest = artifacts.sha256(root / name)
-        except OSError:
+            other, twin = first.setdefault(artifacts.sha256(root / name), (purpose, name))
+            if other != purpose:
+                layout.read_picture(root / name)  # broken files are alike too, and no picture
+        except (OSError, layout.UnreadablePicture):
             continue
-        other, twin = first.setdefault(digest, (purpose, name))
         if other != purpose:
             pairs.append(f"{twin} (to {other}) and {name} (to {purpose})")
     if pairs:
         more = f", and {len(pairs) - 10:,} more" if len(pairs) > 10 else ""
         raise PipelineError(
-            f"{root}: the same picture serves two purposes, so that the false alarm rate would not hold; take one of each pair "
-            f"out of its list: {', '.join(pairs[:10])}{more}"
+            f"{root}: the same picture is listed for two purposes, and the false alarm rate would not hold; take one of each "
+            f"pair out of its list: {', '.join(pairs[:10])}{more}"
         )
 
 

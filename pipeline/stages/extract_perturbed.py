@@ -10,9 +10,8 @@ from pipeline import changed_faces, checkpoints, feature_sets
 from pipeline.base import artifacts, console, params
 from pipeline.base.errors import PipelineError
 from pipeline.base.perturbation_names import parse
+from pipeline.feature_sets import PHOTOGRAPHIC
 from pipeline.perturbations import perturb
-
-PHOTOGRAPHS = "photographic_test"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,16 +23,15 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         raise PipelineError(f"perturbations: {options.perturbation!r}: {error}") from None
 
-    found = feature_sets.read_all(options.features, options.counts, [PHOTOGRAPHS, *p.generators])
+    found = feature_sets.read_all(options.features, options.counts, [PHOTOGRAPHIC[2], *p.generators])
     clean = {name: faces.at_most(p.robustness.faces, seed=p.seed, purpose="robustness") for name, faces in found.items()}
     encoder, meta = checkpoints.load_encoder(options.encoder)
     change = perturb(options.perturbation, p.seed)
     perturbed = changed_faces.extract(encoder, meta["input_size"], options.root, clean, p.features, change=change)
     artifacts.write_npz(options.output, **feature_sets.changed_arrays(perturbed))
     faces = {name: len(one) for name, one in perturbed.items()}
-    artifacts.write_json(
-        options.metrics, {"perturbation": options.perturbation, "faces": faces, "sha256": artifacts.sha256(options.output)}
-    )
+    of = {"faces": faces, "features_sha256": feature_sets.sums(options.counts, [*perturbed])}
+    artifacts.write_json(options.metrics, {**of, "sha256": artifacts.sha256(options.output)})
     console.table([{"set": name, "faces": count} for name, count in faces.items()], f"Features, {options.perturbation}")
 
 

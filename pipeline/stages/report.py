@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         folder.mkdir()
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
         (folder / "report.md").write_text(document.to_markdown(page), encoding="utf-8")
-    if left := results.left_aside(sources, p.generators):
+    if left := results.left_aside(sources, p.generators, p.perturbations):
         print(textwrap.fill(left, console.WIDTH, break_long_words=False, break_on_hyphens=False))
     summary.show(found.evaluation, options.output)
 
@@ -55,6 +55,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         "generators": "folder with the metrics of each generator, .json",
         "evaluation": "results per generator, their mean and the worst, from aggregate, .json",
         "robustness": "results of the perturbations, .json",
+        "perturbed": "folder with the counts of the perturbed faces, .json, to name what is no longer asked for",
         "confounds": "metrics of confounds, .json",
         "controls": "metrics of controls, .json",
         "projection": "map of the features, .csv",

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import detector, feature_sets, robustness
 from pipeline.base import artifacts, console, params
+from pipeline.base.errors import PipelineError
 from pipeline.base.perturbation_names import parse
 from pipeline.bootstrap import Sample
-from pipeline.feature_sets import FeatureSet
-from pipeline.mixture import Mixture
+from pipeline.estimates import Estimates, estimate
+from pipeline.feature_sets import PHOTOGRAPHIC, FeatureSet
 
-PHOTOGRAPHS = "photographic_test"
+TEST = PHOTOGRAPHIC[2]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,15 +27,26 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "data", "bootstrap", "generators", "perturbations")
 
     mixture, thresholds, review = detector.read(options.gmm, options.threshold)
-    sets = feature_sets.read_all(options.features, options.counts, [PHOTOGRAPHS, *p.generators])
+    sets = feature_sets.read_all(options.features, options.counts, [TEST, *p.generators])
+
+    def judged(sets: Mapping[str, FeatureSet]) -> tuple[robustness.Scored, Estimates]:
+        samples = {
+            name: Sample(mixture.anomaly_score(faces.features), faces.people(p.data.person_pattern))
+            for name, faces in sets.items()
+        }
+        scored = samples.pop(TEST), samples
+        return scored, estimate(*scored, thresholds, resamples=p.bootstrap.resamples, seed=p.seed)
+
     found = {}
+    clean: dict[bytes, Estimates] = {}  # by the names of the faces, which are the same for all perturbations of one run
     for name in console.progress(p.perturbations, what="robustness", unit="perturbation"):
-        recorded = options.perturbed_counts / f"{name}.json"
-        path = feature_sets.check(options.perturbed / f"{name}.npz", artifacts.read_json(recorded), recorded)
-        pair = feature_sets.changed(artifacts.read_npz(path), sets, str(path))
-        before, after = (_scored(mixture, faces, p.data.person_pattern) for faces in pair)
+        arrays = _extracted(options, name, [*sets])
+        scored, perturbed = judged(feature_sets.changed(arrays, sets))
+        faces = arrays["names"].tobytes()
+        if faces not in clean:
+            clean[faces] = judged(feature_sets.unchanged(arrays, sets))[1]
         kind, strength = parse(name)
-        compared = robustness.compare(before, after, thresholds, resamples=p.bootstrap.resamples, seed=p.seed)
+        compared = robustness.compare(clean[faces], perturbed, scored, thresholds)
         found[name] = {"kind": kind, "strength": strength, **compared}
     artifacts.write_json(options.metrics, found)
     _show(found, review)
@@ -50,10 +64,14 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _scored(mixture: Mixture, sets: Mapping[str, FeatureSet], pattern: str) -> robustness.Pair:
-    """The photographs' sample, and the generators'."""
-    samples = {name: Sample(mixture.anomaly_score(faces.features), faces.people(pattern)) for name, faces in sets.items()}
-    return samples.pop(PHOTOGRAPHS), samples
+def _extracted(options: argparse.Namespace, name: str, sets: list[str]) -> dict[str, np.ndarray]:
+    """What extract_perturbed wrote, of the very features and sets that there are now."""
+    source = options.perturbed_counts / f"{name}.json"
+    recorded = artifacts.read_json(source)
+    path = feature_sets.check(options.perturbed / f"{name}.npz", recorded, source)
+    if recorded.get("features_sha256") != feature_sets.sums(options.counts, sets):
+        raise PipelineError(f"{source}: made from other features or generators than those of {options.counts}: run `dvc repro`")
+    return artifacts.read_npz(path)
 
 
 def _show(found: dict[str, Any], review: str) -> None:

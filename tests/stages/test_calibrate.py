@@ -136,6 +136,7 @@ def test_real_against_real(mixture):
     assert metrics["real_against_real_auc"] == pytest.approx(u.statistic / (199 * 400))
     assert metrics["real_against_real_auc_standard_error"] == pytest.approx(np.sqrt(301 / (12 * 100 * 200)))
     assert (metrics["calibration_people"], metrics["test_people"]) == (100, 200)  # two photographs of each but one
+    assert metrics["test_people_known"] == 100  # the sets number their persons alike, from 0 on
     assert abs(metrics["real_against_real_auc"] - 0.5) < 4 * metrics["real_against_real_auc_standard_error"]
 
 

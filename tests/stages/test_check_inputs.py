@@ -1,6 +1,8 @@
 """check_inputs: what would stop a stage after the training stops the run before it."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import PipelineError
 from pipeline.stages import check_inputs
@@ -18,7 +20,7 @@ generators: [sdxl, flux]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Lists of 100 and 20 photographs by two, and two generators' folders; the pictures are never decoded."""
+    """Lists of 100 and 20 photographs by two, and two generators' folders; of the pictures only twins are decoded."""
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data/data"
     for name in ("sdxl", "flux"):
@@ -35,7 +37,8 @@ def write_list(folder, name, people):
     (folder / f"data/data/{name}.txt").write_text("".join(lines), encoding="utf-8")
     (folder / "data/data/celeba-face").mkdir(exist_ok=True)
     for line in lines:
-        (folder / "data" / line.strip()).write_text(line)
+        picture = np.frombuffer(line.encode().ljust(48)[:48], np.uint8).reshape(4, 4, 3)
+        Image.fromarray(picture).save(folder / "data" / line.strip(), "PNG")
 
 
 def run():
@@ -105,6 +108,13 @@ def test_the_same_picture_for_two_purposes_is_named_with_both_names_and_no_other
     copy(folder, "057_0", "056_1")
     (folder / "data/data/celeba-face/058_0.jpg").unlink()  # for extract_features to count
     stopped(folder, rf"pair out of its list: \S*{person:03}_0\.jpg \(to calibrate\) and \S*055_1\.jpg \(to test\)$")
+
+
+@pytest.mark.parametrize("content", [b"", b"not found"])
+def test_broken_files_that_are_alike_are_for_extract_features_to_count(folder, content):
+    for name in ("001_0", "002_0", "003_0", "055_1"):
+        (folder / f"data/data/celeba-face/{name}.jpg").write_bytes(content)
+    run()
 
 
 def test_many_pairs_are_counted(folder):

@@ -39,7 +39,14 @@ def false_alarms(results: Results) -> list[Text]:
     """Whether each chosen rate holds, and whether test photographs are like those of the calibration."""
     found = [Text(held(rate), "good" if rate["verdict"] == "holds" else "warning") for rate in results.rates.values()]
     text, alike = verdict_of_real_against_real(results.calibration)
-    return [*found, Text(text, "good" if alike else "warning")]
+    found.append(Text(text, "good" if alike else "warning"))
+    if known := results.calibration["test_people_known"]:
+        said = (
+            f"{plural(known, 'person')} on test photographs {'is' if known == 1 else 'are'} on photographs to fit or to "
+            "calibrate with too: on new people there will be more false alarms than were counted."
+        )
+        found.append(Text(said, "warning"))
+    return found
 
 
 def few(results: Results) -> list[Text]:
