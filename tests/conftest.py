@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ def root() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture
-def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of the width for resnet10: for what holds of any network, such as that a run goes on to the same bits.
+@pytest.fixture(scope="session")
+def narrow() -> Callable[[pytest.MonkeyPatch], None]:
+    """Gives resnet10 a quarter of its width: for what holds of any network, such as that a run goes on to the same bits.
 
-    On pictures of 32 pixels most time goes into five million weights: drawing, updating, checking and saving them.
+    On pictures of 32 pixels most time goes into five million weights: drawing, updating, checking, saving and copying them.
     """
     from torch import nn
     from torchvision.models.resnet import BasicBlock, ResNet
@@ -48,4 +49,10 @@ def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
             return super()._make_layer(block, planes // 4, *arguments, **named)
 
     build = encoder.build_resnet
-    monkeypatch.setattr(encoder, "build_resnet", lambda name: Narrow() if name == "resnet10" else build(name))
+    return lambda patch: patch.setattr(encoder, "build_resnet", lambda name: Narrow() if name == "resnet10" else build(name))
+
+
+@pytest.fixture
+def narrow_network(narrow: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The narrow network throughout a test."""
+    narrow(monkeypatch)

@@ -8,14 +8,16 @@ from tests import controls_world, picture_world
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    """The folder of the world, to be copied and left as it is, and the names of its sets."""
+def pictures(tmp_path_factory, narrow):
+    """The folder of the world, to be copied and left as it is, and the names of its sets; its encoder is narrow."""
     folder = tmp_path_factory.mktemp("pictures")
-    return folder, picture_world.build(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        return folder, picture_world.build(folder)
 
 
 @pytest.fixture
-def world(pictures, tmp_path, monkeypatch):
+def world(pictures, narrow_network, tmp_path, monkeypatch):
     """A copy of the world as working directory; the names of its sets."""
     shutil.copytree(pictures[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

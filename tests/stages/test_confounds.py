@@ -30,11 +30,12 @@ def run():
 
 
 @pytest.fixture(scope="module")
-def once(pictures, tmp_path_factory):
+def once(pictures, narrow, tmp_path_factory):
     """What the stage writes and prints about the untouched world, and the file itself."""
     folder = tmp_path_factory.mktemp("once")
     shutil.copytree(pictures[0], folder, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
+        narrow(patch)
         patch.chdir(folder)
         patch.setenv("PIPELINE_WORKERS", "1")
         return run(), shown.getvalue(), Path("out/metrics.json").read_bytes()

@@ -19,12 +19,13 @@ from tests.controls_world import GENERATORS, read_names, run
 
 
 @pytest.fixture(scope="module")
-def once(pictures, tmp_path_factory):
+def once(pictures, narrow, tmp_path_factory):
     """What the stage writes and prints about the untouched world, and where."""
     folder = tmp_path_factory.mktemp("once")
     shutil.copytree(pictures[0], folder, dirs_exist_ok=True)
-    controls_world.add(folder)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
+        narrow(patch)
+        controls_world.add(folder)
         patch.chdir(folder)
         patch.setenv("PIPELINE_WORKERS", "1")
         return folder, run(), shown.getvalue()
