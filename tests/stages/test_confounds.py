@@ -184,6 +184,7 @@ def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path, monkeyp
     assert "harmonised figures" in got["not_computed"] and "as found figures" not in got["not_computed"]
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
     picture_world.shorten(tmp_path, "sim_noisy", 1)
     got = run()
