@@ -12,7 +12,7 @@ def closure(module: str, root: Path = ROOT, seen: set[str] | None = None) -> set
     seen = set() if seen is None else seen
     parts = module.split(".")
     for i in range(1, len(parts) + 1):
-        path = _file(parts[:i], root)
+        path = _file(tuple(parts[:i]), root)
         if path is None or path.relative_to(root).as_posix() in seen:
             continue
         seen.add(path.relative_to(root).as_posix())
@@ -39,7 +39,8 @@ def _imported(node: ast.AST) -> list[str]:
     return []
 
 
-def _file(parts: list[str], root: Path) -> Path | None:
+@cache
+def _file(parts: tuple[str, ...], root: Path) -> Path | None:
     base = root.joinpath(*parts)
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.exists():

@@ -1,4 +1,4 @@
-"""The small world of pictures with all that the controls' stage reads."""
+"""What the controls' stage reads beside the small world of pictures, and what it writes."""
 
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ CONFOUNDS: dict[str, Any] = {
 }
 
 
-def build(folder: Path) -> None:
-    """The world with an encoder that is said to be trained with shuffled tags, and the confounds' metrics."""
-    picture_world.build(folder)
+def add(folder: Path) -> None:
+    """Put an encoder that is said to be trained with shuffled tags, and the confounds' metrics, into the world of pictures."""
     meta = {"input_size": picture_world.SIDE, "params": {"pretext": {"epochs": 1}, "exif_tags": "shuffled"}}
     save_encoder(folder / "shuffled.safetensors", Encoder("resnet10", 6, seed=8), meta)
     artifacts.write_json(folder / "confounds.json", CONFOUNDS)

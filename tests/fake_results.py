@@ -1,6 +1,9 @@
 """A metrics folder as the stages write it, from normal scores instead of faces; for the tests of the report."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,16 @@ def build(
 
     suspicious: the control that came out too high; with one, much else is in doubt too (`make_doubtful`).
     """
+    made = _made(tuple(shifts.items()), faces, tuple(rates.items()), tuple(perturbations), suspicious)
+    shutil.copytree(made.name, folder, dirs_exist_ok=True)
+    return command()
+
+
+@cache
+def _made(named: tuple[Any, ...], faces: int, rated: tuple[Any, ...], perturbations: tuple[str, ...], suspicious: str | None):
+    """The folder to copy, removed at the end: to compute and draw it anew for each test would take far longer."""
+    made, shifts, rates = tempfile.TemporaryDirectory(), dict(named), dict(rated)
+    folder = Path(made.name)
     rng = np.random.default_rng(7)
     scores = {name: 40 + 8 * rng.normal(size=n) for name, n in (("fit", 700), ("calibration", 480), ("test", 400))}
     thresholds = {key: float(np.sort(scores["calibration"])[int(np.ceil(481 * (1 - r))) - 1]) for key, r in rates.items()}
@@ -92,7 +105,7 @@ def build(
     fake_checks.write_selection(metrics)
     if suspicious:
         fake_checks.make_doubtful(metrics, list(shifts)[-1])
-    return command()
+    return made
 
 
 def command(root: str = "data/sample") -> list[str]:

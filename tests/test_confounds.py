@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import confounds
@@ -29,9 +29,16 @@ def auc(photographic, generated):
     return confounds.metadata_auc(photographic, generated, **DRAWS)[0]
 
 
+@pytest.fixture
+def small_forests(monkeypatch):
+    """Where files differ in nothing, or each file in the same, a few trees say what many do: they take most of the time."""
+    monkeypatch.setattr(confounds, "TREES", 5)
+
+
 # ---------------------------------------------------------------- the classifier
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize(
     "other",
     [
@@ -49,18 +56,21 @@ def test_anything_that_differs_gives_the_class_away(other):
     assert reason.startswith("cannot be computed: all resamples give 1")
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("other", [replace(JPEG, jpeg_quality=75), replace(JPEG, chroma_subsampling="4:4:4")])
 def test_quality_and_chroma_tell_jpegs_apart(other):
     assert auc(files([JPEG] * 40), files([other] * 40))["value"] == 1
 
 
-@settings(max_examples=6)
+@pytest.mark.usefixtures("small_forests")
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the same for all
 @given(st.integers(4, 60), st.integers(4, 60), st.integers(1, 3))
 def test_files_that_are_alike_give_nothing_away(n, g, per_group):
     found = auc(files([PNG] * (n * per_group), per_group), files([PNG] * g))
     assert found == {"value": 0.5, "low": None, "high": None}
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("other", [replace(PNG, bytes_per_pixel=9.0), replace(PNG, mode="RGBA")])
 def test_file_size_is_not_looked_at(other):
     assert auc(files([PNG] * 40), files([other] * 40))["value"] == 0.5
@@ -86,6 +96,7 @@ def test_people_are_not_learnt_by_heart():
     assert by_file > 0.7 and by_person < 0.6
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_group_lies_in_one_fold_and_folds_are_even():
     parts = confounds.out_of_fold(files([PNG] * 100, per_group=5), files([PNG] * 23), seed=1)
     for groups in zip(*([set(sample.groups) for sample in part] for part in parts), strict=True):
@@ -106,6 +117,7 @@ def test_every_file_is_scored_once_and_the_same_comes_twice():
     assert [n.groups.tolist() for n, _ in first] != [n.groups.tolist() for n, _ in other]
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize(("n", "g"), [(1, 40), (40, 3), (3, 3)])
 def test_fewer_than_four_groups_in_a_class_cannot_be_cross_validated(n, g):
     assert auc(files([PNG] * n), files([JPEG] * g)) == {"value": None, "low": None, "high": None}
@@ -133,6 +145,7 @@ def classify(**generators):
     )
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_generator_told_by_its_files_is_warned_of():
     found = classify(sim_a=files([JPEG] * 40), sim_b=files([PNG] * 40))
     told, alike = (found["metadata_classifier"]["generators"][name] for name in ("sim_a", "sim_b"))
@@ -153,6 +166,7 @@ def test_a_warning_has_the_interval():
     assert re.search(r"\(AUC 0\.8\d, 95 % interval 0\.\d\d to 0\.9\d\)", warning)
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_harmonisation_that_fails_is_warned_of():
     states = {"as_found": files([PNG] * 40), "harmonised": files([PNG] * 40)}
     other = {"as_found": files([PNG] * 40), "harmonised": files([JPEG] * 40)}
@@ -160,6 +174,7 @@ def test_harmonisation_that_fails_is_warned_of():
     assert warning.startswith("sim_a, harmonised: ") and "judge by neither" in warning
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_what_cannot_be_classified_is_none_and_no_warning():
     found = classify(sim_a=files([JPEG]))
     assert found["metadata_classifier"]["generators"]["sim_a"]["as_found"] == {"auc": None, "low": None, "high": None}
@@ -168,6 +183,7 @@ def test_what_cannot_be_classified_is_none_and_no_warning():
     assert reason == "cross-validation needs at least 4 people or photographs of each class"
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_bytes_per_pixel_are_told_apart():
     sizes = np.random.default_rng(0).uniform(1, 3, 80)
     several: list[confounds.File] = [replace(PNG, bytes_per_pixel=float(size)) for size in sizes]

@@ -76,6 +76,7 @@ def each_stage(function):
     return pytest.mark.parametrize("stage", stages(), ids=lambda stage: stage.name)(function)
 
 
+@cache
 def raw() -> dict[str, Any]:
     return params.read_yaml(ROOT / "dvc.yaml")
 

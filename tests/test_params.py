@@ -1,6 +1,7 @@
 """Every parameter: what is refused and how the message reads, and that all profiles have one schema."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def leaves(tree: Any, path: tuple = ()) -> dict[tuple, Any]:
     return {key: value for name, part in tree.items() for key, value in leaves(part, (*path, name)).items()}
 
 
-PARAMETERS = leaves(params.read_yaml(FILES[0]))
+TREE = params.read_yaml(FILES[0])  # once: with comments it takes longer to read than all that a test does with it
+PARAMETERS = leaves(TREE)
 
 
 def refused(tmp_path: Path, tree: dict[str, Any]) -> str:
@@ -35,7 +37,7 @@ def refused(tmp_path: Path, tree: dict[str, Any]) -> str:
 
 
 def changed(path: tuple, value: Any) -> dict[str, Any]:
-    tree = params.read_yaml(FILES[0])
+    tree = deepcopy(TREE)
     part = tree
     for name in path[:-1]:
         part = part[name]
@@ -84,7 +86,7 @@ def test_the_paper_profile_is_the_papers_recipe():
 
 @pytest.mark.parametrize("path", PARAMETERS, ids=".".join)
 def test_a_missing_parameter_is_named(tmp_path, path):
-    tree = params.read_yaml(FILES[0])
+    tree = deepcopy(TREE)
     part = tree
     for name in path[:-1]:
         part = part[name]

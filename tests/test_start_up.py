@@ -1,5 +1,6 @@
 """What a stage loads when it starts, seen by Python itself: no stage waits for a library that it does not use."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,18 +25,53 @@ AT_ONCE = {"simulate_sample": {"scipy"}, **{name: {"torch"} for name in WITH_AN_
 AT_ONCE |= {name: {"torch", "PIL"} for name in ("extract_perturbed", "confounds")}
 
 
-def start(*command, cwd=ROOT):
-    """Top-level packages that a Python process loaded, and what it printed."""
-    done = subprocess.run([sys.executable, "-X", "importtime", *command], cwd=cwd, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}, done.stdout
+# Each --help in a process split off from one that has its libraries already: importing torch takes seconds.
+HELPS = """
+import contextlib, io, json, multiprocessing, runpy, sys
+
+def show(name, results):
+    before, printed = set(sys.modules), io.StringIO()
+    sys.argv = [name, "--help"]
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        runpy.run_module(f"pipeline.stages.{name}", run_name="__main__", alter_sys=True)
+    results.send((sorted(set(sys.modules) - before), printed.getvalue()))
+
+def each(name):
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=show, args=(name, theirs))
+    process.start()
+    theirs.close()
+    found = ours.recv()
+    process.join()
+    return found
+
+library, *names = sys.argv[1:]
+if library:
+    __import__(library)
+print(json.dumps([sorted(sys.modules), {name: each(name) for name in names}]))
+"""
+
+
+def packages(modules):
+    """Top-level packages."""
+    return {name.split(".")[0] for name in modules}
+
+
+def helps_of(names, library=""):
+    """By stage: the packages that its --help loads, and what it prints, where only this library is there before."""
+    command = [sys.executable, "-c", HELPS, library, *names]
+    there, found = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    assert packages(there) & (HEAVY | {"pipeline"}) == ({library} if library else set())
+    return {name: (packages(loaded), printed) for name, (loaded, printed) in found.items()}
 
 
 @pytest.fixture(scope="module")
 def helps():
-    """Every stage's --help, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(STAGES, pool.map(lambda name: start("-m", f"pipeline.stages.{name}", "--help"), STAGES), strict=True))
+    """Every stage's --help."""
+    others = [name for name in STAGES if name not in WITH_AN_ENCODER]
+    with ThreadPoolExecutor() as pool:
+        without, with_torch = pool.map(helps_of, (others, WITH_AN_ENCODER), ("", "torch"))
+    return without | with_torch
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -62,6 +98,8 @@ def test_calibrating_loads_neither_torch_nor_sklearn_nor_pandas(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.stages import calibrate; calibrate.main()"
     written = ["--threshold", "threshold.json", "--metrics", "calibration.json"]
     written += ["--calibration-scores", "scores.npz", "--sizes", "sizes.csv"]
-    loaded, _ = start("-c", code, "--gmm", "gmm.npz", *sets, *written, cwd=tmp_path)
+    command = [sys.executable, "-X", "importtime", "-c", code, "--gmm", "gmm.npz", *sets, *written]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     assert (tmp_path / "calibration.json").exists()
-    assert loaded & HEAVY == {"scipy"}
+    assert packages(line.rsplit("|", 1)[1].strip() for line in lines) & HEAVY == {"scipy"}

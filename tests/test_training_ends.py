@@ -13,6 +13,8 @@ from pipeline.training import Interrupted, Run, train
 from pipeline.training_state import start_training
 from tests.test_training import bright_faces, pretext, same, weights_of
 
+pytestmark = pytest.mark.usefixtures("narrow_network")
+
 
 class Log:
     """A team of two and its saved states, which note what they are called for."""

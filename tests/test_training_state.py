@@ -12,6 +12,8 @@ from pipeline.training import Interrupted, train
 from pipeline.training_state import from_bytes, start_training, to_bytes
 from tests.test_training import bright_faces, pretext, same, weights_of
 
+pytestmark = pytest.mark.usefixtures("narrow_network")
+
 
 def trained(steps=3, seed=1, **changes):
     """A state some steps after its start."""

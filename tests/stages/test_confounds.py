@@ -24,32 +24,27 @@ from tests import picture_world
 FIT, CALIBRATION, TEST = "photographic_fit", "photographic_calibration", "photographic_test"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    return folder, picture_world.build(folder)
-
-
-@pytest.fixture
-def world(built, tmp_path, monkeypatch):
-    """A copy of the world as working directory; the names of its sets."""
-    folder, sets = built
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return sets
-
-
 def run():
     confounds.main(picture_world.options("out/metrics.json", without=("gmm", "threshold")))
     return artifacts.read_json("out/metrics.json")
 
 
 @pytest.fixture(scope="module")
-def once(built):
-    """What the stage writes and prints about the untouched world."""
+def once(pictures, narrow, tmp_path_factory):
+    """What the stage writes and prints about the untouched world, and the file itself."""
+    folder = tmp_path_factory.mktemp("once")
+    shutil.copytree(pictures[0], folder, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
-        patch.chdir(built[0])
-        return run(), shown.getvalue()
+        narrow(patch)
+        patch.chdir(folder)
+        patch.setenv("PIPELINE_WORKERS", "1")
+        return run(), shown.getvalue(), Path("out/metrics.json").read_bytes()
+
+
+@pytest.fixture
+def small_forests(monkeypatch):
+    """For runs in which the classifier of metadata is not asked about: it takes most of the stage's time here."""
+    monkeypatch.setattr(confounds.confounds, "TREES", 2)
 
 
 def harmonised_features(names, folder):
@@ -92,6 +87,7 @@ def test_each_state_is_fitted_and_calibrated_on_its_own_pictures(once, world, tm
     assert got["faces"] == {TEST: 24, "sim_blurred": 16, "sim_noisy": 16}
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_only_harmonisation_differs_between_the_states(world, monkeypatch):
     """Where it changes nothing, the figures are the same, also of a part of the faces, and by a fit that hangs on its seed."""
     monkeypatch.setattr(confounds, "harmonise", lambda picture, *how: (picture, b""))
@@ -103,6 +99,7 @@ def test_only_harmonisation_differs_between_the_states(world, monkeypatch):
         assert one["as_found"] == one["harmonised"]
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_fit_that_rests_on_its_regularisation_is_said(world, tmp_path, capsys):
     picture_world.change_params(tmp_path, "gmm: {components: 1", "gmm: {components: 7")
     warnings = run()["harmonised"]["warnings"]
@@ -125,7 +122,7 @@ def test_the_table_of_formats_has_every_set(once, world):
 
 
 def test_formats_give_all_away_as_found_and_nothing_harmonised(once):
-    got, shown = once
+    got, shown, _ = once
     for one in got["metadata_classifier"]["generators"].values():
         assert one["as_found"] == {"auc": 1, "low": None, "high": None}
         assert one["harmonised"] == {"auc": 0.5, "low": None, "high": None}
@@ -143,6 +140,7 @@ def test_the_size_of_files_is_bytes_over_pixels(once, world, tmp_path):
     assert once[0]["sets"]["sim_noisy"]["bytes_per_pixel"] == np.median(sizes)
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_at_most_so_many_faces(world, tmp_path):
     picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", "{fit_faces: 25, faces: 9")
     got = run()
@@ -151,18 +149,16 @@ def test_at_most_so_many_faces(world, tmp_path):
     assert got["sets"][FIT]["faces"] == 40
 
 
-def test_same_bytes_twice_and_with_other_workers(world, tmp_path, monkeypatch):
-    contents = set()
-    for workers in ("1", "3"):
-        monkeypatch.setenv("PIPELINE_WORKERS", workers)
-        run()
-        contents.add((tmp_path / "out/metrics.json").read_bytes())
-    assert len(contents) == 1
+def test_same_bytes_twice_and_with_other_workers(once, world, monkeypatch):
+    monkeypatch.setenv("PIPELINE_WORKERS", "3")
+    run()
+    assert Path("out/metrics.json").read_bytes() == once[2]
 
 
 # ---------------------------------------------------------------- what cannot be computed, and what is wrong
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize(
     ("faces", "reason"), [(3, r"at least 4 calibration photographs, got 3"), (1, "are the same for all 1 fit faces")]
 )
@@ -178,6 +174,7 @@ def test_too_few_photographs_to_calibrate_leave_the_rest(world, tmp_path, capsys
     assert got["metadata_classifier"]["worst"] == 1
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path, monkeypatch):
     """Harmonised into one and the same picture, the faces have no features that differ."""
     monkeypatch.setattr(confounds, "harmonise", lambda picture, *how: (np.zeros_like(picture), b""))
@@ -187,6 +184,7 @@ def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path, monkeyp
     assert "harmonised figures" in got["not_computed"] and "as found figures" not in got["not_computed"]
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
     picture_world.shorten(tmp_path, "sim_noisy", 1)
     got = run()
@@ -198,6 +196,7 @@ def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
     }
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_files_with_odd_headers_are_counted(world, tmp_path, monkeypatch):
     """A file that PIL decodes though its header cannot be described."""
     describe, odd = confounds.formats.describe, (tmp_path / "root" / world["sim_noisy"][0]).read_bytes()

@@ -9,23 +9,8 @@ from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
 from pipeline.checkpoints import save_encoder
 from pipeline.encoder import Encoder
-from tests import controls_world
 from tests import picture_world as world
 from tests.controls_world import CONFOUNDS, GENERATORS, read_names, run, without_figures
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    controls_world.build(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(built, tmp_path, monkeypatch):
-    shutil.copytree(built, tmp_path / "world")
-    monkeypatch.chdir(tmp_path / "world")
-    return tmp_path / "world"
 
 
 def test_a_picture_that_changed_costs_the_controls_that_read_it(folder, capsys):

@@ -49,7 +49,7 @@ def write_set(world, name, features):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(tmp_path, monkeypatch, narrow_network):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
     for seed, (name, count) in enumerate(SETS.items()):

@@ -23,21 +23,6 @@ from tests import picture_world
 TEST = "photographic_test"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    return folder, picture_world.build(folder)
-
-
-@pytest.fixture
-def world(built, tmp_path, monkeypatch):
-    """A copy of the world as working directory; the names of its sets."""
-    folder, sets = built
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return sets
-
-
 def run(name="jpeg_40"):
     extract(name)
     return judge(name)[name]

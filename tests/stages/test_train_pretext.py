@@ -22,6 +22,7 @@ pretext: {architecture: resnet10, feature_dim: 8, start: none, input_size: 32, f
   compile: false}
 """
 OUTPUTS = ("encoder.safetensors", "metrics.json", "history.csv", "speed.json")
+pytestmark = pytest.mark.usefixtures("narrow_network")
 
 
 def write_inputs(folder, faces=60, held_out=5, box=(30.0, 30.0, 90.0, 100.0)):

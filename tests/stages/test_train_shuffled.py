@@ -18,6 +18,7 @@ from tests.stages.test_train_pretext import PARAMS, write_inputs
 
 SHUFFLED = "shuffled: {epochs: 2}\n"
 OUTPUTS = ("encoder.safetensors", "metrics.json")
+pytestmark = pytest.mark.usefixtures("narrow_network")
 
 
 def run(folder, stage=train_shuffled, more=""):
