@@ -29,7 +29,7 @@ git-repository:
 	  || { echo "error: dvc needs a git repository; clone this project, or run 'git init' here first"; exit 1; }
 
 test: env ## the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: env ## the slow tests: whole pipelines, real dvc, a real browser
 	$(BIN)/python -m pytest -m slow
