@@ -22,7 +22,7 @@ $(VENV)/.installed: requirements.txt
 
 repro: git-repository env ## make the sample, run the whole pipeline, print the results
 	dvc repro
-	@$(BIN)/python -m pipeline.summary metrics/evaluation.json data/report
+	@$(BIN)/python -m pipeline.report.summary metrics/evaluation.json data/report
 
 git-repository:
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \

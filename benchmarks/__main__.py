@@ -1,8 +1,8 @@
 """Measure the hot stages: `python -m benchmarks [module ...] [--quick]`.
 
-Each module runs in a process of its own, so that one's memory is not counted for another. Prints a Markdown table and writes
-benchmarks/results.json; with --quick (tiny sizes, no meaning) it writes nothing. Exit status 1 if a module failed.
-"""
+Each module runs in a process of its own, so that one's memory is not counted for another. Prints a
+Markdown table and writes benchmarks/results.json; with --quick (tiny sizes, no meaning) it writes
+nothing. Exit status 1 if a module failed."""
 
 import argparse
 import json
@@ -17,10 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from pipeline.base import artifacts
+from pipeline.common import artifacts
 
 MODULES = (
-    *("filter_exif", "shards", "manipulate_faces", "train_pretext", "extract_features", "fit_gmm", "evaluate", "robustness"),
+    *(
+        "filter_exif",
+        "shards",
+        "manipulate_faces",
+        "train_pretext",
+        "extract_features",
+        "fit_gmm",
+        "evaluate",
+        "robustness",
+    ),
 )
 RESULTS = Path(__file__).parent / "results.json"
 CHILD = """
@@ -41,7 +50,9 @@ def run(module: str, quick: bool) -> list[harness.Row]:
     return found
 
 
-def run_all(modules: Sequence[str], quick: bool, measure: Measure = run) -> tuple[list[harness.Row], list[str]]:
+def run_all(
+    modules: Sequence[str], quick: bool, measure: Measure = run
+) -> tuple[list[harness.Row], list[str]]:
     """The rows of all modules, and the names of those that failed."""
     rows: list[harness.Row] = []
     failed: list[str] = []
@@ -55,7 +66,8 @@ def run_all(modules: Sequence[str], quick: bool, measure: Measure = run) -> tupl
 
 
 def results(rows: Sequence[harness.Row], before: dict[str, Any]) -> dict[str, Any]:
-    """What results.json says: new rows replace those of the same stage; stages not measured stay, if of this machine.
+    """What results.json says: new rows replace those of the same stage; stages not measured stay,
+    if of this machine.
 
     A second row of one stage is told by its note.
     """
@@ -92,8 +104,12 @@ def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, write; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("modules", nargs="*", metavar="module", help=f"of {', '.join(MODULES)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs")
+    parser.add_argument(
+        "modules", nargs="*", metavar="module", help=f"of {', '.join(MODULES)}; all by default"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that everything runs"
+    )
     options = parser.parse_args(argv)
     unknown = sorted(set(options.modules) - set(MODULES))
     if unknown:
@@ -101,7 +117,9 @@ def main(argv: list[str] | None = None) -> int:
     rows, failed = run_all(options.modules or MODULES, options.quick)
     harness.show(rows)
     if not options.quick:
-        artifacts.write_json(RESULTS, results(rows, artifacts.read_json(RESULTS) if RESULTS.is_file() else {}))
+        artifacts.write_json(
+            RESULTS, results(rows, artifacts.read_json(RESULTS) if RESULTS.is_file() else {})
+        )
     for module in failed:
         print(f"error: benchmarks.{module} failed", file=sys.stderr)
     return 1 if failed else 0

@@ -1,11 +1,15 @@
 """Measures with their intervals, in work per second: `python -m benchmarks.evaluate`.
 
-First row: `bootstrap.replicates`, resamples per second of all measures of 5,000 + 5,000 scores at three thresholds.
-- baseline: the loop that anybody writes, each resample made face by face and measured by scikit-learn, over fewer resamples;
-- ceiling: the draws and one cumulative sum of as many numbers, without which no measure of a resample is had.
+First row: `bootstrap.replicates`, resamples per second of all measures of 5,000 + 5,000 scores at
+three thresholds.
+- baseline: the loop that anybody writes, each resample made face by face and measured by
+scikit-learn, over fewer resamples;
+- ceiling: the draws and one cumulative sum of as many numbers, without which no measure of a
+resample is had.
 
-Second row: what evaluate does, generators per second, of 10,000 faces against 10,000 photographs with all intervals: from
-features to scores, p-values, verdicts and replicates, without reading and writing files.
+Second row: what evaluate does, generators per second, of 10,000 faces against 10,000 photographs
+with all intervals: from features to scores, p-values, verdicts and replicates, without reading and
+writing files.
 - ceiling: the same without a single resample.
 """
 
@@ -15,11 +19,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from benchmarks import harness
-from pipeline import bootstrap, calibration
-from pipeline.bootstrap import Sample
-from pipeline.decisions import HEADS, Decisions
-from pipeline.feature_sets import FeatureSet
-from pipeline.mixture import Mixture
+from pipeline.calibration import thresholds as calibration
+from pipeline.calibration.decisions import Decisions
+from pipeline.common.names import HEADS
+from pipeline.density.mixture import Mixture
+from pipeline.evaluation import bootstrap
+from pipeline.evaluation.bootstrap import Sample
+from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.stages import evaluate
 
 THRESHOLDS = {"at_1_percent": 2.33, "at_5_percent": 1.64, "paper_protocol": 1.5}
@@ -30,7 +36,10 @@ def measure(quick: bool = False) -> list[harness.Row]:
     """The two rows; `quick` takes tiny sizes."""
     faces, resamples, few, generators = (40, 20, 2, 1) if quick else (5_000, 2_000, 20, 9)
     rounds = 1 if quick else 3
-    return [_replicates(faces, resamples, few, rounds), _stage(2 * faces, resamples, generators, rounds)]
+    return [
+        _replicates(faces, resamples, few, rounds),
+        _stage(2 * faces, resamples, generators, rounds),
+    ]
 
 
 def _replicates(faces: int, resamples: int, few: int, rounds: int) -> harness.Row:
@@ -50,11 +59,17 @@ def _replicates(faces: int, resamples: int, few: int, rounds: int) -> harness.Ro
 
 def _stage(faces: int, resamples: int, generators: int, rounds: int) -> harness.Row:
     mixture, decisions = _detector(faces)
-    sets = [_faces("photographic_test", faces, 0.0), *(_faces(f"generator_{i}", faces, 1 + i / 9) for i in range(generators))]
+    sets = [
+        _faces("photographic_test", faces, 0.0),
+        *(_faces(f"generator_{i}", faces, 1 + i / 9) for i in range(generators)),
+    ]
 
     def all_generators(count: int) -> None:
         for faces_of_one in sets[1:]:
-            photographs, generated = (evaluate.judged(one, mixture, decisions, r"(\d+)") for one in (sets[0], faces_of_one))
+            photographs, generated = (
+                evaluate.judged(one, mixture, decisions, r"(\d+)")
+                for one in (sets[0], faces_of_one)
+            )
             evaluate.measured(photographs, generated, decisions, resamples=count, seed=0)
 
     ways = {
@@ -64,7 +79,9 @@ def _stage(faces: int, resamples: int, generators: int, rounds: int) -> harness.
     rates = harness.interleaved(ways, rounds)
     memory = harness.peak_memory_mb()
     note = f"{generators} generators of {faces:,} faces + {faces:,} photographs, {resamples:,} resamples"
-    return harness.row("evaluate", "generators/s", baseline=None, **rates, peak_memory_mb=memory, note=note)
+    return harness.row(
+        "evaluate", "generators/s", baseline=None, **rates, peak_memory_mb=memory, note=note
+    )
 
 
 def _way(count: int, work: Callable[[], object]) -> Callable[[], float]:
@@ -102,22 +119,34 @@ def _draws_and_sums(faces: int, resamples: int) -> None:
 
 
 def _sample(faces: int, shift: float) -> Sample:
-    return Sample(np.random.default_rng(faces).normal(shift, 1, size=faces), np.arange(faces).astype(str))
+    return Sample(
+        np.random.default_rng(faces).normal(shift, 1, size=faces), np.arange(faces).astype(str)
+    )
 
 
 def _faces(name: str, count: int, shift: float) -> FeatureSet:
     rng = np.random.default_rng(count)
     names = np.array([f"data/{name}/{i // 2:06d}_{i % 2}.png" for i in range(count)])
-    return FeatureSet(name, names, rng.normal(shift / 4, 1, (count, DIMENSIONS)), rng.normal(size=(count, len(HEADS))), names)
+    return FeatureSet(
+        name,
+        names,
+        rng.normal(shift / 4, 1, (count, DIMENSIONS)),
+        rng.normal(size=(count, len(HEADS))),
+        names,
+    )
 
 
 def _detector(faces: int) -> tuple[Mixture, Decisions]:
     """A standard normal as the mixture, with thresholds from as many photographs."""
     shift, scale, none = np.zeros(DIMENSIONS), np.ones(DIMENSIONS), np.zeros((0, DIMENSIONS))
-    mixture = Mixture("full", shift, scale, none, np.ones(1), np.zeros((1, DIMENSIONS)), np.eye(DIMENSIONS)[None])
+    mixture = Mixture(
+        "full", shift, scale, none, np.ones(1), np.zeros((1, DIMENSIONS)), np.eye(DIMENSIONS)[None]
+    )
     scores = mixture.anomaly_score(_faces("photographic_calibration", faces + 1, 0.0).features)
     thresholds: Mapping[str, float] = calibration.thresholds(scores, [0.05, 0.1])
-    decided = Decisions(dict(thresholds), "at_10_percent", "at_5_percent", 0.0, scores, np.zeros(5), np.ones(5))
+    decided = Decisions(
+        dict(thresholds), "at_10_percent", "at_5_percent", 0.0, scores, np.zeros(5), np.ones(5)
+    )
     return mixture, decided
 
 

@@ -1,9 +1,11 @@
-"""Extraction, faces per second: `python -m benchmarks.extract_features`, on the sample's encoder and on ResNet-50 at 224 px.
+"""Extraction, faces per second: `python -m benchmarks.extract_features`, on the sample's encoder
+and on ResNet-50 at 224 px.
 
 - ours: `features.extract` on picture files, half of them JPEG, half PNG;
-- baseline: the published recipe, files opened by PIL in DataLoader workers, resized, float32, channels-first;
-- ceiling: our model on pixels that lie ready, on every core; the note says what a matrix product's arithmetic would allow.
-"""
+- baseline: the published recipe, files opened by PIL in DataLoader workers, resized, float32,
+channels-first;
+- ceiling: our model on pixels that lie ready, on every core; the note says what a matrix product's
+arithmetic would allow."""
 
 import os
 import sys
@@ -22,12 +24,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import functional
 
 from benchmarks import harness
-from pipeline import features
-from pipeline.base import console, params
-from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
-from pipeline.inference import Inference
+from pipeline.base import params, terminal
+from pipeline.encoder.inference import Inference
+from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.extraction import features
 
-CELEBA, GENERATED = (218, 178), (256, 256)  # height and width of the large case's JPEG and PNG files
+CELEBA, GENERATED = (
+    (218, 178),
+    (256, 256),
+)  # height and width of the large case's JPEG and PNG files
 BASELINE_BATCH = 64
 MATRIX = 2048  # rows and columns
 
@@ -49,13 +54,24 @@ def cases(quick: bool) -> list[Case]:
     """The sample's encoder on portraits of its own size, and the paper's."""
     p = params.load("pretext").pretext
     side = p.input_size
-    sample = ("extract_features_sample", p.architecture, p.feature_dim, side, ((side, side), (side, side)))
+    sample = (
+        "extract_features_sample",
+        p.architecture,
+        p.feature_dim,
+        side,
+        ((side, side), (side, side)),
+    )
     paper = ("extract_features", "resnet50", 768, 32 if quick else 224, (CELEBA, GENERATED))
-    return [Case(*sample, 8 if quick else 1024, 1 if quick else 5), Case(*paper, 8 if quick else 128, 1 if quick else 3)]
+    return [
+        Case(*sample, 8 if quick else 1024, 1 if quick else 5),
+        Case(*paper, 8 if quick else 128, 1 if quick else 3),
+    ]
 
 
 def measure(quick: bool = False) -> list[harness.Row]:
-    """Rows extract_features_sample (the encoder of params.yaml) and extract_features (ResNet-50, 224 px)."""
+    """Rows extract_features_sample (the encoder of params.yaml) and extract_features (ResNet-50,
+    224 px).
+    """
     return [compare(case) for case in cases(quick)]
 
 
@@ -83,7 +99,9 @@ def pictures(folder: Path, case: Case) -> list[str]:
     names = [f"{i:04}.{'png' if i % 2 else 'jpg'}" for i in range(case.faces)]
     for i, name in enumerate(names):
         random, (height, width) = np.random.default_rng(i), case.shapes[i % 2]
-        smooth = Image.fromarray(random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)).resize((width, height))
+        smooth = Image.fromarray(
+            random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+        ).resize((width, height))
         noisy = np.asarray(smooth) + random.normal(0, 4, (height, width, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / name, quality=95)
     return names
@@ -120,7 +138,9 @@ class Files(Dataset[torch.Tensor]):
 def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], float]:
     """The published recipe; its workers begin in the turn that is not counted, and stay."""
     workers = len(os.sched_getaffinity(0))
-    loader = DataLoader(Files(paths, case.size), BASELINE_BATCH, num_workers=workers, persistent_workers=True)
+    loader = DataLoader(
+        Files(paths, case.size), BASELINE_BATCH, num_workers=workers, persistent_workers=True
+    )
 
     @torch.no_grad()
     def once() -> float:
@@ -132,7 +152,9 @@ def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], fl
 
 
 def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
-    """The bare step on one batch, with our model and its settings, on every core as often as its pictures need."""
+    """The bare step on one batch, with our model and its settings, on every core as often as its
+    pictures need.
+    """
     model, batch = Inference(encoder).eval(), features.FACES_PER_CORE
     pixels = 255 * torch.rand(batch, 3, case.size, case.size)
     steps = max(1, case.faces // batch)
@@ -140,7 +162,9 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
     def once() -> float:
         with (
             features.single_threaded(),
-            ThreadPoolExecutor(console.workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+            ThreadPoolExecutor(
+                terminal.workers(), initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool,
         ):
             begun = time.perf_counter()
             list(pool.map(lambda _: features.encode(model, pixels, "float32"), range(steps)))
@@ -150,7 +174,9 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
 
 
 def matrix_product(case: Case, encoder: Encoder) -> Callable[[], float]:
-    """A product of two float32 matrices on all cores, as faces per second at the encoder's operations for one face."""
+    """A product of two float32 matrices on all cores, as faces per second at the encoder's
+    operations for one face.
+    """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         encoder(torch.zeros(1, 3, case.size, case.size))
     product = 2 * MATRIX**3 / counter.get_total_flops()  # in faces
@@ -171,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    terminal.run(main)

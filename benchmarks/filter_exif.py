@@ -1,11 +1,12 @@
 """Speed and memory of filter_exif on generated folders.
 
     python -m benchmarks.filter_exif                 # records and faces a second
-    python -m benchmarks.filter_exif 20000 200000    # peak memory of the whole stage for so many faces; takes minutes
+    python -m benchmarks.filter_exif 20000 200000    # peak memory of the whole stage for so many
+    faces; takes minutes
 
-Records: EXIF files opened, parsed and checked. Faces: all that the stage does once it has the list. The baseline is the loop of
-a published script: `json.load` per file and `float` of the text without its unit; for faces also PIL per file.
-"""
+Records: EXIF files opened, parsed and checked. Faces: all that the stage does once it has the list.
+The baseline is the loop of a published script: `json.load` per file and `float` of the text without
+its unit; for faces also PIL per file."""
 
 import functools
 import itertools
@@ -26,9 +27,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness, synthetic, watched
-from pipeline import exif, records
-from pipeline.base import artifacts, console, params
-from pipeline.layout import Layout
+from pipeline.base import params, terminal
+from pipeline.common import artifacts
+from pipeline.common.layout import Layout
+from pipeline.exif import records
+from pipeline.exif import tags as exif
 from pipeline.stages import filter_exif
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +102,9 @@ def timed(units: int, work: Callable[[], object]) -> Callable[[], float]:
     return once
 
 
-def measure_records(pool: ProcessPoolExecutor, layout: Layout, photos: int, rounds: int) -> Iterator[harness.Row]:
+def measure_records(
+    pool: ProcessPoolExecutor, layout: Layout, photos: int, rounds: int
+) -> Iterator[harness.Row]:
     """EXIF records a second: against one process, and against as many as there are cores."""
     folder, bounds = str(layout.exif), params.load("exif").exif.model_dump()
     jobs = [range(start, min(start + PER_JOB, photos)) for start in range(0, photos, PER_JOB)]
@@ -112,15 +117,23 @@ def measure_records(pool: ProcessPoolExecutor, layout: Layout, photos: int, roun
         "ceiling": functools.partial(touch, folder=folder),
         "baseline of all cores": functools.partial(parse_plainly, folder=folder),
     }
-    ways = {name: timed(photos, functools.partial(_all, pool, work, jobs)) for name, work in everywhere.items()}
+    ways = {
+        name: timed(photos, functools.partial(_all, pool, work, jobs))
+        for name, work in everywhere.items()
+    }
     ways["baseline"] = timed(photos, functools.partial(parse_plainly, range(photos), folder))
     rates = harness.interleaved(ways, rounds)
-    for name, note in (("baseline", "baseline: one process"), ("baseline of all cores", "baseline: a process per core")):
+    for name, note in (
+        ("baseline", "baseline: one process"),
+        ("baseline of all cores", "baseline: a process per core"),
+    ):
         common = {"ours": rates["ours"], "ceiling": rates["ceiling"], "baseline": rates[name]}
         yield harness.row("filter_exif, EXIF records", "records/s", **common, note=note)
 
 
-def measure_faces(pool: ProcessPoolExecutor, layout: Layout, scratch: Path, count: int, rounds: int) -> harness.Row:
+def measure_faces(
+    pool: ProcessPoolExecutor, layout: Layout, scratch: Path, count: int, rounds: int
+) -> harness.Row:
     """Faces a second from the list to shards and table."""
     listed = list(itertools.islice(records.listed_faces(layout, Counter()), count))
     jobs, count = list(filter_exif.jobs_of(iter(listed))), len(listed)
@@ -138,10 +151,17 @@ def measure_faces(pool: ProcessPoolExecutor, layout: Layout, scratch: Path, coun
     ways = {
         "ours": timed(count, ours),
         "baseline": timed(count, functools.partial(_all, pool, plainly, jobs)),
-        "ceiling": timed(count, functools.partial(_all, pool, bare, [len(job.listed) for job in jobs])),
+        "ceiling": timed(
+            count, functools.partial(_all, pool, bare, [len(job.listed) for job in jobs])
+        ),
     }
     rates = harness.interleaved(ways, rounds)
-    return harness.row("filter_exif, faces", "faces/s", **rates, note="baseline: a process per core; ceiling: PNG decoding")
+    return harness.row(
+        "filter_exif, faces",
+        "faces/s",
+        **rates,
+        note="baseline: a process per core; ceiling: PNG decoding",
+    )
 
 
 def _all(pool: ProcessPoolExecutor, work: Callable[..., object], jobs: Iterable[Any]) -> None:
@@ -150,7 +170,9 @@ def _all(pool: ProcessPoolExecutor, work: Callable[..., object], jobs: Iterable[
 
 
 def peak_mb(count: int) -> float:
-    """Peak memory of the whole stage for `count` faces; flat pictures, which are decoded fast, and no disk full of pixels."""
+    """Peak memory of the whole stage for `count` faces; flat pictures, which are decoded fast, and
+    no disk full of pixels.
+    """
     with tempfile.TemporaryDirectory() as name:
         root, layout = Path(name), synthetic.pretext(Path(name) / "input", count)
         flat = artifacts.encode_png(np.full((filter_exif.SIDE, filter_exif.SIDE, 3), 99, np.uint8))
@@ -161,8 +183,22 @@ def peak_mb(count: int) -> float:
             for path in sorted(root.glob(".faces.*/faces/pixels-*.npy"))[:-1]:
                 os.truncate(path, 0)
 
-        outs = ["--faces", f"{root}/faces", "--metrics", f"{root}/exif.json", "--tags", f"{root}/tags.csv"]
-        command = [sys.executable, "-m", "pipeline.stages.filter_exif", "--root", f"{root}/input", *outs]
+        outs = [
+            "--faces",
+            f"{root}/faces",
+            "--metrics",
+            f"{root}/exif.json",
+            "--tags",
+            f"{root}/tags.csv",
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.stages.filter_exif",
+            "--root",
+            f"{root}/input",
+            *outs,
+        ]
         usage = watched.run(command, folder=ROOT, meanwhile=drop_complete_shards)
         if usage.status:
             raise RuntimeError(usage.output)
@@ -174,7 +210,7 @@ def measure(quick: bool = False) -> list[harness.Row]:
     count, faces, rounds = (600, 300, 1) if quick else (20_000, 2048, 5)
     with tempfile.TemporaryDirectory() as name:
         layout = synthetic.pretext(Path(name) / "input", count)
-        with ProcessPoolExecutor(console.workers(), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(terminal.workers(), get_context("spawn")) as pool:
             rows = list(measure_records(pool, layout, count // synthetic.FACES_PER_PHOTO, rounds))
             rows.append(measure_faces(pool, layout, Path(name), faces, rounds))
     if not quick:
@@ -184,8 +220,9 @@ def measure(quick: bool = False) -> list[harness.Row]:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        console.table(
-            [{"faces": int(count), "peak MB": peak_mb(int(count))} for count in sys.argv[1:]], "memory of filter_exif"
+        terminal.table(
+            [{"faces": int(count), "peak MB": peak_mb(int(count))} for count in sys.argv[1:]],
+            "memory of filter_exif",
         )
     else:
         harness.show(measure())

@@ -3,12 +3,12 @@
 With a second row at the paper's size where there is a GPU.
 
 - ours: `density.fit`, whole;
-- baseline: scikit-learn's GaussianMixture on NumPy's float64 arrays, with all cores, from the same k-means++ start;
+- baseline: scikit-learn's GaussianMixture on NumPy's float64 arrays, with all cores, from the same
+k-means++ start;
 - ceiling: square float64 matrix products of as many operations, on the same device.
 
-A fit ends with one more E-step, so m iterations count as m + 1/2. An iteration of k full covariances in d dimensions over n
-faces is 4 n d d k operations.
-"""
+A fit ends with one more E-step, so m iterations count as m + 1/2. An iteration of k full
+covariances in d dimensions over n faces is 4 n d d k operations."""
 
 import time
 import warnings
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from pipeline import density
+from pipeline.density import fitting as density
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,15 @@ class Problem:
 SMALL = Problem(6_000, 768, 4, 2)
 QUICK = Problem(300, 16, 2, 2)
 PAPER = Problem(25_000, 768, 12, 1)  # seconds an iteration on a CPU
-PAPER_ON_GPU = Problem(25_000, 768, 12, 100)  # as many as a fit takes, so that its start on the CPU counts as it does there
+PAPER_ON_GPU = Problem(
+    25_000, 768, 12, 100
+)  # as many as a fit takes, so that its start on the CPU counts as it does there
 
 
 def measure(quick: bool = False) -> list[harness.Row]:
-    """The row of the CPU, and that of the GPU where there is one; `quick` takes tiny sizes, and the CPU only."""
+    """The row of the CPU, and that of the GPU where there is one; `quick` takes tiny sizes, and the
+    CPU only.
+    """
     rows = [_on_cpu(QUICK if quick else SMALL, rounds=1 if quick else 3)]
     if quick:
         return rows
@@ -62,9 +66,17 @@ def _on_cpu(problem: Problem, rounds: int) -> harness.Row:
     ours = _way(problem, lambda: _ours(x, problem, "cpu"))
     ours()
     memory = harness.peak_memory_mb()
-    ways = {"ours": ours, "baseline": _way(problem, lambda: _baseline(x, problem)), "ceiling": lambda: _numpy_product(problem)}
+    ways = {
+        "ours": ours,
+        "baseline": _way(problem, lambda: _baseline(x, problem)),
+        "ceiling": lambda: _numpy_product(problem),
+    }
     return harness.row(
-        "fit_gmm", "EM iterations/s", **harness.interleaved(ways, rounds), peak_memory_mb=memory, note=str(problem)
+        "fit_gmm",
+        "EM iterations/s",
+        **harness.interleaved(ways, rounds),
+        peak_memory_mb=memory,
+        note=str(problem),
     )
 
 
@@ -77,7 +89,9 @@ def _on_gpu(torch: Any) -> harness.Row:
     }
     rates = harness.interleaved(ways, rounds=3)
     memory = torch.cuda.max_memory_allocated() / 1e6
-    note = f"{PAPER} on {torch.cuda.get_device_name()}, the baseline on the CPU; memory is the GPU's"
+    note = (
+        f"{PAPER} on {torch.cuda.get_device_name()}, the baseline on the CPU; memory is the GPU's"
+    )
     return harness.row("fit_gmm_cuda", "EM iterations/s", **rates, peak_memory_mb=memory, note=note)
 
 
@@ -119,9 +133,13 @@ def _baseline(x: np.ndarray, problem: Problem) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        GaussianMixture(problem.components, init_params="k-means++", max_iter=problem.iterations, tol=0.0, random_state=0).fit(
-            x
-        )
+        GaussianMixture(
+            problem.components,
+            init_params="k-means++",
+            max_iter=problem.iterations,
+            tol=0.0,
+            random_state=0,
+        ).fit(x)
 
 
 def _numpy_product(problem: Problem, side: int = 2048) -> float:

@@ -1,8 +1,8 @@
 """Turn-by-turn timing, the row of one result, and the table of all.
 
-Other work on the machine slows whatever runs meanwhile. So the ways to do a thing take turns, every second round in the
-opposite order, and the median of each is kept: what is judged is their ratio, not the figure alone.
-"""
+Other work on the machine slows whatever runs meanwhile. So the ways to do a thing take turns, every
+second round in the opposite order, and the median of each is kept: what is judged is their ratio,
+not the figure alone."""
 
 import resource
 import statistics
@@ -13,11 +13,23 @@ from typing import Any
 Ways = dict[str, Callable[[], float]]
 Row = dict[str, Any]
 
-COLUMNS = ("stage", "ours", "baseline", "ceiling", "unit", "to_baseline", "to_ceiling", "peak_memory_mb", "note")
+COLUMNS = (
+    "stage",
+    "ours",
+    "baseline",
+    "ceiling",
+    "unit",
+    "to_baseline",
+    "to_ceiling",
+    "peak_memory_mb",
+    "note",
+)
 
 
 def interleaved(ways: Ways, rounds: int = 5) -> dict[str, float]:
-    """Median units per second of each way; all run turn by turn `rounds` times, after one warm-up that is not counted."""
+    """Median units per second of each way; all run turn by turn `rounds` times, after one warm-up
+    that is not counted.
+    """
     if rounds < 1:
         raise ValueError(f"{rounds} rounds; at least one is needed")
     for once in ways.values():
@@ -40,7 +52,8 @@ def row(
     peak_memory_mb: float | None = None,
     note: str = "",
 ) -> Row:
-    """One line of the table: rates in `unit` (more is better) and the ratios ours/baseline and ours/ceiling.
+    """One line of the table: rates in `unit` (more is better) and the ratios ours/baseline and
+    ours/ceiling.
 
     None where a stage has no such rate, or no memory of its own to show.
     """
@@ -61,15 +74,24 @@ def row(
 
 
 def peak_memory_mb() -> float:
-    """Peak resident memory so far, MB: the largest single process among this one and its children that have ended."""
+    """Peak resident memory so far, MB: the largest single process among this one and its children
+    that have ended.
+    """
     unit = 1 if sys.platform == "darwin" else 1024
-    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peaks = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return max(peaks) * unit / 1e6
 
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table, figures with three significant digits."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *([_shown(one[column]) for column in COLUMNS] for one in rows)]
+    lines = [
+        COLUMNS,
+        ("---",) * len(COLUMNS),
+        *([_shown(one[column]) for column in COLUMNS] for one in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,13 +1,15 @@
-"""Manipulated faces a second on one core: ours against the authors' way and a memory copy; and the stage's memory.
+"""Manipulated faces a second on one core: ours against the authors' way and a memory copy; and the
+stage's memory.
 
     python -m benchmarks.manipulate_faces
-    python -m benchmarks.manipulate_faces 20000 200000    # peak memory of the whole stage for so many faces; takes minutes
+    python -m benchmarks.manipulate_faces 20000 200000    # peak memory of the whole stage for so
+    many faces; takes minutes
 
-The authors' way, face by face: OpenCV flips of regions, blended with blurred masks, and scikit-image's piecewise-affine
-transform as imgaug calls it, with one thread; both are needed beside the project's requirements:
-pip install scikit-image opencv-python-headless. Both ways make all four manipulations of each face from the same regions;
-ours includes the drawing of amounts. The ceiling copies as many bytes as are read and written.
-"""
+The authors' way, face by face: OpenCV flips of regions, blended with blurred masks, and
+scikit-image's piecewise-affine transform as imgaug calls it, with one thread; both are needed
+beside the project's requirements: pip install scikit-image opencv-python-headless. Both ways make
+all four manipulations of each face from the same regions; ours includes the drawing of amounts. The
+ceiling copies as many bytes as are read and written."""
 
 import sys
 import tempfile
@@ -20,10 +22,11 @@ import pandas as pd
 import torch
 
 from benchmarks import harness, watched
-from pipeline import manipulations
-from pipeline.base import artifacts, console
-from pipeline.faces import LANDMARK_COLUMNS
-from pipeline.landmarks import Regions, regions_from_seven
+from pipeline.base import terminal
+from pipeline.common import artifacts, shards
+from pipeline.common.names import LANDMARK_COLUMNS
+from pipeline.manipulation import operations as manipulations
+from pipeline.manipulation.landmarks import Regions, regions_from_seven
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 128
@@ -36,7 +39,11 @@ MEMORY_FACES, MEMORY_SIDE = 20_000, 32  # what a stage keeps of a face does not 
 def ours(images: np.ndarray, regions: Regions) -> np.ndarray:
     """All four manipulations of a batch."""
     amounts = manipulations.draw_amounts(
-        1, [str(i) for i in range(len(images))], side=SIDE, warp_sigma=(0.04, 0.05), blend_ratios=[0.75, 1, 1, 1]
+        1,
+        [str(i) for i in range(len(images))],
+        side=SIDE,
+        warp_sigma=(0.04, 0.05),
+        blend_ratios=[0.75, 1, 1, 1],
     )
     return manipulations.apply_all(torch.from_numpy(images), regions, amounts).numpy()
 
@@ -69,8 +76,12 @@ def _flip(image: np.ndarray, box: np.ndarray, code: int, random: np.random.Gener
 def _warp(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     from skimage.transform import PiecewiseAffineTransform, warp
 
-    grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, manipulations.GRID)] * 2), axis=-1).reshape(-1, 2)
-    moved = np.clip(grid + random.normal(0, random.uniform(0.04, 0.05) * SIDE, grid.shape), 0, SIDE - 1)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, manipulations.GRID)] * 2), axis=-1).reshape(
+        -1, 2
+    )
+    moved = np.clip(
+        grid + random.normal(0, random.uniform(0.04, 0.05) * SIDE, grid.shape), 0, SIDE - 1
+    )
     transform = PiecewiseAffineTransform.from_estimate(grid, moved)
     return warp(image, transform, order=1, preserve_range=True).astype(np.uint8)
 
@@ -104,7 +115,9 @@ def measure(quick: bool = False) -> list[harness.Row]:
         "ceiling": _rate(FACES, lambda: [moved.copy() for _ in range(20)]),
     }
     theirs(images[:1], few)  # loads its libraries, so that their threads too are limited
-    with threadpool_limits(1):  # else BLAS threads wait for each other over the 3 x 3 matrices of the baseline
+    with threadpool_limits(
+        1
+    ):  # else BLAS threads wait for each other over the 3 x 3 matrices of the baseline
         rates = harness.interleaved(ways, 1 if quick else 15)
     rates["ceiling"] *= 20  # copied often enough for the clock
     note = "one core, processor time; bound by arithmetic: 12 samples a pixel of the warp, blends of the flips"
@@ -117,16 +130,23 @@ def _peak_mb(count: int) -> float:
     """Peak memory of the whole stage for `count` small faces."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        writer = artifacts.ShardWriter(folder / "faces", (MEMORY_SIDE, MEMORY_SIDE, 3))
+        writer = shards.ShardWriter(folder / "faces", (MEMORY_SIDE, MEMORY_SIDE, 3))
         for start in range(0, count, 10_000):
-            writer.append(np.zeros((min(10_000, count - start), MEMORY_SIDE, MEMORY_SIDE, 3), np.uint8))
+            writer.append(
+                np.zeros((min(10_000, count - start), MEMORY_SIDE, MEMORY_SIDE, 3), np.uint8)
+            )
         writer.close()
         points = FACE * MEMORY_SIDE / SIDE + np.random.default_rng(0).normal(0, 0.3, (count, 14))
         columns = {"face_id": [f"face {i}" for i in range(count)], "row": range(count)}
         artifacts.write_table(
-            folder / "faces/faces.parquet", pd.DataFrame(columns | dict(zip(LANDMARK_COLUMNS, points.T, strict=True)))
+            folder / "faces/faces.parquet",
+            pd.DataFrame(columns | dict(zip(LANDMARK_COLUMNS, points.T, strict=True))),
         )
-        outs = [f"--output={folder}/out", f"--metrics={folder}/out.json", f"--sheet={folder}/out.png"]
+        outs = [
+            f"--output={folder}/out",
+            f"--metrics={folder}/out.json",
+            f"--sheet={folder}/out.png",
+        ]
         command = [
             sys.executable,
             "-m",
@@ -144,6 +164,6 @@ def _peak_mb(count: int) -> float:
 if __name__ == "__main__":
     if sys.argv[1:]:
         peaks = [{"faces": int(count), "peak MB": _peak_mb(int(count))} for count in sys.argv[1:]]
-        console.table(peaks, f"memory of manipulate_faces, faces of {MEMORY_SIDE} px")
+        terminal.table(peaks, f"memory of manipulate_faces, faces of {MEMORY_SIDE} px")
     else:
         harness.show(measure())

@@ -1,7 +1,8 @@
-"""Extraction of perturbed pictures, faces per second: `python -m benchmarks.robustness`, one row for each kind of perturbation.
+"""Extraction of perturbed pictures, faces per second: `python -m benchmarks.robustness`, one row
+for each kind of perturbation.
 
-The ceiling is plain extraction of the same files; on the sample's small encoder, where a perturbation shows most: ResNet-50
-at 224 pixels computes twenty-seven times as long for each face.
+The ceiling is plain extraction of the same files; on the sample's small encoder, where a
+perturbation shows most: ResNet-50 at 224 pixels computes twenty-seven times as long for each face.
 """
 
 import sys
@@ -13,12 +14,20 @@ from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.extract_features import Case, cases, pictures
-from pipeline import features
-from pipeline.base import console, params
-from pipeline.encoder import Encoder
-from pipeline.perturbations import perturb
+from pipeline.base import params, terminal
+from pipeline.encoder.network import Encoder
+from pipeline.extraction import features
+from pipeline.perturbation.pictures import perturb
 
-PERTURBATIONS = ("jpeg_75", "double_jpeg_75", "webp_80", "resize_0.5", "crop_0.9", "blur_2", "noise_5")
+PERTURBATIONS = (
+    "jpeg_75",
+    "double_jpeg_75",
+    "webp_80",
+    "resize_0.5",
+    "crop_0.9",
+    "blur_2",
+    "noise_5",
+)
 FACES, ROUNDS = 256, 7
 
 
@@ -28,16 +37,28 @@ def measure(quick: bool = False) -> list[harness.Row]:
     encoder = Encoder(case.architecture, case.feature_dim, seed=1).eval()
     with tempfile.TemporaryDirectory() as folder:
         names = pictures(Path(folder), case)
-        ways = {name: extraction(case, encoder, Path(folder), names, name) for name in ("plain", *PERTURBATIONS)}
+        ways = {
+            name: extraction(case, encoder, Path(folder), names, name)
+            for name in ("plain", *PERTURBATIONS)
+        }
         rates = harness.interleaved(ways, case.rounds)
     note = f"{case.architecture}, {case.size} px"
     return [
-        harness.row(f"robustness_{name}", "faces/s", ours=rates[name], baseline=None, ceiling=rates["plain"], note=note)
+        harness.row(
+            f"robustness_{name}",
+            "faces/s",
+            ours=rates[name],
+            baseline=None,
+            ceiling=rates["plain"],
+            note=note,
+        )
         for name in PERTURBATIONS
     ]
 
 
-def extraction(case: Case, encoder: Encoder, root: Path, names: list[str], perturbation: str) -> Callable[[], float]:
+def extraction(
+    case: Case, encoder: Encoder, root: Path, names: list[str], perturbation: str
+) -> Callable[[], float]:
     """Faces per second of one extraction of all pictures, `plain` or perturbed."""
     settings = params.load("features").features.model_copy(update={"device": "cpu"})
     change = None if perturbation == "plain" else perturb(perturbation, seed=1)
@@ -57,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    terminal.run(main)

@@ -1,12 +1,13 @@
-"""Packing faces into shards and reading them back, from the page cache: shards against one PNG per face and a memory copy.
+"""Packing faces into shards and reading them back, from the page cache: shards against one PNG per
+face and a memory copy.
 
     python -m benchmarks.shards
 
-Ours packs through `ShardWriter` and reads through `Shards`: random batches, and runs of consecutive faces. Baseline: one PNG
-per face, written by PIL with its defaults, read back and decoded to an array. Ceiling of packing: the same bytes by one
-file.write; of reading: NumPy's copy of as many bytes from memory to memory. Written once before, all files are read from the
-system's page cache; a disk can only be slower.
-"""
+Ours packs through `ShardWriter` and reads through `Shards`: random batches, and runs of consecutive
+faces. Baseline: one PNG per face, written by PIL with its defaults, read back and decoded to an
+array. Ceiling of packing: the same bytes by one file.write; of reading: NumPy's copy of as many
+bytes from memory to memory. Written once before, all files are read from the system's page cache; a
+disk can only be slower."""
 
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness
-from pipeline.base import artifacts
+from pipeline.common import shards
 
 SIDE = 128
 BATCH = 256  # faces of a batch
@@ -38,21 +39,29 @@ def _measure(folder: Path, pictures: np.ndarray, rounds: int) -> list[harness.Ro
         {
             "ours": lambda: _rate(len(pictures), lambda: _pack(folder / "shards", pictures)),
             "baseline": lambda: _rate(len(pngs), lambda: _write_pngs(pngs, pictures)),
-            "ceiling": lambda: _rate(len(pictures), lambda: _write_bytes(folder / "bytes", pictures)),
+            "ceiling": lambda: _rate(
+                len(pictures), lambda: _write_bytes(folder / "bytes", pictures)
+            ),
         },
         rounds,
     )
     note = "one core, into the page cache; ceiling: one file.write of the same bytes"
     rows = [harness.row("pack shards", "faces/s", **packing, note=note)]
-    shards = artifacts.read_shards(folder / "shards")
+    stored = shards.read_shards(folder / "shards")
     order = np.random.default_rng(1).permutation(len(pictures))
-    for stage, of in (("read shards, random batches", order), ("read shards, consecutive", np.arange(len(pictures)))):
+    for stage, of in (
+        ("read shards, random batches", order),
+        ("read shards, consecutive", np.arange(len(pictures))),
+    ):
         batches = np.array_split(of, -(-len(of) // BATCH))
         reading = harness.interleaved(
             {
-                "ours": lambda: _rate(len(pictures), lambda: [shards[batch] for batch in batches]),  # noqa: B023
+                "ours": lambda: _rate(len(pictures), lambda: [stored[batch] for batch in batches]),  # noqa: B023
                 "baseline": lambda: _rate(len(pngs), lambda: [_decode(path) for path in pngs]),
-                "ceiling": lambda: _rate(len(pictures), lambda: [pictures[i : i + BATCH].copy() for i in _starts(pictures)]),
+                "ceiling": lambda: _rate(
+                    len(pictures),
+                    lambda: [pictures[i : i + BATCH].copy() for i in _starts(pictures)],
+                ),
             },
             rounds,
         )
@@ -62,7 +71,9 @@ def _measure(folder: Path, pictures: np.ndarray, rounds: int) -> list[harness.Ro
 
 
 def _pictures(count: int) -> np.ndarray:
-    """Smooth colours under a little noise, (n, SIDE, SIDE, 3): PNG packs them about as well as it packs faces."""
+    """Smooth colours under a little noise, (n, SIDE, SIDE, 3): PNG packs them about as well as it
+    packs faces.
+    """
     random = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     smooth = np.stack([90 + 80 * x, 120 + 60 * np.sin(4 * y), 100 + 50 * x * y], axis=-1)
@@ -83,7 +94,7 @@ def _rate(faces: int, work: Callable[[], object]) -> float:
 
 def _pack(folder: Path, pictures: np.ndarray) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    writer = artifacts.ShardWriter(folder, (SIDE, SIDE, 3))
+    writer = shards.ShardWriter(folder, (SIDE, SIDE, 3))
     for start in _starts(pictures):
         writer.append(pictures[start : start + BATCH])
     writer.close()

@@ -1,9 +1,11 @@
-"""Training, faces per second: `python -m benchmarks.train_pretext`, on ResNet-50 at 224 px and on the sample's encoder.
+"""Training, faces per second: `python -m benchmarks.train_pretext`, on ResNet-50 at 224 px and on
+the sample's encoder.
 
 - ours: `training.train` on shards that the stages before it wrote;
-- baseline: the published recipe, PNG files opened by PIL in DataLoader workers, float32, channels-first;
-- ceiling: forward, losses, backward and optimiser on one batch that lies ready, with our memory layout.
-"""
+- baseline: the published recipe, PNG files opened by PIL in DataLoader workers, float32,
+channels-first;
+- ceiling: forward, losses, backward and optimiser on one batch that lies ready, with our memory
+layout."""
 
 import dataclasses
 import os
@@ -20,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks import harness, synthetic
-from pipeline import losses, training
-from pipeline.base import console, params, schema
-from pipeline.datasets import FaceSet
-from pipeline.encoder import CLIP_MEAN, CLIP_STD, Encoder
-from pipeline.faces import square_box
-from pipeline.layout import Layout
+from pipeline.base import params, schema, terminal
+from pipeline.common.layout import Layout
+from pipeline.encoder.crop import square_box
+from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.pretext import losses, training
+from pipeline.pretext.batches import FaceSet
 from pipeline.stages import filter_exif, manipulate_faces
 from pipeline.stages.train_pretext import read_faces
 
@@ -48,9 +50,17 @@ class Case:
 
 
 def cases(quick: bool) -> list[Case]:
-    """The paper's encoder and the sample's; the batch of the paper's is cut to what two cores finish in seconds."""
+    """The paper's encoder and the sample's; the batch of the paper's is cut to what two cores
+    finish in seconds.
+    """
     sample = params.load("pretext").pretext.model_copy(update={"epochs": 1})
-    large = {"architecture": "resnet50", "feature_dim": 768, "input_size": 224, "antialias": False, "batch_size": 8}
+    large = {
+        "architecture": "resnet50",
+        "feature_dim": 768,
+        "input_size": 224,
+        "antialias": False,
+        "batch_size": 8,
+    }
     paper = sample.model_copy(update=large)
     if quick:
         small = {"architecture": "resnet10", "input_size": 32, "batch_size": 4}
@@ -67,24 +77,33 @@ def measure(quick: bool = False) -> list[harness.Row]:
 
 
 def make_faces(folder: Path, count: int) -> tuple[Layout, FaceSet]:
-    """A folder of faces, and its training faces from the shards that the stages before training make of it."""
+    """A folder of faces, and its training faces from the shards that the stages before training
+    make of it.
+    """
     layout = synthetic.pretext(folder / "root", count)
     root, faces, manipulated = (str(folder / name) for name in ("root", "faces", "manipulated"))
     outputs = [f"--metrics={folder}/m.json", f"--tags={folder}/t.csv"]
     filter_exif.main([f"--root={root}", f"--faces={faces}", *outputs])
     outputs = [f"--metrics={folder}/m.json", f"--sheet={folder}/s.png"]
-    manipulate_faces.main([f"--root={root}", f"--faces={faces}", f"--output={manipulated}", *outputs])
-    return layout, read_faces(Path(faces), Path(manipulated), params.load("pretext").pretext.face_scale)[0]
+    manipulate_faces.main(
+        [f"--root={root}", f"--faces={faces}", f"--output={manipulated}", *outputs]
+    )
+    return layout, read_faces(
+        Path(faces), Path(manipulated), params.load("pretext").pretext.face_scale
+    )[0]
 
 
 def compare(case: Case, layout: Layout, faces: FaceSet) -> harness.Row:
     """One row: the three ways in turn."""
     rates = harness.interleaved(
-        {"ours": ours(case, faces), "baseline": baseline(case, layout), "ceiling": ceiling(case)}, case.rounds
+        {"ours": ours(case, faces), "baseline": baseline(case, layout), "ceiling": ceiling(case)},
+        case.rounds,
     )
     s = case.settings
     note = f"{s.architecture}, {s.input_size} px, batches of {s.batch_size}, {torch.get_num_threads()} threads"
-    return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=harness.peak_memory_mb(), note=note)
+    return harness.row(
+        case.stage, "faces/s", **rates, peak_memory_mb=harness.peak_memory_mb(), note=note
+    )
 
 
 def ours(case: Case, faces: FaceSet) -> Callable[[], float]:
@@ -109,7 +128,9 @@ def first(faces: FaceSet, count: int) -> FaceSet:
     """The first faces of a set; as many as there are, again and again, where it has fewer."""
     rows = np.arange(count) % max(1, len(faces))
     arrays = {f.name: getattr(faces, f.name) for f in dataclasses.fields(faces)}
-    return dataclasses.replace(faces, **{k: v[rows] for k, v in arrays.items() if isinstance(v, np.ndarray)})
+    return dataclasses.replace(
+        faces, **{k: v[rows] for k, v in arrays.items() if isinstance(v, np.ndarray)}
+    )
 
 
 def ceiling(case: Case) -> Callable[[], float]:
@@ -117,7 +138,9 @@ def ceiling(case: Case) -> Callable[[], float]:
     s = case.settings
     encoder = start(case).to(memory_format=training.memory_format(s))  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(encoder.parameters(), fused=True, **adam(s))
-    inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size).contiguous(memory_format=training.memory_format(s))
+    inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size).contiguous(
+        memory_format=training.memory_format(s)
+    )
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()
 
     def once() -> float:
@@ -136,7 +159,9 @@ def baseline(case: Case, layout: Layout) -> Callable[[], float]:
     optimiser = torch.optim.Adam(encoder.parameters(), **adam(s))
     data = Pictures(layout, s, s.batch_size * (case.steps + 1))
     workers = len(os.sched_getaffinity(0))
-    loader = DataLoader(data, s.batch_size, shuffle=True, num_workers=workers, persistent_workers=True)
+    loader = DataLoader(
+        data, s.batch_size, shuffle=True, num_workers=workers, persistent_workers=True
+    )
 
     def once() -> float:
         batches: Iterator[Any] = iter(loader)
@@ -150,11 +175,15 @@ def baseline(case: Case, layout: Layout) -> Callable[[], float]:
 
 
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """Faces as PNG files: opened by PIL, cropped, made a tensor, resized and normalised, one by one."""
+    """Faces as PNG files: opened by PIL, cropped, made a tensor, resized and normalised, one by
+    one.
+    """
 
     def __init__(self, layout: Layout, settings: schema.Pretext, count: int) -> None:
         known = synthetic.metainfo(0)["bounding_box"]
-        box = square_box(synthetic.SIDE * np.array([known]), settings.face_scale, synthetic.SIDE, synthetic.SIDE)[0]
+        box = square_box(
+            synthetic.SIDE * np.array([known]), settings.face_scale, synthetic.SIDE, synthetic.SIDE
+        )[0]
         x0, y0, x1, y1 = (int(value) for value in box.round())
         self.box = (x0, y0, x1, y1)
         self.paths = sorted(layout.images.glob("[0-9]*.png"))[:FACES]
@@ -168,9 +197,15 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
         from PIL import Image
 
         picture = Image.open(self.paths[index % len(self.paths)]).convert("RGB").crop(self.box)
-        tensor = functional.resize(functional.to_tensor(picture), [self.size, self.size], antialias=self.antialias)
+        tensor = functional.resize(
+            functional.to_tensor(picture), [self.size, self.size], antialias=self.antialias
+        )
         label = torch.tensor(float(index % 2))
-        return functional.normalize(tensor, list(CLIP_MEAN), list(CLIP_STD)), self.tags[index], label
+        return (
+            functional.normalize(tensor, list(CLIP_MEAN), list(CLIP_STD)),
+            self.tags[index],
+            label,
+        )
 
 
 def start(case: Case) -> Encoder:
@@ -180,13 +215,24 @@ def start(case: Case) -> Encoder:
 
 def adam(s: schema.Pretext) -> dict[str, Any]:
     """Adam's settings in the recipe."""
-    return {"lr": s.learning_rate, "betas": s.betas, "eps": s.epsilon, "weight_decay": s.weight_decay}
+    return {
+        "lr": s.learning_rate,
+        "betas": s.betas,
+        "eps": s.epsilon,
+        "weight_decay": s.weight_decay,
+    }
 
 
 def step(
-    encoder: Encoder, optimiser: torch.optim.Optimizer, inputs: torch.Tensor, tags: torch.Tensor, labels: torch.Tensor
+    encoder: Encoder,
+    optimiser: torch.optim.Optimizer,
+    inputs: torch.Tensor,
+    tags: torch.Tensor,
+    labels: torch.Tensor,
 ) -> None:
-    """One training step on a batch of inputs (n, 3, size, size), tags (n, 4) and labels (n,), 1 = manipulated."""
+    """One training step on a batch of inputs (n, 3, size, size), tags (n, 4) and labels (n,), 1 =
+    manipulated.
+    """
     _, scores = encoder(inputs)
     terms = [losses.ranking_loss(scores[:, i], tags[:, i]) for i in range(tags.shape[1])]
     loss = torch.stack([*terms, losses.manipulation_loss(scores[:, -1], labels)]).sum()
@@ -201,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    terminal.run(main)

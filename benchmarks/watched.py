@@ -1,4 +1,6 @@
-"""A command run to its end, with the time that it took and the peak memory of all its processes together."""
+"""A command run to its end, with the time that it took and the peak memory of all its processes
+together.
+"""
 
 import os
 import subprocess
@@ -17,13 +19,19 @@ class Usage(NamedTuple):
     wall_s: float
     cpu_s: float  # of all its processes
     peak_memory_mb: float  # allocated and shared memory, which cannot be taken away
-    peak_with_files_mb: float  # and pages of mapped files, which the system drops when it needs them
+    peak_with_files_mb: (
+        float  # and pages of mapped files, which the system drops when it needs them
+    )
     status: int
     output: str
 
 
-def run(command: Sequence[str], folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Usage:
-    """Run a command in a folder, looking at its memory (Linux: /proc) every INTERVAL_S; `meanwhile` is called as often."""
+def run(
+    command: Sequence[str], folder: Path, meanwhile: Callable[[], object] = lambda: None
+) -> Usage:
+    """Run a command in a folder, looking at its memory (Linux: /proc) every INTERVAL_S; `meanwhile`
+    is called as often.
+    """
     begun = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -33,10 +41,14 @@ def run(command: Sequence[str], folder: Path, meanwhile: Callable[[], object] = 
         text=True,
     ) as process:
         output: list[str] = []
-        reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""))
+        reader = threading.Thread(
+            target=lambda: output.append(process.stdout.read() if process.stdout else "")
+        )
         reader.start()
         allocated = files = 0.0
-        cpu: dict[int, float] = {}  # of each process, as last seen: not all are waited for by their parent
+        cpu: dict[
+            int, float
+        ] = {}  # of each process, as last seen: not all are waited for by their parent
         while process.poll() is None:
             tree = [process.pid, *descendants(process.pid)]
             now = memory_mb(tree)
@@ -66,7 +78,12 @@ def memory_mb(pids: Iterable[int]) -> tuple[float, float]:
 def cpu_seconds(pid: int) -> float | None:
     """Processor time of a process so far, None if it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except OSError:
         return None
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -79,7 +96,11 @@ def descendants(root: int) -> list[int]:
     while unseen:
         try:
             tasks = list(Path(f"/proc/{unseen.pop()}/task").iterdir())
-            children = [int(word) for task in tasks for word in (task / "children").read_text(encoding="ascii").split()]
+            children = [
+                int(word)
+                for task in tasks
+                for word in (task / "children").read_text(encoding="ascii").split()
+            ]
         except OSError:
             continue  # it, or one of its threads, has just ended
         found += children

@@ -1,4 +1,6 @@
-"""A headless Chromium that does as it is told, through its DevTools protocol over two pipes: nothing to install."""
+"""A headless Chromium that does as it is told, through its DevTools protocol over two pipes:
+nothing to install.
+"""
 
 import base64
 import json
@@ -10,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking",
          "--no-first-run", "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
          "--remote-debugging-pipe"]  # fmt: skip
@@ -26,7 +30,9 @@ class Page:
         self._buffer, self._number, self._session = b"", 0, None
         self.events: list[dict[str, Any]] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -48,7 +54,8 @@ class Page:
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **screen)
         self.call(
-            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
         )
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
@@ -57,7 +64,9 @@ class Page:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression in the page."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        result = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
@@ -68,19 +77,29 @@ class Page:
 
     def shot(self, path: Path, clip: tuple[float, float, float, float] | None = None) -> Path:
         """A PNG of what is visible, or of a part of the page: x, y, width, height."""
-        part = {"clip": dict(zip(("x", "y", "width", "height", "scale"), (*clip, 1), strict=True))} if clip else {}
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=bool(clip), **part)
+        part = (
+            {"clip": dict(zip(("x", "y", "width", "height", "scale"), (*clip, 1), strict=True))}
+            if clip
+            else {}
+        )
+        taken = self.call(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=bool(clip), **part
+        )
         path.write_bytes(base64.b64decode(taken["data"]))
         return path
 
     def print(self) -> bytes:
         """The page as PDF, on the paper that its own style asks for."""
-        return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
+        return base64.b64decode(
+            self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
+        )
 
     def requests(self) -> list[str]:
         """What was asked of anything but the page itself."""
         sent = [
-            event["params"]["request"]["url"] for event in self.events if event.get("method") == "Network.requestWillBeSent"
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event.get("method") == "Network.requestWillBeSent"
         ]
         return [url for url in sent if not url.startswith("data:")]
 
@@ -105,7 +124,17 @@ def page(profile: Path) -> Iterator[Page]:
     ours_in, theirs_out = os.pipe()
     # The protocol wants the descriptors 3 and 4, whatever is open under these numbers here.
     wire = 'a=$1 b=$2; shift 2; exec 8<&"$a" 9>&"$b"; exec "$@" 3<&8 4>&9 8<&- 9>&-'
-    command = ["bash", "-c", wire, "-", str(theirs_in), str(theirs_out), str(BROWSER), *FLAGS, f"--user-data-dir={profile}"]
+    command = [
+        "bash",
+        "-c",
+        wire,
+        "-",
+        str(theirs_in),
+        str(theirs_out),
+        str(BROWSER),
+        *FLAGS,
+        f"--user-data-dir={profile}",
+    ]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), **quiet) as browser:  # type: ignore[call-overload]
         os.close(theirs_in)

@@ -8,7 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def closure(module: str, root: Path = ROOT, seen: set[str] | None = None) -> set[str]:
-    """Paths, relative to root, of all project modules that a module imports, directly or through others."""
+    """Paths, relative to root, of all project modules that a module imports, directly or through
+    others.
+    """
     seen = set() if seen is None else seen
     parts = module.split(".")
     for i in range(1, len(parts) + 1):
@@ -24,7 +26,9 @@ def closure(module: str, root: Path = ROOT, seen: set[str] | None = None) -> set
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Full names that a source file imports anywhere, inside functions too: modules, and names that may be modules."""
+    """Full names that a source file imports anywhere, inside functions too: modules, and names that
+    may be modules.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(name for node in ast.walk(tree) for name in _imported(node))
 
@@ -34,7 +38,10 @@ def _imported(node: ast.AST) -> list[str]:
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         if node.level:
-            raise ValueError("relative import: write the whole name, so that a reader and this check can follow it")
+            raise ValueError(
+                "relative import: write the whole name, so that a reader and this check can follow "
+                "it"
+            )
         return [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
     return []
 

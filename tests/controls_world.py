@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import artifacts
-from pipeline.checkpoints import save_encoder
-from pipeline.encoder import Encoder
+from pipeline.common import artifacts
+from pipeline.encoder.checkpoints import save_encoder
+from pipeline.encoder.network import Encoder
 from pipeline.stages import controls as stage
 from tests import picture_world
 
@@ -13,7 +13,10 @@ GENERATORS = ("sim_blurred", "sim_noisy")
 CONFOUNDS: dict[str, Any] = {
     "metadata_classifier": {
         "generators": {
-            name: {"as_found": {"auc": 0.9, "low": 0.8, "high": 1.0}, "harmonised": {"auc": 0.5, "low": 0.4, "high": 0.6}}
+            name: {
+                "as_found": {"auc": 0.9, "low": 0.8, "high": 1.0},
+                "harmonised": {"auc": 0.5, "low": 0.4, "high": 0.6},
+            }
             for name in GENERATORS
         }
     },
@@ -23,14 +26,21 @@ CONFOUNDS: dict[str, Any] = {
 
 
 def add(folder: Path) -> None:
-    """Put an encoder that is said to be trained with shuffled tags, and the confounds' metrics, into the world of pictures."""
-    meta = {"input_size": picture_world.SIDE, "params": {"pretext": {"epochs": 1}, "exif_tags": "shuffled"}}
+    """Put an encoder that is said to be trained with shuffled tags, and the confounds' metrics,
+    into the world of pictures.
+    """
+    meta = {
+        "input_size": picture_world.SIDE,
+        "params": {"pretext": {"epochs": 1}, "exif_tags": "shuffled"},
+    }
     save_encoder(folder / "shuffled.safetensors", Encoder("resnet10", 6, seed=8), meta)
     artifacts.write_json(folder / "confounds.json", CONFOUNDS)
 
 
 def run(metrics: str = "metrics/controls.json") -> tuple[dict[str, Any], dict[str, Any]]:
-    """The detector's row, and those of the controls by name, from the world in the working directory."""
+    """The detector's row, and those of the controls by name, from the world in the working
+    directory.
+    """
     options = picture_world.options(metrics, without=("threshold",))
     stage.main([*options, "--shuffled", "shuffled.safetensors", "--confounds", "confounds.json"])
     content = artifacts.read_json(metrics)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base import artifacts
-from pipeline.mixture import Mixture
+from pipeline.common import artifacts
+from pipeline.density.mixture import Mixture
 from pipeline.stages import evaluate
 
 PARAMS = """
@@ -16,7 +16,9 @@ data: {root: ., person_pattern: '^([^_]+)_'}
 evaluation: {histogram_bins: 12, faces_shown: 3}
 bootstrap: {resamples: 150}
 """
-MIXTURE = Mixture("spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1))
+MIXTURE = Mixture(
+    "spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1)
+)
 RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
 THRESHOLD = {
     "rates": {key: {"threshold": threshold} for key, threshold in RATES.items()},
@@ -31,8 +33,14 @@ def write_faces(name, features):
     """Two pictures of each person: data/<name>/007_1.png."""
     features = np.asarray(features, dtype=np.float32).reshape(-1, 2)
     names = np.array([f"data/{name}/{i // 2:03d}_{i % 2}.png" for i in range(len(features))])
-    heads = np.random.default_rng(len(features)).normal(1, 2, size=(len(features), 5)).astype(np.float32)
-    artifacts.write_npz(f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names)
+    heads = (
+        np.random.default_rng(len(features))
+        .normal(1, 2, size=(len(features), 5))
+        .astype(np.float32)
+    )
+    artifacts.write_npz(
+        f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names
+    )
     return names
 
 
@@ -55,13 +63,28 @@ def world(tmp_path, monkeypatch):
 
 
 def write_calibration(scores, deviations):
-    artifacts.write_npz("calibration.npz", scores=scores, head_means=np.ones(5), head_deviations=deviations)
+    artifacts.write_npz(
+        "calibration.npz", scores=scores, head_means=np.ones(5), head_deviations=deviations
+    )
 
 
 def run(name="sim_a"):
-    inputs = ["--gmm", "gmm.npz", "--threshold", "threshold.json", "--calibration", "calibration.npz"]
+    inputs = [
+        "--gmm",
+        "gmm.npz",
+        "--threshold",
+        "threshold.json",
+        "--calibration",
+        "calibration.npz",
+    ]
     inputs += ["--photographs", "photographs.npz", "--root", "."]
-    outputs = {"metrics": "json", "roc": "roc.csv", "histogram": "histogram.csv", "pictures": "png", "scores": "parquet"}
+    outputs = {
+        "metrics": "json",
+        "roc": "roc.csv",
+        "histogram": "histogram.csv",
+        "pictures": "png",
+        "scores": "parquet",
+    }
     outputs["bootstrap"] = "bootstrap.npz"
     named = [part for option, end in outputs.items() for part in (f"--{option}", f"{name}.{end}")]
     evaluate.main(["--generator", name, "--features", f"{name}.npz", *inputs, *named])

@@ -1,4 +1,6 @@
-"""What the stages write that ask how far the results can be trusted, from normal scores instead of faces."""
+"""What the stages write that ask how far the results can be trusted, from normal scores instead of
+faces.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from pipeline.base import artifacts
 from pipeline.base.perturbation_names import parse
-from pipeline.plots import contact_sheet
+from pipeline.common import artifacts
+from pipeline.common.contact_sheet import contact_sheet
 
 HEADS = ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")
 PERTURBATIONS = ("jpeg_95", "jpeg_75", "jpeg_40", "webp_80", "resize_0.75", "resize_0.5", "blur_0.5", "blur_1", "blur_2",
@@ -31,7 +33,11 @@ def ranged(value, n, key="value"):
 def counted(scores, threshold, key):
     """Share above the threshold with its exact interval."""
     interval = binomtest(int((scores > threshold).sum()), len(scores)).proportion_ci(method="exact")
-    return {key: float((scores > threshold).mean()), "low": float(interval.low), "high": float(interval.high)}
+    return {
+        key: float((scores > threshold).mean()),
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }
 
 
 def write_robustness(metrics, perturbations, scores: Scores, thresholds: Mapping[str, float]):
@@ -46,12 +52,23 @@ def write_robustness(metrics, perturbations, scores: Scores, thresholds: Mapping
         content: dict[str, Any] = {"kind": kind, "strength": strength, "photographs": {"faces": len(test)},
                    "generators": {}, "mean": {}}  # fmt: skip
         for key, threshold in thresholds.items():
-            content["photographs"][key] = _both("false_alarm_rate", threshold, test, moved["photographic_test"])
+            content["photographs"][key] = _both(
+                "false_alarm_rate", threshold, test, moved["photographic_test"]
+            )
         for g in generators:
             n = len(scores[g])
-            states = {"clean": (test, scores[g]), "perturbed": (moved["photographic_test"], moved[g])}
-            found = {"faces": n, "auc": {state: ranged(auc(*both), n) for state, both in states.items()}}
-            found |= {key: _both("detection_rate", threshold, scores[g], moved[g]) for key, threshold in thresholds.items()}
+            states = {
+                "clean": (test, scores[g]),
+                "perturbed": (moved["photographic_test"], moved[g]),
+            }
+            found = {
+                "faces": n,
+                "auc": {state: ranged(auc(*both), n) for state, both in states.items()},
+            }
+            found |= {
+                key: _both("detection_rate", threshold, scores[g], moved[g])
+                for key, threshold in thresholds.items()
+            }
             content["generators"][g] = found
         content["mean"] = _means(content["generators"], thresholds)
         contents[name] = content
@@ -59,20 +76,29 @@ def write_robustness(metrics, perturbations, scores: Scores, thresholds: Mapping
 
 
 def _both(measure, threshold, clean, perturbed):
-    return {"clean": counted(clean, threshold, measure), "perturbed": counted(perturbed, threshold, measure)}
+    return {
+        "clean": counted(clean, threshold, measure),
+        "perturbed": counted(perturbed, threshold, measure),
+    }
 
 
 def _means(generators, thresholds):
     measures = {"auc": "value", **dict.fromkeys(thresholds, "detection_rate")}
     return {
-        part: {state: float(np.mean([g[part][state][key] for g in generators.values()])) for state in ("clean", "perturbed")}
+        part: {
+            state: float(np.mean([g[part][state][key] for g in generators.values()]))
+            for state in ("clean", "perturbed")
+        }
         for part, key in measures.items()
     }
 
 
 def write_confounds(path, scores: Scores, threshold, warnings):
     """What confounds writes: photographs as JPEG, generators as PNG."""
-    test, generated = scores["photographic_test"], {g: s for g, s in scores.items() if g != "photographic_test"}
+    test, generated = (
+        scores["photographic_test"],
+        {g: s for g, s in scores.items() if g != "photographic_test"},
+    )
     sets = ("photographic_fit", "photographic_calibration", *scores)
     metadata = {g: {"as_found": ranged(0.95 if warnings else 0.55, 300, "auc"), "harmonised": ranged(0.5, 300, "auc")}
                 for g in generated}  # fmt: skip
@@ -137,7 +163,9 @@ def write_controls(path, generators, suspicious):
 
 
 def make_doubtful(metrics, generator):
-    """What could not be judged or computed: a rate, a control, an interval of one generator, which the controls leave out."""
+    """What could not be judged or computed: a rate, a control, an interval of one generator, which
+    the controls leave out.
+    """
 
     def change(name, how):
         content = artifacts.read_json(metrics / name)
@@ -150,27 +178,47 @@ def make_doubtful(metrics, generator):
 
     def no_interval(content):
         content["low"]["eer"] = content["high"]["eer"] = None
-        content["not_computed"] = {"interval of eer": "cannot be computed: all resamples agree on 0.5"}
-        content["cautions"] = ["the generated faces show only 7 persons or pictures: intervals are too narrow"]
+        content["not_computed"] = {
+            "interval of eer": "cannot be computed: all resamples agree on 0.5"
+        }
+        content["cautions"] = [
+            "the generated faces show only 7 persons or pictures: intervals are too narrow"
+        ]
 
     def left_out(content):
         for row in (content["detector"], *content["controls"][1:]):
-            row["left_out"] = {generator: "one face: a single group does not show how much groups differ"}
+            row["left_out"] = {
+                generator: "one face: a single group does not show how much groups differ"
+            }
             del row["generators"][generator]
-        content["controls"][1] |= {"suspicious": None, "low": None, "high": None, "detail": "not judged: no interval"}
+        content["controls"][1] |= {
+            "suspicious": None,
+            "low": None,
+            "high": None,
+            "detail": "not judged: no interval",
+        }
         content["controls"][7]["auc"] = 0.81  # file sizes, higher than the detector
 
     change("calibration.json", few_test_photographs)
     change(f"generators/{generator}.json", no_interval)
     change("controls.json", left_out)
-    change("confounds.json", lambda content: content["harmonised"].update(warnings=["harmonised: EM did not converge"]))
+    change(
+        "confounds.json",
+        lambda content: content["harmonised"].update(warnings=["harmonised: EM did not converge"]),
+    )
 
 
 def write_projection(path, sets):
     """A cloud per face set."""
     rng = np.random.default_rng(3)
-    points = np.concatenate([rng.normal(i % 4, 1 + (i > 0) / 2, (60, 2)) for i, _ in enumerate(sets)])
-    columns = {"set": [name for name in sets for _ in range(60)], "x": points[:, 0].tolist(), "y": points[:, 1].tolist()}
+    points = np.concatenate(
+        [rng.normal(i % 4, 1 + (i > 0) / 2, (60, 2)) for i, _ in enumerate(sets)]
+    )
+    columns = {
+        "set": [name for name in sets for _ in range(60)],
+        "x": points[:, 0].tolist(),
+        "y": points[:, 1].tolist(),
+    }
     artifacts.write_csv(path, columns)
 
 
@@ -184,7 +232,11 @@ def write_explanations(folder, generators):
         for i in range(3)
     ]  # fmt: skip
     for name in generators:
-        contact_sheet([[np.full((88, 88, 3), 90 + 40 * i, np.uint8)] * 5 for i in range(3)], None, folder / f"{name}.png")
+        contact_sheet(
+            [[np.full((88, 88, 3), 90 + 40 * i, np.uint8)] * 5 for i in range(3)],
+            None,
+            folder / f"{name}.png",
+        )
     artifacts.write_json(folder / "faces.json", dict.fromkeys(generators, faces))
 
 
@@ -196,15 +248,27 @@ def write_selection(metrics, components=(1, 2, 4, 8), kinds=("full", "diag"), si
     table = []
     for k, kind, d in rows:
         fitted = (k, kind, d) != (8, "full", 64)
-        bic, likelihood = 30000.0 + k * d, -3.0 * d - abs(k - 2) * d / 20 - (kind == "diag") * d / 10
+        bic, likelihood = (
+            30000.0 + k * d,
+            -3.0 * d - abs(k - 2) * d / 20 - (kind == "diag") * d / 10,
+        )
         values = (k * d * 10, 700 / (k * d), bic, likelihood, 0.05 * d) if fitted else (None,) * 5
         table.append(dict(zip(names, (k, kind, d, *values), strict=True)))
-    artifacts.write_csv(metrics / "mixture_selection.csv", {name: [row[name] for row in table] for name in names})
+    artifacts.write_csv(
+        metrics / "mixture_selection.csv", {name: [row[name] for row in table] for name in names}
+    )
     content: dict[str, Any] = {"faces": 700 if rows else 0, "people": 350 if rows else 0, "folds": 3,
                "current": table[1] if rows else None,
                "best": table[1] if rows else None, "not_fitted": [], "advice": ["Not run: no components."]}  # fmt: skip
     if rows:
-        content["not_fitted"] = [{"components": 8, "covariance_type": "full", "pca_components": 64, "reason": "too few faces"}]
+        content["not_fitted"] = [
+            {
+                "components": 8,
+                "covariance_type": "full",
+                "pca_components": 64,
+                "reason": "too few faces",
+            }
+        ]
         content["advice"] = [
             "58 photographs per component and dimension: enough.",
             "The mixture in use is the best of its size.",

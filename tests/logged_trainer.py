@@ -1,4 +1,5 @@
-"""The real stage train_pretext, which here saves a state every few steps and logs what it does; tests kill it.
+"""The real stage train_pretext, which here saves a state every few steps and logs what it does;
+tests kill it.
 
 A line of the file named by TRAINER_LOG is a time in seconds, an event and numbers.
 """
@@ -41,7 +42,9 @@ def tell_where_it_goes_on(owner: Any) -> None:
 
 def main() -> None:
     log("up", os.getpid())
-    from pipeline import checkpoints, resume, training_state
+    from pipeline.encoder import checkpoints
+    from pipeline.pretext import resume
+    from pipeline.pretext import state as training_state
 
     resume.INTERVAL, resume.SHARE = 0.0, 0.5  # a pause of twice what it takes to write a state
     tell(resume.Store, "newest", after="begin")

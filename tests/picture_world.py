@@ -1,4 +1,6 @@
-"""A small world on disk for stages that read several sets and their pictures: encoder, features, mixture, thresholds."""
+"""A small world on disk for stages that read several sets and their pictures: encoder, features,
+mixture, thresholds.
+"""
 
 from collections.abc import Container
 from pathlib import Path
@@ -8,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pipeline import density, features
-from pipeline.base import artifacts
-from pipeline.calibration import conformal_threshold
-from pipeline.checkpoints import save_encoder
-from pipeline.encoder import Encoder
+from pipeline.calibration.thresholds import conformal_threshold
+from pipeline.common import artifacts
+from pipeline.density import fitting as density
+from pipeline.encoder.checkpoints import save_encoder
+from pipeline.encoder.network import Encoder
+from pipeline.extraction import features
 
 PATTERN = "^([^_]+)_"
 SIDE = 32  # of the encoder's input
@@ -27,7 +30,11 @@ GMM: Any = dict(
     starts=1,
     device="cpu",
 )
-PEOPLE = {"photographic_fit": range(20), "photographic_calibration": range(20, 40), "photographic_test": range(40, 52)}
+PEOPLE = {
+    "photographic_fit": range(20),
+    "photographic_calibration": range(20, 40),
+    "photographic_test": range(40, 52),
+}
 GENERATED = 16  # faces of each generator
 EPOCHS = 5  # for which the encoder says it was trained
 PARAMS = f"""
@@ -52,16 +59,24 @@ perturbations: []
 def picture(seed: int, side: int = 36) -> Image.Image:
     """Coloured patches with some noise."""
     rng = np.random.default_rng(seed)
-    patches = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
-    return Image.fromarray((np.asarray(patches) + rng.normal(0, 6, (side, side, 3))).clip(0, 255).astype(np.uint8))
+    patches = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
+    return Image.fromarray(
+        (np.asarray(patches) + rng.normal(0, 6, (side, side, 3))).clip(0, 255).astype(np.uint8)
+    )
 
 
 def build(folder: Path) -> dict[str, list[str]]:
-    """Everything below `folder`, and the names of each set's pictures: photographs are JPEG, generated faces PNG."""
+    """Everything below `folder`, and the names of each set's pictures: photographs are JPEG,
+    generated faces PNG.
+    """
     (folder / "params.yaml").write_text(PARAMS)
     root, sets = folder / "root", {}
     for name, people in PEOPLE.items():
-        sets[name] = [f"data/celeba-face/{person:03}_{k}.jpg" for person in people for k in range(2)]
+        sets[name] = [
+            f"data/celeba-face/{person:03}_{k}.jpg" for person in people for k in range(2)
+        ]
     for name in ("sim_blurred", "sim_noisy"):
         sets[name] = [f"data/{name}/{i:02}.png" for i in range(GENERATED)]
     for number, face in enumerate(face for names in sets.values() for face in names):
@@ -75,26 +90,43 @@ def build(folder: Path) -> dict[str, list[str]]:
             image = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
         image.save(path, quality=92)  # PNG has none
     encoder = Encoder("resnet10", 6, seed=1)
-    save_encoder(folder / "encoder.safetensors", encoder, {"input_size": SIDE, "params": {"pretext": {"epochs": EPOCHS}}})
+    save_encoder(
+        folder / "encoder.safetensors",
+        encoder,
+        {"input_size": SIDE, "params": {"pretext": {"epochs": EPOCHS}}},
+    )
     for name, names in sets.items():
         found = features.extract(encoder, SIDE, root, names, settings())
-        arrays = {"names": found.names, "features": found.features, "heads": found.heads, "source_sha256": found.sha256}
+        arrays = {
+            "names": found.names,
+            "features": found.features,
+            "heads": found.heads,
+            "source_sha256": found.sha256,
+        }
         write_set(folder, name, arrays)
-    fit, calibration = (read_features(folder, name) for name in ("photographic_fit", "photographic_calibration"))
+    fit, calibration = (
+        read_features(folder, name) for name in ("photographic_fit", "photographic_calibration")
+    )
     mixture = density.fit(fit, **GMM, seed=1).mixture
     artifacts.write_npz(folder / "gmm.npz", **mixture.to_arrays())
     scores = mixture.anomaly_score(calibration)
     rates = {"at_10_percent": 0.1, "at_20_percent": 0.2}
     found_rates = {
-        key: {"false_alarm_rate": rate, "threshold": conformal_threshold(scores, rate)} for key, rate in rates.items()
+        key: {"false_alarm_rate": rate, "threshold": conformal_threshold(scores, rate)}
+        for key, rate in rates.items()
     }
-    artifacts.write_json(folder / "threshold.json", {"rates": found_rates, "review": "at_20_percent", "flag": "at_10_percent"})
+    artifacts.write_json(
+        folder / "threshold.json",
+        {"rates": found_rates, "review": "at_20_percent", "flag": "at_10_percent"},
+    )
     return sets
 
 
 def settings() -> Any:
     """The features section of PARAMS."""
-    return SimpleNamespace(resize="bilinear", antialias=True, batch_size=4, device="cpu", precision="float32")
+    return SimpleNamespace(
+        resize="bilinear", antialias=True, batch_size=4, device="cpu", precision="float32"
+    )
 
 
 def read_features(folder: Path, name: str) -> np.ndarray:
@@ -106,7 +138,9 @@ def write_set(folder: Path, name: str, arrays: dict[str, Any]) -> None:
     """A feature file and its counts, as extract_features writes them."""
     path = folder / f"features/{name}.npz"
     artifacts.write_npz(path, **{key: np.asarray(array) for key, array in arrays.items()})
-    artifacts.write_json(folder / f"counts/{name}.json", {"set": name, "sha256": artifacts.sha256(path)})
+    artifacts.write_json(
+        folder / f"counts/{name}.json", {"set": name, "sha256": artifacts.sha256(path)}
+    )
 
 
 def shorten(folder: Path, name: str, faces: int) -> None:
@@ -124,7 +158,9 @@ def change_params(folder: Path, before: str, after: str) -> None:
 
 
 def options(metrics: str, without: Container[str] = ()) -> list[str]:
-    """The command line of a stage that reads this world, run in its folder, without the options that it does not have."""
+    """The command line of a stage that reads this world, run in its folder, without the options
+    that it does not have.
+    """
     given = {
         "root": "root",
         "encoder": "encoder.safetensors",
@@ -134,4 +170,9 @@ def options(metrics: str, without: Container[str] = ()) -> list[str]:
         "counts": "counts",
         "metrics": metrics,
     }
-    return [part for name, value in given.items() if name not in without for part in (f"--{name}", value)]
+    return [
+        part
+        for name, value in given.items()
+        if name not in without
+        for part in (f"--{name}", value)
+    ]

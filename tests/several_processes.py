@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base import processes
+from pipeline.common import process_group
 
 BROADCAST = [b"", b"\0", np.random.default_rng(0).bytes(3_000_001)]
 VALUES = [-0.0, float("nan"), 1e-40, float("inf")]  # of a row; the last column is the process
@@ -26,7 +27,9 @@ def rows(count: int, kind: str) -> np.ndarray:
     """Row i is process i's."""
     if kind == "bool":
         return np.arange(count) % 2 == 0
-    return np.array([[*(VALUES if kind.startswith("f") else (0, -1, 255, 7)), rank] for rank in range(count)]).astype(kind)
+    return np.array(
+        [[*(VALUES if kind.startswith("f") else (0, -1, 255, 7)), rank] for rank in range(count)]
+    ).astype(kind)
 
 
 def digest(content: bytes) -> str:
@@ -34,10 +37,14 @@ def digest(content: bytes) -> str:
 
 
 def team(folder: Path) -> None:
-    with processes.group() as team:
+    with process_group.group() as team:
         found: dict[str, object] = {"rank": team.rank, "count": team.count, "first": team.first}
-        found["broadcast"] = [digest(team.broadcast(content if team.first else None)) for content in BROADCAST]
-        found["gather"] = [[digest(part) for part in team.gather(gathered(turn, team.rank))] for turn in range(3)]
+        found["broadcast"] = [
+            digest(team.broadcast(content if team.first else None)) for content in BROADCAST
+        ]
+        found["gather"] = [
+            [digest(part) for part in team.gather(gathered(turn, team.rank))] for turn in range(3)
+        ]
         for kind in ("f4", "f8", "i8", "u1", "bool"):
             own = rows(team.count, kind)
             own[np.arange(team.count) != team.rank] = 0
@@ -48,8 +55,10 @@ def team(folder: Path) -> None:
 
 
 def record(run: Any) -> tuple[dict[tuple[int, int], list[float]], list[bytes]]:
-    """The losses of every step by epoch and step, and the state after the first, filled while training runs."""
-    from pipeline import training_state
+    """The losses of every step by epoch and step, and the state after the first, filled while
+    training runs.
+    """
+    from pipeline.pretext import state as training_state
 
     losses: dict[tuple[int, int], list[float]] = {}
     first: list[bytes] = []
@@ -66,22 +75,31 @@ def record(run: Any) -> tuple[dict[tuple[int, int], list[float]], list[bytes]]:
 
 
 def train(folder: Path, precision: str) -> None:
-    """Train; `double` is with 64 bits wherever training has 32, so that rounding no longer hides or grows a difference."""
+    """Train; `double` is with 64 bits wherever training has 32, so that rounding no longer hides or
+    grows a difference.
+    """
     import torch
 
-    from pipeline import checkpoints, training
     from pipeline.base import params
+    from pipeline.encoder import checkpoints
+    from pipeline.pretext import training
     from pipeline.stages import train_pretext
 
     p = params.load("seed", "pretext")
-    faces, held_out = train_pretext.read_faces(Path("faces"), Path("manipulated"), p.pretext.face_scale)
-    encoder = checkpoints.start_encoder("none", p.pretext.architecture, p.pretext.feature_dim, seed=p.seed)
+    faces, held_out = train_pretext.read_faces(
+        Path("faces"), Path("manipulated"), p.pretext.face_scale
+    )
+    encoder = checkpoints.start_encoder(
+        "none", p.pretext.architecture, p.pretext.feature_dim, seed=p.seed
+    )
     if precision == "double":
         encoder.double().register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
         torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     losses, first = record(training.Run)
     result = training.train(encoder, faces, held_out, p.pretext, seed=p.seed)
-    weights = digest(b"".join(tensor.contiguous().numpy().tobytes() for tensor in encoder.state_dict().values()))
+    weights = digest(
+        b"".join(tensor.contiguous().numpy().tobytes() for tensor in encoder.state_dict().values())
+    )
     (folder / f"{processes.rank()}.weights").write_text(weights)
     if processes.rank() == 0:
         steps = [[*place, *row] for place, row in sorted(losses.items())]

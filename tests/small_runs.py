@@ -1,4 +1,6 @@
-"""A small repository in which train_pretext is run by real commands, watched through its log, and killed."""
+"""A small repository in which train_pretext is run by real commands, watched through its log, and
+killed.
+"""
 
 import os
 import shutil
@@ -21,18 +23,30 @@ ARGUMENTS = (
 OUTS = ("models/encoder.safetensors", "metrics/pretext.json", "metrics/history.csv")
 TRAINER = [sys.executable, "trainer.py", *ARGUMENTS.split()]
 MINUTES = 300.0  # seconds that a busy machine may need for what takes a few
-GROUPS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "PYTHONPATH", "PIPELINE_WORKERS", "SHELL")
+GROUPS = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "PYTHONPATH",
+    "PIPELINE_WORKERS",
+    "SHELL",
+)
 
 
 class SmallRepository:
-    """A folder with a copy of the code, faces, parameters and the logged trainer; `copy` gives one more in the same state."""
+    """A folder with a copy of the code, faces, parameters and the logged trainer; `copy` gives one
+    more in the same state.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.log = folder / "trainer.log"
 
     @classmethod
-    def make(cls, folder: Path, *, faces: int = 40, held_out: int = 4, **changes: object) -> "SmallRepository":
+    def make(
+        cls, folder: Path, *, faces: int = 40, held_out: int = 4, **changes: object
+    ) -> "SmallRepository":
         """Inputs as the stages before write them; changes: of parameters."""
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=ignored)
@@ -53,11 +67,17 @@ class SmallRepository:
         text = (self.folder / file).read_text(encoding="utf-8")
         head, found, tail = text.partition(after)
         assert found, f"{file} has no {after!r}"
-        (self.folder / file).write_text(head + after + value + tail[tail.index(",") :], encoding="utf-8")
+        (self.folder / file).write_text(
+            head + after + value + tail[tail.index(",") :], encoding="utf-8"
+        )
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") and name not in GROUPS}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("GIT_") and name not in GROUPS
+        }
         return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "TRAINER_LOG": str(self.log),
@@ -68,8 +88,12 @@ class SmallRepository:
         }
 
     @contextmanager
-    def running(self, command: Sequence[str] = TRAINER, **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """A command at work in a process group of its own, with a new log; whatever is left of it at the end is killed."""
+    def running(
+        self, command: Sequence[str] = TRAINER, **options: Any
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A command at work in a process group of its own, with a new log; whatever is left of it
+        at the end is killed.
+        """
         self.log.unlink(missing_ok=True)
         with (self.folder / "output.txt").open("w") as file:
             process = subprocess.Popen(
@@ -103,7 +127,11 @@ class SmallRepository:
         """What the trainer has logged in its present or last run: time, event, numbers."""
         if not self.log.exists():
             return []
-        lines = [line.split() for line in self.log.read_text(encoding="ascii").splitlines(keepends=True) if line.endswith("\n")]
+        lines = [
+            line.split()
+            for line in self.log.read_text(encoding="ascii").splitlines(keepends=True)
+            if line.endswith("\n")
+        ]
         return [line for line in lines if not name or line[1] == name]
 
     def went_on_from(self) -> tuple[int, int] | None:
@@ -121,7 +149,10 @@ class SmallRepository:
         for entry in Path("/proc").iterdir():
             try:
                 if entry.name.isdecimal() and os.readlink(entry / "cwd") == str(self.folder):
-                    pairs = (pair.partition("=") for pair in (entry / "environ").read_text(errors="replace").split("\0"))
+                    pairs = (
+                        pair.partition("=")
+                        for pair in (entry / "environ").read_text(errors="replace").split("\0")
+                    )
                     found[int(entry.name)] = {name: value for name, _, value in pairs}
             except OSError:  # it has just ended, or is a zombie
                 continue
@@ -129,12 +160,18 @@ class SmallRepository:
 
     def outs(self) -> dict[str, bytes]:
         """Content of each out that exists."""
-        return {name: (self.folder / name).read_bytes() for name in OUTS if (self.folder / name).exists()}
+        return {
+            name: (self.folder / name).read_bytes()
+            for name in OUTS
+            if (self.folder / name).exists()
+        }
 
     def places(self) -> list[str]:
         """All that lies where outs and states are written."""
         return sorted(
-            str(p.relative_to(self.folder)) for name in ("models", "metrics") for p in (self.folder / name).rglob("*")
+            str(p.relative_to(self.folder))
+            for name in ("models", "metrics")
+            for p in (self.folder / name).rglob("*")
         )
 
 

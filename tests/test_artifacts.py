@@ -1,4 +1,6 @@
-"""Files of the pipeline: equal content gives equal bytes, broken files are named, nothing is a pickle."""
+"""Files of the pipeline: equal content gives equal bytes, broken files are named, nothing is a
+pickle.
+"""
 
 import csv
 import io
@@ -17,13 +19,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
+from pipeline.common import artifacts, shards
 
 # --- JSON and CSV
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -40,19 +46,35 @@ def test_json_bytes_do_not_depend_on_order_and_end_with_a_newline(tmp_path):
     artifacts.write_json(tmp_path / "a", {"b": 1, "a": [0.1, {"d": None, "c": True}]})
     artifacts.write_json(tmp_path / "b", {"a": [0.1, {"c": True, "d": None}], "b": 1})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert (tmp_path / "a").read_text().startswith('{\n  "a": [') and (tmp_path / "a").read_text().endswith("}\n")
+    assert (tmp_path / "a").read_text().startswith('{\n  "a": [') and (
+        tmp_path / "a"
+    ).read_text().endswith("}\n")
 
 
 def test_numpy_values_and_paths_become_plain_json(tmp_path):
-    content = {"f": np.float32(0.5), "i": np.int64(3), "b": np.bool_(True), "a": np.arange(3), "p": Path("a/b")}
+    content = {
+        "f": np.float32(0.5),
+        "i": np.int64(3),
+        "b": np.bool_(True),
+        "a": np.arange(3),
+        "p": Path("a/b"),
+    }
     artifacts.write_json(tmp_path / "x", content)
-    assert artifacts.read_json(tmp_path / "x") == {"f": 0.5, "i": 3, "b": True, "a": [0, 1, 2], "p": "a/b"}
+    assert artifacts.read_json(tmp_path / "x") == {
+        "f": 0.5,
+        "i": 3,
+        "b": True,
+        "a": [0, 1, 2],
+        "p": "a/b",
+    }
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("nan"), np.array([1.0, -np.inf])])
 def test_json_refuses_what_json_has_not(tmp_path, value):
     artifacts.write_json(tmp_path / "x.json", {"auc": 0.5})
-    with pytest.raises(PipelineError, match=r"x\.json: cannot be written as JSON.*write null and a reason"):
+    with pytest.raises(
+        PipelineError, match=r"x\.json: cannot be written as JSON.*write null and a reason"
+    ):
         artifacts.write_json(tmp_path / "x.json", {"auc": value})
     assert artifacts.read_json(tmp_path / "x.json") == {"auc": 0.5}
     with pytest.raises(TypeError, match="set is not JSON"):
@@ -125,7 +147,11 @@ def test_pickles_are_refused_in_both_directions(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pickled.npz"]
 
 
-NPY = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (0,)}".ljust(117) + b"\n"
+NPY = (
+    b"\x93NUMPY\x01\x00v\x00"
+    + b"{'descr': '<f8', 'fortran_order': False, 'shape': (0,)}".ljust(117)
+    + b"\n"
+)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 broken", NPY])
@@ -159,7 +185,7 @@ def test_a_table_is_read_back_and_its_bytes_depend_on_the_content_alone(tmp_path
         (artifacts.read_json, "x.json"),
         (artifacts.read_npz, "x.npz"),
         (artifacts.read_table, "x.parquet"),
-        (artifacts.read_shards, "x"),
+        (shards.read_shards, "x"),
     ],
 )
 def test_a_missing_artifact_says_how_to_make_it(tmp_path, read, name):
@@ -167,7 +193,9 @@ def test_a_missing_artifact_says_how_to_make_it(tmp_path, read, name):
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize(("read", "name"), [(artifacts.read_json, "x.json"), (artifacts.read_table, "x.parquet")])
+@pytest.mark.parametrize(
+    ("read", "name"), [(artifacts.read_json, "x.json"), (artifacts.read_table, "x.parquet")]
+)
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
 def test_a_broken_artifact_is_named(tmp_path, read, name, content):
     (tmp_path / name).write_bytes(content)
@@ -180,5 +208,7 @@ def test_a_broken_artifact_is_named(tmp_path, read, name, content):
 
 def test_png_is_lossless(tmp_path):
     picture = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(artifacts.encode_png(picture)))), picture)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(artifacts.encode_png(picture)))), picture
+    )
     assert artifacts.encode_png(picture) == artifacts.encode_png(picture.copy())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base import artifacts
+from pipeline.common import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 STOPPED_BETWEEN_ITS_MOVES = """
@@ -48,7 +48,9 @@ def test_atomic_replaces_whatever_was_there(tmp_path, before, after):
         else:
             temporary.mkdir()
             (temporary / "fresh").write_text("new")
-    assert everything(tmp_path) == ["deep", "deep/target"] + (["deep/target/fresh"] if after == "folder" else [])
+    assert everything(tmp_path) == ["deep", "deep/target"] + (
+        ["deep/target/fresh"] if after == "folder" else []
+    )
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -126,7 +128,9 @@ def stop_moves(monkeypatch, count, error):
     monkeypatch.setattr(os, "replace", move)
 
 
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt(), SystemExit(143)])
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), KeyboardInterrupt(), SystemExit(143)]
+)
 def test_an_error_between_the_two_moves_brings_the_old_folder_back(old, monkeypatch, error):
     real = os.replace
 
@@ -142,7 +146,9 @@ def test_an_error_between_the_two_moves_brings_the_old_folder_back(old, monkeypa
 
 
 def stop_between_the_moves(old):
-    done = subprocess.run([sys.executable, "-c", STOPPED_BETWEEN_ITS_MOVES, old], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_BETWEEN_ITS_MOVES, old], cwd=ROOT, check=False
+    )
     assert done.returncode == 9 and not old.exists()
 
 

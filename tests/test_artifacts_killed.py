@@ -1,4 +1,6 @@
-"""Writers that are killed, that meet, or that run out of disk: the path holds the old or the new, and nothing else stays."""
+"""Writers that are killed, that meet, or that run out of disk: the path holds the old or the new,
+and nothing else stays.
+"""
 
 import errno
 import fcntl
@@ -12,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.base import artifacts, atomic
+from pipeline.base import atomic
+from pipeline.common import artifacts, shards
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
@@ -42,7 +45,9 @@ for turn in range(60):
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def start_writing(path: Path, kind: str) -> subprocess.Popen[str]:
@@ -110,7 +115,10 @@ def test_many_writers_of_one_folder_leave_one_whole_folder(tmp_path):
 
 
 def test_only_our_own_leftovers_are_swept(tmp_path):
-    ours, others = ".target.abcd_123.partial", [".target.json.abcd_123.partial", ".target.original", ".target.backup12"]
+    ours, others = (
+        ".target.abcd_123.partial",
+        [".target.json.abcd_123.partial", ".target.original", ".target.backup12"],
+    )
     for name in (ours, *others):
         (tmp_path / name).mkdir()
     (tmp_path / ".target.aaaaaaaa.partial").write_text("a file")
@@ -128,7 +136,10 @@ def test_without_locks_nothing_is_swept(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
     (tmp_path / ".target.abcd_123.partial").mkdir()
     write(tmp_path / "target", "folder", "new")
-    assert read(tmp_path / "target") == "new" and names(tmp_path) == [".target.abcd_123.partial", "target"]
+    assert read(tmp_path / "target") == "new" and names(tmp_path) == [
+        ".target.abcd_123.partial",
+        "target",
+    ]
 
 
 def test_a_file_lies_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
@@ -156,7 +167,7 @@ BIG = np.random.default_rng(0).integers(0, 256, (80, 64, 64, 3), dtype=np.uint8)
 
 def write_shards(path: Path) -> None:
     with artifacts.atomic(path) as folder:
-        writer = artifacts.ShardWriter(folder, BIG.shape[1:])
+        writer = shards.ShardWriter(folder, BIG.shape[1:])
         writer.append(BIG)
         writer.close()
 
@@ -165,7 +176,9 @@ WRITERS = {
     "x.json": lambda path: artifacts.write_json(path, "x" * 10**6),
     "x.csv": lambda path: artifacts.write_csv(path, {"a": ["x" * 10**6]}),
     "x.npz": lambda path: artifacts.write_npz(path, a=BIG),
-    "x.parquet": lambda path: artifacts.write_table(path, pd.DataFrame({"a": np.random.default_rng(0).random(100_000)})),
+    "x.parquet": lambda path: artifacts.write_table(
+        path, pd.DataFrame({"a": np.random.default_rng(0).random(100_000)})
+    ),
     "shards": write_shards,
 }
 
@@ -173,7 +186,9 @@ WRITERS = {
 def check_refused(path: Path, reason: str) -> None:
     kind = "folder" if path.name == "shards" else "file"
     write(path, kind, "old")
-    with pytest.raises(OSError, match=rf"{path.name}: {reason}; make room on its disk and run again"):
+    with pytest.raises(
+        OSError, match=rf"{path.name}: {reason}; make room on its disk and run again"
+    ):
         WRITERS[path.name](path)
     assert read(path) == "old" and names(path.parent) == [path.name]
 
@@ -192,7 +207,11 @@ def test_a_file_that_may_not_grow_is_an_error_with_its_path(tmp_path, name):
 def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "none", folder], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=500k", "none", folder],
+        check=False,
+        capture_output=True,
+    ).returncode:
         pytest.skip("mounting a small disk needs root")
     yield folder
     subprocess.run(["umount", folder], check=True)

@@ -1,4 +1,6 @@
-"""The benchmarks' own arithmetic against numbers counted by hand, and that every module measures something."""
+"""The benchmarks' own arithmetic against numbers counted by hand, and that every module measures
+something.
+"""
 
 import json
 import os
@@ -13,7 +15,8 @@ import torch
 from benchmarks import __main__ as command_line
 from benchmarks import harness, synthetic
 from pipeline.base.params import load
-from pipeline.layout import Layout, read_picture
+from pipeline.common.layout import Layout
+from pipeline.common.pictures import read_picture
 
 # ---------------------------------------------------------------- harness
 
@@ -39,7 +42,9 @@ def test_interleaved_gives_the_median_of_the_turns_after_a_warm_up():
 
 def test_the_ways_take_turns_and_every_second_round_is_reversed():
     calls: list[str] = []
-    harness.interleaved(ways_from({"a": [1.0] * 4, "b": [1.0] * 4, "c": [1.0] * 4}, calls), rounds=3)
+    harness.interleaved(
+        ways_from({"a": [1.0] * 4, "b": [1.0] * 4, "c": [1.0] * 4}, calls), rounds=3
+    )
     assert "".join(calls) == "abcabccbaabc"
 
 
@@ -49,7 +54,15 @@ def test_no_rounds_are_refused():
 
 
 def test_a_row_has_the_issues_columns_and_both_ratios():
-    row = harness.row("train_pretext", "faces/s", ours=6.0, baseline=2.0, ceiling=8.0, peak_memory_mb=12.5, note="n")
+    row = harness.row(
+        "train_pretext",
+        "faces/s",
+        ours=6.0,
+        baseline=2.0,
+        ceiling=8.0,
+        peak_memory_mb=12.5,
+        note="n",
+    )
     assert row == {
         "stage": "train_pretext",
         "ours": 6.0,
@@ -68,7 +81,9 @@ def test_a_row_without_a_baseline_has_no_ratio_to_it():
     assert (row["to_baseline"], row["to_ceiling"], row["peak_memory_mb"]) == (None, 0.75, None)
 
 
-@pytest.mark.parametrize("rates", [(0.0, 1.0, 1.0), (1.0, -2.0, 1.0), (1.0, 1.0, 0.0), (1.0, float("nan"), 1.0)])
+@pytest.mark.parametrize(
+    "rates", [(0.0, 1.0, 1.0), (1.0, -2.0, 1.0), (1.0, 1.0, 0.0), (1.0, float("nan"), 1.0)]
+)
 def test_a_rate_that_cannot_be_is_refused(rates):
     with pytest.raises(ValueError, match="must be positive"):
         harness.row("s", "u", **dict(zip(("ours", "baseline", "ceiling"), rates, strict=True)))
@@ -141,8 +156,13 @@ def test_figures_of_another_machine_are_not_kept():
 
 
 def test_two_rows_of_one_stage_are_both_kept():
-    stages = command_line.results([row("a", 2.0, "one process"), row("a", 3.0, "all cores")], {})["stages"]
-    assert {name: stage["ours"] for name, stage in stages.items()} == {"a": 2.0, "a, all cores": 3.0}
+    stages = command_line.results([row("a", 2.0, "one process"), row("a", 3.0, "all cores")], {})[
+        "stages"
+    ]
+    assert {name: stage["ours"] for name, stage in stages.items()} == {
+        "a": 2.0,
+        "a, all cores": 3.0,
+    }
 
 
 def test_the_machine_is_described_and_not_named():
@@ -152,7 +172,9 @@ def test_the_machine_is_described_and_not_named():
 
 
 def test_the_processors_name_is_read_where_there_is_one(tmp_path):
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\nprocessor\t: 1\nmodel name\t: Other\n")
+    (tmp_path / "cpuinfo").write_text(
+        "processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\nprocessor\t: 1\nmodel name\t: Other\n"
+    )
     assert command_line.cpu_model(tmp_path / "cpuinfo") == "Some CPU @ 3 GHz"
     assert command_line.cpu_model(tmp_path / "missing")
 
@@ -166,7 +188,9 @@ def test_an_unknown_module_is_refused(capsys):
 def test_the_recorded_results_are_well_formed():
     content = json.loads(command_line.RESULTS.read_text(encoding="utf-8"))
     for name, stage in content["stages"].items():
-        expected = harness.row(name, stage["unit"], **{k: stage[k] for k in ("ours", "baseline", "ceiling")})
+        expected = harness.row(
+            name, stage["unit"], **{k: stage[k] for k in ("ours", "baseline", "ceiling")}
+        )
         for ratio in ("to_baseline", "to_ceiling"):
             assert stage[ratio] == pytest.approx(expected[ratio])
 
@@ -184,7 +208,7 @@ def test_every_module_measures_something_at_tiny_sizes(module):
 
 def test_the_first_faces_of_a_set_repeat_where_it_has_fewer():
     from benchmarks.train_pretext import first
-    from pipeline.datasets import FaceSet
+    from pipeline.pretext.batches import FaceSet
 
     rows, four = np.arange(3), np.zeros((3, 4), np.float32)
     none: Any = ()  # the stores stay as they are
@@ -195,8 +219,8 @@ def test_the_first_faces_of_a_set_repeat_where_it_has_fewer():
 
 def test_the_baselines_picture_is_the_face_at_the_encoders_size(tmp_path):
     from benchmarks.train_pretext import Pictures
-    from pipeline.encoder import normalise
-    from pipeline.faces import crop_resize
+    from pipeline.encoder.crop import crop_resize
+    from pipeline.encoder.network import normalise
 
     synthetic.pretext(tmp_path, 4)
     settings = load("pretext").pretext

@@ -1,4 +1,6 @@
-"""Time and memory of commands, generated folders of any size, and the profile of a project's stages."""
+"""Time and memory of commands, generated folders of any size, and the profile of a project's
+stages.
+"""
 
 import os
 import subprocess
@@ -10,17 +12,20 @@ import numpy as np
 import pytest
 
 from benchmarks import profile, synthetic, watched
-from pipeline import exif
 from pipeline.base.errors import PipelineError
 from pipeline.base.params import load
-from pipeline.layout import read_list, read_picture
-from pipeline.records import iterate_faces, read_exif, read_mapping
+from pipeline.common.pictures import read_picture
+from pipeline.exif import tags as exif
+from pipeline.exif.records import iterate_faces, read_exif, read_mapping
+from pipeline.face_sets.listing import read_list
 
 # ---------------------------------------------------------------- a command watched
 
 
 def test_a_watched_commands_memory_and_time_are_those_of_all_its_processes(tmp_path):
-    child = "import time; b = bytearray(100_000_000); b[::4096] = bytes(len(b[::4096])); time.sleep(1)"
+    child = (
+        "import time; b = bytearray(100_000_000); b[::4096] = bytes(len(b[::4096])); time.sleep(1)"
+    )
     code = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', '{child}']) for _ in 'ab']]"
     usage = watched.run([sys.executable, "-c", code], tmp_path)
     assert usage.status == 0
@@ -62,7 +67,10 @@ def test_a_generated_folder_is_what_the_pipeline_reads(tmp_path):
     assert [face and face.face_id for face in faces] == [str(i) for i in range(230)]
     assert len(set(read_mapping(layout.mapping).values())) == 115
     bounds = load("exif").exif.model_dump()
-    reasons = [exif.parse_tags(read_exif(layout.exif / f"{photo}.json")[0] or {}, bounds)[1] for photo in range(115)]
+    reasons = [
+        exif.parse_tags(read_exif(layout.exif / f"{photo}.json")[0] or {}, bounds)[1]
+        for photo in range(115)
+    ]
     assert [photo for photo, reason in enumerate(reasons) if reason] == [1, 51, 101]
 
 

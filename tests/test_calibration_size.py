@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import calibration
-from pipeline.base import randomness
 from pipeline.base.errors import PipelineError
-from pipeline.calibration_size import photographs_needed, size_curve
+from pipeline.calibration import thresholds as calibration
+from pipeline.calibration.sizes import photographs_needed, size_curve
+from pipeline.common import randomness
 
 
 def normal(n, seed=0):
@@ -29,10 +29,14 @@ def curve(n=300, people=None, rates=(0.01, 0.05), draws=40, seed=1):
     return size_curve(normal(n), people, normal(500, 9), rates, draws=draws, seed=seed)
 
 
-@pytest.mark.parametrize(("rate", "width"), [(0.05, 0.5), (0.01, 0.5), (0.1, 0.25), (0.5, 0.1), (0.001, 1)])
+@pytest.mark.parametrize(
+    ("rate", "width"), [(0.05, 0.5), (0.01, 0.5), (0.1, 0.25), (0.5, 0.1), (0.001, 1)]
+)
 def test_photographs_needed_by_search(rate, width):
     needed = photographs_needed(rate, width)
-    exact_sizes = [n for n in range(1, needed + 1) if abs((n + 1) * rate - round((n + 1) * rate)) < 1e-9]
+    exact_sizes = [
+        n for n in range(1, needed + 1) if abs((n + 1) * rate - round((n + 1) * rate)) < 1e-9
+    ]
     assert exact_sizes[-1] == needed
     assert half_width(needed, rate) <= width * rate < half_width(exact_sizes[-2], rate)
 
@@ -62,7 +66,10 @@ def test_the_curve_by_a_naive_loop():
             continue
         achieved = []
         for draw in range(20):
-            place = {p: randomness.uniforms(1, "calibration size", randomness.hashes([p]), draw)[0] for p in people.tolist()}
+            place = {
+                p: randomness.uniforms(1, "calibration size", randomness.hashes([p]), draw)[0]
+                for p in people.tolist()
+            }
             faces = sorted(range(300), key=lambda i: place[people[i]])[:size]
             threshold = calibration.conformal_threshold(s[faces], rate)
             achieved.append(np.mean([score > threshold for score in test]))
@@ -79,10 +86,16 @@ def test_sizes_and_guarantees():
         assert (low, high) == (law["low"], law["high"])
 
 
-@pytest.mark.parametrize(("n", "faces"), [(19, [19, 50]), (12_000, [10_000, 12_000]), (25_000, [20_000, 25_000])])
+@pytest.mark.parametrize(
+    ("n", "faces"), [(19, [19, 50]), (12_000, [10_000, 12_000]), (25_000, [20_000, 25_000])]
+)
 def test_all_photographs_are_a_point_of_the_curve(n, faces):
     got = curve(n, rates=[0.05], draws=2)["faces"]
-    assert faces == [size for size in got if size in faces] and len(got) == len(set(got)) and got == sorted(got)
+    assert (
+        faces == [size for size in got if size in faces]
+        and len(got) == len(set(got))
+        and got == sorted(got)
+    )
 
 
 def test_all_photographs_are_one_subset_with_the_very_threshold():
@@ -90,7 +103,9 @@ def test_all_photographs_are_one_subset_with_the_very_threshold():
     at = calibration.thresholds(normal(300), [0.05])["at_5_percent"]
     i = rows(got).index((0.05, 300))
     expected = np.mean(normal(500, 9) > at)
-    assert [got[f"measured_{name}"][i] for name in ("mean", "low", "high")] == pytest.approx([expected] * 3)
+    assert [got[f"measured_{name}"][i] for name in ("mean", "low", "high")] == pytest.approx(
+        [expected] * 3
+    )
 
 
 def test_the_measured_spread_is_the_guarantees_where_the_sets_are_large():
@@ -118,7 +133,9 @@ def test_the_order_of_persons_does_not_matter(seed, shuffle):
     blocks = np.random.default_rng(shuffle).permutation(40)
     rows = (2 * blocks[:, None] + [0, 1]).ravel()
     s, test = normal(80), normal(100, 9)
-    one, other = (size_curve(s[r], people[r], test, [0.05], draws=5, seed=seed) for r in (np.arange(80), rows))
+    one, other = (
+        size_curve(s[r], people[r], test, [0.05], draws=5, seed=seed) for r in (np.arange(80), rows)
+    )
     assert one == other
 
 
@@ -128,7 +145,8 @@ def test_another_seed_draws_other_subsets():
 
 
 @pytest.mark.parametrize(
-    ("s", "test", "message"), [([], [1.0], "calibration scores: no faces"), ([1.0], [np.inf], "NaN or inf")]
+    ("s", "test", "message"),
+    [([], [1.0], "calibration scores: no faces"), ([1.0], [np.inf], "NaN or inf")],
 )
 def test_broken_scores_are_refused(s, test, message):
     with pytest.raises(PipelineError, match=message):

@@ -7,12 +7,18 @@ import pytest
 import torch
 from torchvision import models
 
-from pipeline import checkpoints
 from pipeline.base.errors import PipelineError
-from pipeline.checkpoints import load_encoder, save_encoder, start_encoder
-from pipeline.encoder import Encoder
+from pipeline.encoder import checkpoints
+from pipeline.encoder.checkpoints import load_encoder, save_encoder, start_encoder
+from pipeline.encoder.network import Encoder
 
-META = {"input_size": 64, "mean": (0.4, 0.5, 0.6), "tags": ["iso"], "params": {"seed": 1}, "antialias": True}
+META = {
+    "input_size": 64,
+    "mean": (0.4, 0.5, 0.6),
+    "tags": ["iso"],
+    "params": {"seed": 1},
+    "antialias": True,
+}
 
 
 def authors_file(path, dim=8, **extra):
@@ -21,7 +27,14 @@ def authors_file(path, dim=8, **extra):
     weights = {f"model.visual.{name}": value for name, value in visual.state_dict().items()}
     for name in ("fc_iso", "fc_av", "fc_et", "fc_fl", "fc_face"):
         weights |= {f"{name}.weight": torch.randn(1, dim), f"{name}.bias": torch.randn(1)}
-    torch.save({"epoch": 3, "model": weights | extra, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-5}]}}, path)
+    torch.save(
+        {
+            "epoch": 3,
+            "model": weights | extra,
+            "optimizer": {"state": {}, "param_groups": [{"lr": 1e-5}]},
+        },
+        path,
+    )
     return weights
 
 
@@ -37,7 +50,11 @@ def test_round_trip(tmp_path):
 
 
 def test_bytes_depend_on_weights_and_meta_alone(tmp_path):
-    for name, meta in (("a", META), ("b", dict(reversed(META.items()))), ("c", META | {"input_size": 65})):
+    for name, meta in (
+        ("a", META),
+        ("b", dict(reversed(META.items()))),
+        ("c", META | {"input_size": 65}),
+    ):
         save_encoder(tmp_path / name, Encoder("resnet10", 8, seed=3), meta)
     channels_last: Any = Encoder("resnet10", 8, seed=3)
     channels_last.to(memory_format=torch.channels_last)
@@ -68,7 +85,11 @@ def test_absent_and_foreign_files_are_named(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "foreign")
     with pytest.raises(PipelineError, match="no encoder metadata"):
         load_encoder(tmp_path / "foreign")
-    save_file({"x": torch.zeros(1)}, tmp_path / "old", metadata={"encoder": json.dumps({"format": "encoder-0"})})
+    save_file(
+        {"x": torch.zeros(1)},
+        tmp_path / "old",
+        metadata={"encoder": json.dumps({"format": "encoder-0"})},
+    )
     with pytest.raises(PipelineError, match="encoder-0"):
         load_encoder(tmp_path / "old")
 
@@ -82,9 +103,12 @@ def test_start_from_ours(tmp_path):
     path = tmp_path / "e.safetensors"
     saved = Encoder("resnet10", 8, seed=9)
     save_encoder(path, saved, META)
-    assert torch.equal(start_encoder(str(path), "resnet10", 8, seed=1).heads.weight, saved.heads.weight)
+    assert torch.equal(
+        start_encoder(str(path), "resnet10", 8, seed=1).heads.weight, saved.heads.weight
+    )
     with pytest.raises(
-        PipelineError, match=r"do not fit resnet10 with 16 features.*heads.weight.*\(5, 8\) instead of \(5, 16\)"
+        PipelineError,
+        match=r"do not fit resnet10 with 16 features.*heads.weight.*\(5, 8\) instead of \(5, 16\)",
     ):
         start_encoder(str(path), "resnet10", 16, seed=1)
     with pytest.raises(PipelineError, match=r"do not fit resnet18.*missing"):
@@ -96,7 +120,9 @@ def test_start_from_the_authors(tmp_path):
     weights = authors_file(path)
     encoder = start_encoder(str(path), "resnet18", 8, seed=1)
     assert torch.equal(encoder.backbone.fc.weight, weights["model.visual.fc.weight"])
-    assert torch.equal(encoder.heads.weight[3], weights["fc_et.weight"][0])  # theirs is named et and ranks the focal length
+    assert torch.equal(
+        encoder.heads.weight[3], weights["fc_et.weight"][0]
+    )  # theirs is named et and ranks the focal length
     with pytest.raises(PipelineError, match="do not fit resnet10"):
         start_encoder(str(path), "resnet10", 8, seed=1)
 
@@ -136,7 +162,11 @@ def test_pth_that_is_no_state_dict(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("start", "message"),
-    [("absent.pth", "does not exist"), ("absent.safetensors", "does not exist"), ("nothing", "allowed are none, imagenet")],
+    [
+        ("absent.pth", "does not exist"),
+        ("absent.safetensors", "does not exist"),
+        ("nothing", "allowed are none, imagenet"),
+    ],
 )
 def test_wrong_start_says_what_is_allowed(start, message):
     with pytest.raises(PipelineError, match=rf"pretext\.start: .*{message}"):
@@ -159,15 +189,22 @@ class Weights:
 def test_imagenet_fills_all_but_the_feature_layer_and_heads(monkeypatch):
     weights = Weights()
     monkeypatch.setattr(models, "get_model_weights", lambda name: weights)
-    encoder, fresh = start_encoder("imagenet", "resnet18", 8, seed=1), Encoder("resnet18", 8, seed=1)
+    encoder, fresh = (
+        start_encoder("imagenet", "resnet18", 8, seed=1),
+        Encoder("resnet18", 8, seed=1),
+    )
     assert torch.equal(encoder.backbone.conv1.weight, weights.state["conv1.weight"])
     assert torch.equal(encoder.backbone.layer4[1].bn2.weight, weights.state["layer4.1.bn2.weight"])
     assert torch.equal(encoder.backbone.fc.weight, fresh.backbone.fc.weight)
 
 
 def test_imagenet_offline_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(models, "get_model_weights", lambda name: Weights(OSError("no route to host")))
-    with pytest.raises(PipelineError, match=r"cannot be downloaded .no route to host.*set pretext.start to none"):
+    monkeypatch.setattr(
+        models, "get_model_weights", lambda name: Weights(OSError("no route to host"))
+    )
+    with pytest.raises(
+        PipelineError, match=r"cannot be downloaded .no route to host.*set pretext.start to none"
+    ):
         start_encoder("imagenet", "resnet18", 8, seed=1)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import compare
 from pipeline.base.errors import PipelineError
+from pipeline.comparison import __main__ as compare
 from tests.two_runs import PARAMS, table
 
 RUNS = {
@@ -38,7 +38,10 @@ def test_the_table_fits_80_columns(runs, capsys, monkeypatch, revisions):
     monkeypatch.setitem(RUNS, "x" * 200, RUNS["HEAD"])
     text = printed(capsys, *revisions)
     assert max(map(len, text.splitlines())) <= 80
-    assert "auc (higher is better)" in text and "false_alarm_rate_at_5_percent (lower is better)" in text
+    assert (
+        "auc (higher is better)" in text
+        and "false_alarm_rate_at_5_percent (lower is better)" in text
+    )
 
 
 def test_head_is_compared_with_the_workspace_as_params_say(runs, capsys):
@@ -59,13 +62,18 @@ def test_nothing_but_the_options_is_needed_where_they_are_given(runs, capsys):
 
 def test_equal_runs_are_said_to_be_equal(runs, capsys):
     text = " ".join(printed(capsys, "HEAD", "same").split())
-    assert "HEAD and same do not differ in any measure" in text and "better " not in text.replace("is better)", "")
+    assert "HEAD and same do not differ in any measure" in text and "better " not in text.replace(
+        "is better)", ""
+    )
     assert "do not differ in any measure" not in printed(capsys)
 
 
 def test_what_only_one_run_has_is_named(runs, capsys):
     text = printed(capsys, "HEAD", "old")
-    assert "sim_b: only in HEAD" in text and "a_generator_with_a_very_long_name_indeed: only in old" in text
+    assert (
+        "sim_b: only in HEAD" in text
+        and "a_generator_with_a_very_long_name_indeed: only in old" in text
+    )
 
 
 def test_replaced_pictures_are_counted(runs, capsys, monkeypatch):
@@ -74,7 +82,8 @@ def test_replaced_pictures_are_counted(runs, capsys, monkeypatch):
     monkeypatch.setitem(RUNS, "other", other)
     text = " ".join(printed(capsys, "HEAD", "other").split())
     assert (
-        "0 faces only in A, 0 only in B, 1 whose picture changed." in text and "ddpm: left out, 1 faces whose picture" in text
+        "0 faces only in A, 0 only in B, 1 whose picture changed." in text
+        and "ddpm: left out, 1 faces whose picture" in text
     )
 
 
@@ -87,10 +96,14 @@ def test_detection_bought_with_false_alarms_is_said(runs, capsys, monkeypatch):
 
 
 def moved(count_a: int, count_b: int) -> list:
-    """Two runs with so many false alarms among 80 photographs, at 1 %: too few of them for a verdict on the false alarms."""
+    """Two runs with so many false alarms among 80 photographs, at 1 %: too few of them for a
+    verdict on the false alarms.
+    """
     frames = [table(1), table(1, gain=0.4)]
     for frame, count in zip(frames, (count_a, count_b), strict=True):
-        frame.loc[frame["set"] == "photographic_test", "at_1_percent"] = [i < count for i in range(80)]
+        frame.loc[frame["set"] == "photographic_test", "at_1_percent"] = [
+            i < count for i in range(80)
+        ]
     return frames
 
 
@@ -103,10 +116,22 @@ def compared(monkeypatch, capsys, counts: tuple[int, int], *options: str) -> lis
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ((1, 2), "* at 2.5 % false alarms instead of 1.2 %, which alone raises detection: {} better"),
-        ((2, 1), "* at 1.2 % false alarms instead of 2.5 %, which alone lowers detection: {} worse"),
-        ((0, 1), "* at 1.2 % false alarms instead of 0.0 %, which alone raises detection: {} better"),
-        ((1, 0), "* at 0.0 % false alarms instead of 1.2 %, which alone lowers detection: {} worse"),
+        (
+            (1, 2),
+            "* at 2.5 % false alarms instead of 1.2 %, which alone raises detection: {} better",
+        ),
+        (
+            (2, 1),
+            "* at 1.2 % false alarms instead of 2.5 %, which alone lowers detection: {} worse",
+        ),
+        (
+            (0, 1),
+            "* at 1.2 % false alarms instead of 0.0 %, which alone raises detection: {} better",
+        ),
+        (
+            (1, 0),
+            "* at 0.0 % false alarms instead of 1.2 %, which alone lowers detection: {} worse",
+        ),
     ],
 )
 def test_unequal_false_alarms_stand_below_the_detection_table_without_any_verdict_on_them(
@@ -122,7 +147,9 @@ def test_unequal_false_alarms_stand_below_the_detection_table_without_any_verdic
     remedy = "compare the AUC, or calibrate both on more photographs, before calling this"
     assert " ".join(" ".join(lines[start + 7 : end]).split()) == said.format(remedy)
     others = lines[:start] + lines[end:]
-    assert not [line for line in others if "*" in line] and "false_alarm_rate_at_1_percent differs" not in " ".join(others)
+    assert not [
+        line for line in others if "*" in line
+    ] and "false_alarm_rate_at_1_percent differs" not in " ".join(others)
 
 
 def test_equal_false_alarms_get_no_mark(runs, capsys, monkeypatch):
@@ -133,7 +160,11 @@ def test_equal_false_alarms_get_no_mark(runs, capsys, monkeypatch):
 
 def test_markdown_names_unequal_false_alarms_below_both_tables(runs, capsys, monkeypatch):
     lines = compared(monkeypatch, capsys, (1, 2), "--markdown")
-    below = [i for i, line in enumerate(lines) if line.startswith(r"- \* `detection_rate_at_1_percent`: at 2.5 % false alarms")]
+    below = [
+        i
+        for i, line in enumerate(lines)
+        if line.startswith(r"- \* `detection_rate_at_1_percent`: at 2.5 % false alarms")
+    ]
     assert len(below) == 2
     for i in below:
         assert lines[i - 1] == "" and lines[i - 2].startswith("| ") and not lines[i + 1].strip()
@@ -162,7 +193,9 @@ def test_markdown_is_printed_or_written(runs, capsys, tmp_path):
         "detection_rate_at_1_percent.worst",
     ]
     assert "| **better** |" in rows[2]
-    assert lines.index("<details><summary>Every generator</summary>") + 2 == lines.index(rows[0], 10)  # GitHub needs the gap
+    assert lines.index("<details><summary>Every generator</summary>") + 2 == lines.index(
+        rows[0], 10
+    )  # GitHub needs the gap
     table_of_text = printed(capsys, "--output", str(tmp_path / "out/comparison.md"))
     assert (tmp_path / "out/comparison.md").read_text(encoding="utf-8") == shown
     assert table_of_text == printed(capsys) == printed(capsys, "--markdown", "--output", "again.md")
@@ -175,7 +208,17 @@ def test_markdown_is_printed_or_written(runs, capsys, tmp_path):
 @pytest.mark.parametrize("output", [[], ["--markdown"]])
 def test_a_rule_that_holds_ends_with_status_2_after_everything_is_printed(runs, capsys, output):
     with pytest.raises(SystemExit) as stop:
-        compare.main(["HEAD", "worse", "--fail-if", "auc.mean drops by 0.01", "--fail-if", "auc.ddpm rises by 0.01", *output])
+        compare.main(
+            [
+                "HEAD",
+                "worse",
+                "--fail-if",
+                "auc.mean drops by 0.01",
+                "--fail-if",
+                "auc.ddpm rises by 0.01",
+                *output,
+            ]
+        )
     text = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 2
     assert "Rule HOLDS: auc.mean drops by 0.01 (B - A is -0." in text
@@ -184,7 +227,11 @@ def test_a_rule_that_holds_ends_with_status_2_after_everything_is_printed(runs, 
 
 def test_a_rule_that_does_not_hold_lets_pass(runs, capsys):
     text = printed(
-        capsys, "--fail-if", "auc.mean drops significantly", "--fail-if", "detection_rate_at_1_percent.ddpm drops by 0.9"
+        capsys,
+        "--fail-if",
+        "auc.mean drops significantly",
+        "--fail-if",
+        "detection_rate_at_1_percent.ddpm drops by 0.9",
     )
     assert text.count("Rule does not hold") == 2 and "HOLDS" not in text
 
@@ -200,15 +247,23 @@ def not_computed(*_args, **_more):
     ("arguments", "said"),
     [
         (["--fail-if", "auc.mean falls by 0.1"], "is no rule"),
-        (["--fail-if", "auc.sim_x drops by 0.1"], "no 'sim_x' to compare; known are mean, worst, ddpm, sim_b"),
+        (
+            ["--fail-if", "auc.sim_x drops by 0.1"],
+            "no 'sim_x' to compare; known are mean, worst, ddpm, sim_b",
+        ),
         (["--fail-if", "f1.mean drops by 0.1"], "unknown measure 'f1'"),
         (["--resamples", "99"], "--resamples 99 .* at least 100"),
         (["--seed", "-1"], "--seed -1: at least 100 and 0"),
-        (["--resamples", "many"], "invalid int value: 'many'; see python -m pipeline.compare --help"),
+        (
+            ["--resamples", "many"],
+            "invalid int value: 'many'; see python -m pipeline.comparison.__main__ --help",
+        ),
         (["a", "b", "c"], "unrecognized arguments: c"),
     ],
 )
-def test_a_wrong_command_line_is_an_error_before_anything_is_computed(runs, monkeypatch, arguments, said):
+def test_a_wrong_command_line_is_an_error_before_anything_is_computed(
+    runs, monkeypatch, arguments, said
+):
     monkeypatch.setattr(compare.comparison, "compare", not_computed)
     with pytest.raises(PipelineError, match=said):
         compare.main(arguments)

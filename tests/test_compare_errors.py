@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import compare
 from pipeline.base.errors import PipelineError
+from pipeline.comparison import __main__ as compare
 
 
 @pytest.mark.parametrize("error", [PipelineError, OSError])
 def test_an_error_is_wrapped_with_its_commands_whole(monkeypatch, error):
     def fail():
-        raise error("many words " * 12 + "`git add dvc.lock metrics && git commit -m message`, and\na second line")
+        raise error(
+            "many words " * 12
+            + "`git add dvc.lock metrics && git commit -m message`, and\na second line"
+        )
 
     monkeypatch.setattr(compare, "main", fail)
     with pytest.raises(PipelineError) as raised:
@@ -26,7 +29,13 @@ def test_an_error_is_wrapped_with_its_commands_whole(monkeypatch, error):
 
 def test_the_command_of_the_terminal_wraps_its_errors(tmp_path):
     root = Path(compare.__file__).parents[1]
-    command = [sys.executable, "-m", "pipeline.compare", "--fail-if", "many words " * 20]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.comparison.__main__",
+        "--fail-if",
+        "many words " * 20,
+    ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: --fail-if 'many words")
     assert max(map(len, done.stderr.splitlines())) <= 80 < len(done.stderr)

@@ -1,4 +1,6 @@
-"""Two runs on the same faces: the paired bootstrap against naive loops and formulas, and its symmetries."""
+"""Two runs on the same faces: the paired bootstrap against naive loops and formulas, and its
+symmetries.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,15 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipeline import bootstrap, comparison
-from pipeline.comparison import BETTER, SAME, WORSE, Row
+from pipeline.comparison import pairs as comparison
+from pipeline.comparison.pairs import BETTER, SAME, WORSE, Row
+from pipeline.evaluation import bootstrap
 from tests.two_runs import table
 
 DRAWS = {"resamples": 300, "seed": 5}
 
 
 def rows_of(a: pd.DataFrame, b: pd.DataFrame, **draws) -> dict[tuple[str, str], Row]:
-    return {(row.measure, row.of): row for row in comparison.compare(comparison.pair(a, b), **{**DRAWS, **draws})}
+    return {
+        (row.measure, row.of): row
+        for row in comparison.compare(comparison.pair(a, b), **{**DRAWS, **draws})
+    }
 
 
 # --- oracles
@@ -23,18 +29,27 @@ def rows_of(a: pd.DataFrame, b: pd.DataFrame, **draws) -> dict[tuple[str, str], 
 
 def resampled(frame: pd.DataFrame, column: str, draws: list[np.ndarray]) -> list[np.ndarray]:
     """The values of the drawn persons' faces for each resample, a person drawn twice counted twice."""
-    people = [frame.loc[frame["group"] == person, column].to_numpy() for person in sorted(frame["group"].unique())]
+    people = [
+        frame.loc[frame["group"] == person, column].to_numpy()
+        for person in sorted(frame["group"].unique())
+    ]
     return [np.concatenate([people[i] for i in drawn]) for drawn in draws]
 
 
 def drawn(purpose: str, count: int) -> list[np.ndarray]:
-    """Which persons each resample draws, found out through the share of each person among faces that are a person each."""
+    """Which persons each resample draws, found out through the share of each person among faces
+    that are a person each.
+    """
     names = np.array([f"person{i}" for i in range(count)])
     shares = [
-        bootstrap.rate_replicates(bootstrap.Sample(np.eye(count)[i], names), 0.5, purpose=purpose, resamples=60, seed=5)
+        bootstrap.rate_replicates(
+            bootstrap.Sample(np.eye(count)[i], names), 0.5, purpose=purpose, resamples=60, seed=5
+        )
         for i in np.argsort(names)
     ]
-    return [np.repeat(np.arange(count), np.rint(row * count).astype(int)) for row in np.array(shares).T]
+    return [
+        np.repeat(np.arange(count), np.rint(row * count).astype(int)) for row in np.array(shares).T
+    ]
 
 
 def test_the_paired_bootstrap_is_the_naive_loop():
@@ -50,14 +65,23 @@ def test_the_paired_bootstrap_is_the_naive_loop():
         return resampled(run[run["set"] == name], column, draws)
 
     def auc(run: pd.DataFrame, name: str) -> list[float]:
-        pairs = zip(values(run, "photographic_test", "anomaly_score"), values(run, name, "anomaly_score"), strict=True)
-        return [float(roc_auc_score(np.repeat([0, 1], [len(n), len(g)]), np.concatenate([n, g]))) for n, g in pairs]
+        pairs = zip(
+            values(run, "photographic_test", "anomaly_score"),
+            values(run, name, "anomaly_score"),
+            strict=True,
+        )
+        return [
+            float(roc_auc_score(np.repeat([0, 1], [len(n), len(g)]), np.concatenate([n, g])))
+            for n, g in pairs
+        ]
 
     def rate(run: pd.DataFrame, name: str, column: str) -> list[float]:
         return [float(flags.mean()) for flags in values(run, name, column)]
 
     aucs = np.array([[auc(run, name) for run in kept] for name in ("ddpm", "sim_b")])
-    rates = np.array([[rate(run, name, "at_5_percent") for run in kept] for name in ("ddpm", "sim_b")])
+    rates = np.array(
+        [[rate(run, name, "at_5_percent") for run in kept] for name in ("ddpm", "sim_b")]
+    )
     alarms = [rate(run, "photographic_test", "at_1_percent") for run in kept]
     expected = {("false_alarm_rate_at_1_percent", "photographic_test"): np.array(alarms)}
     for measure, of in (("auc", aucs), ("detection_rate_at_5_percent", rates)):
@@ -82,12 +106,16 @@ def test_values_are_those_of_the_faces_themselves():
         assert getattr(found["auc", "mean"], which) == pytest.approx(np.mean(aucs))
         assert getattr(found["auc", "worst"], which) == pytest.approx(min(aucs))
         alarms = run.loc[run["label"] == 0, "at_1_percent"].mean()
-        assert getattr(found["false_alarm_rate_at_1_percent", "photographic_test"], which) == pytest.approx(alarms)
+        assert getattr(
+            found["false_alarm_rate_at_1_percent", "photographic_test"], which
+        ) == pytest.approx(alarms)
     assert all(row.difference == pytest.approx(row.b - row.a) for row in found.values())
 
 
 def test_intervals_of_rates_are_as_wide_as_the_formula_for_paired_shares_says():
-    """McNemar's standard error: sqrt(p01 + p10 - (p10 - p01)^2) / sqrt(n), for faces that are a group each."""
+    """McNemar's standard error: sqrt(p01 + p10 - (p10 - p01)^2) / sqrt(n), for faces that are a
+    group each.
+    """
     a, b = table(1, people=200), table(2, people=200)
     for frame in (a, b):
         frame["group"] = frame["name"]
@@ -110,7 +138,9 @@ def test_a_run_is_no_different_from_itself_exactly():
 
 def test_a_clearly_better_detector_is_better_and_a_change_of_noise_is_no_difference():
     better = rows_of(table(1), table(2, gain=1.0))
-    assert {row.verdict for key, row in better.items() if not comparison.lower_is_better(key[0])} == {BETTER}
+    assert {
+        row.verdict for key, row in better.items() if not comparison.lower_is_better(key[0])
+    } == {BETTER}
     assert rows_of(table(1), table(2))["auc", "mean"].verdict == SAME
 
 
@@ -118,8 +148,14 @@ def test_more_false_alarms_are_worse():
     worse = table(1)
     photographs = worse["set"] == "photographic_test"
     worse.loc[photographs, "at_5_percent"] = worse.loc[photographs, "anomaly_score"] > 0
-    assert rows_of(table(1), worse)["false_alarm_rate_at_5_percent", "photographic_test"].verdict == WORSE
-    assert rows_of(worse, table(1))["false_alarm_rate_at_5_percent", "photographic_test"].verdict == BETTER
+    assert (
+        rows_of(table(1), worse)["false_alarm_rate_at_5_percent", "photographic_test"].verdict
+        == WORSE
+    )
+    assert (
+        rows_of(worse, table(1))["false_alarm_rate_at_5_percent", "photographic_test"].verdict
+        == BETTER
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +189,9 @@ def test_the_verdict_is_whether_the_interval_leaves_0_out(low, high, auc, false_
 def test_false_alarms_are_unequal_by_more_than_a_fifth_whatever_the_interval(a, b, unequal):
     row = Row("false_alarm_rate_at_1_percent", "photographic_test", a, b, b - a, -1, 1)
     other = Row("detection_rate_at_5_percent", "mean", 0.1, 0.9, 0.8, 0.7, 0.9)
-    assert comparison.unequal_false_alarms([other, row]) == ({"detection_rate_at_1_percent": row} if unequal else {})
+    assert comparison.unequal_false_alarms([other, row]) == (
+        {"detection_rate_at_1_percent": row} if unequal else {}
+    )
 
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
@@ -168,7 +206,9 @@ def test_swapping_the_runs_swaps_signs_and_verdicts(run, gain, people, seed):
     for key, row in forth.items():
         other = back[key]
         assert (row.a, row.b) == (other.b, other.a)
-        assert (row.difference, row.low, row.high) == pytest.approx((-other.difference, -other.high, -other.low), abs=1e-12)
+        assert (row.difference, row.low, row.high) == pytest.approx(
+            (-other.difference, -other.high, -other.low), abs=1e-12
+        )
         if min(abs(row.low), abs(row.high)) > 1e-12:  # an end at 0 may be rounded to either side
             assert row.verdict == OPPOSITE[other.verdict]
 

@@ -1,4 +1,6 @@
-"""The classifier of metadata on files whose metadata are known; the warnings; the figures side by side."""
+"""The classifier of metadata on files whose metadata are known; the warnings; the figures side by
+side.
+"""
 
 import re
 from dataclasses import replace
@@ -9,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import confounds
-from pipeline.bootstrap import Sample
-from pipeline.confounds import Files
-from pipeline.estimates import estimate
-from pipeline.evaluation import roc_auc
-from pipeline.formats import Description, UnreadableHeader
+from pipeline.audit import confounds
+from pipeline.audit.confounds import Files
+from pipeline.audit.formats import Description, UnreadableHeader
+from pipeline.evaluation.bootstrap import Sample
+from pipeline.evaluation.estimates import estimate
+from pipeline.evaluation.measures import roc_auc
 
 PNG = Description("PNG", 88, 88, "RGB", None, False, None, False, 1.5)
 JPEG = Description("JPEG", 88, 88, "RGB", 90, True, "4:2:0", False, 0.4)
@@ -31,7 +33,9 @@ def auc(photographic, generated):
 
 @pytest.fixture
 def small_forests(monkeypatch):
-    """Where files differ in nothing, or each file in the same, a few trees say what many do: they take most of the time."""
+    """Where files differ in nothing, or each file in the same, a few trees say what many do: they
+    take most of the time.
+    """
     monkeypatch.setattr(confounds, "TREES", 5)
 
 
@@ -51,19 +55,25 @@ def small_forests(monkeypatch):
     ],
 )
 def test_anything_that_differs_gives_the_class_away(other):
-    found, reason = confounds.metadata_auc(files([PNG] * 60, per_group=2), files([other] * 40), **DRAWS)
+    found, reason = confounds.metadata_auc(
+        files([PNG] * 60, per_group=2), files([other] * 40), **DRAWS
+    )
     assert found == {"value": 1, "low": None, "high": None}
     assert reason.startswith("cannot be computed: all resamples give 1")
 
 
 @pytest.mark.usefixtures("small_forests")
-@pytest.mark.parametrize("other", [replace(JPEG, jpeg_quality=75), replace(JPEG, chroma_subsampling="4:4:4")])
+@pytest.mark.parametrize(
+    "other", [replace(JPEG, jpeg_quality=75), replace(JPEG, chroma_subsampling="4:4:4")]
+)
 def test_quality_and_chroma_tell_jpegs_apart(other):
     assert auc(files([JPEG] * 40), files([other] * 40))["value"] == 1
 
 
 @pytest.mark.usefixtures("small_forests")
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the same for all
+@settings(
+    max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the same for all
 @given(st.integers(4, 60), st.integers(4, 60), st.integers(1, 3))
 def test_files_that_are_alike_give_nothing_away(n, g, per_group):
     found = auc(files([PNG] * (n * per_group), per_group), files([PNG] * g))
@@ -78,8 +88,12 @@ def test_file_size_is_not_looked_at(other):
 
 def test_metadata_without_relation_to_the_class_are_worth_about_half():
     rng = np.random.default_rng(0)
-    mixed = [replace(JPEG, jpeg_quality=int(q), width=int(w)) for q, w in rng.integers(50, 100, (400, 2))]
-    assert auc(files(mixed[:200]), files(mixed[200:]))["value"] == pytest.approx(0.5, abs=0.1)  # standard error 0.03
+    mixed = [
+        replace(JPEG, jpeg_quality=int(q), width=int(w)) for q, w in rng.integers(50, 100, (400, 2))
+    ]
+    assert auc(files(mixed[:200]), files(mixed[200:]))["value"] == pytest.approx(
+        0.5, abs=0.1
+    )  # standard error 0.03
 
 
 def test_half_of_the_files_given_away_is_three_quarters():
@@ -88,7 +102,9 @@ def test_half_of_the_files_given_away_is_three_quarters():
 
 
 def test_people_are_not_learnt_by_heart():
-    """Each person has a picture size of their own: only a file of the same person would tell the class."""
+    """Each person has a picture size of their own: only a file of the same person would tell the
+    class.
+    """
     photographs = [replace(PNG, width=100 + 2 * (i // 4)) for i in range(160)]
     generated = [replace(PNG, width=101 + 2 * (i // 4)) for i in range(160)]
     by_person = auc(files(photographs, per_group=4), files(generated, per_group=4))["value"]
@@ -110,7 +126,10 @@ def test_every_file_is_scored_once_and_the_same_comes_twice():
     photographic, generated = files(mixed[:60], per_group=3), files(mixed[60:])
     first = confounds.out_of_fold(photographic, generated, seed=1)
     again = confounds.out_of_fold(photographic, generated, seed=1)
-    assert len(first) == 5 and sum(len(n.scores) for n, _ in first) == sum(len(g.scores) for _, g in first) == 60
+    assert (
+        len(first) == 5
+        and sum(len(n.scores) for n, _ in first) == sum(len(g.scores) for _, g in first) == 60
+    )
     for (n, g), (n_again, g_again) in zip(first, again, strict=True):
         assert np.array_equal(n.scores, n_again.scores) and np.array_equal(g.scores, g_again.scores)
     other = confounds.out_of_fold(photographic, generated, seed=2)
@@ -126,10 +145,16 @@ def test_fewer_than_four_groups_in_a_class_cannot_be_cross_validated(n, g):
 
 
 def test_metadata_have_a_column_for_each_name():
-    rows = confounds.metadata([PNG, JPEG, replace(JPEG, has_exif=True, chroma_subsampling="4:4:4"), UnreadableHeader("x")])
+    rows = confounds.metadata(
+        [PNG, JPEG, replace(JPEG, has_exif=True, chroma_subsampling="4:4:4"), UnreadableHeader("x")]
+    )
     assert rows.shape == (4, len(confounds.COLUMNS))
     by_name = dict(zip(confounds.COLUMNS, rows.T.tolist(), strict=True))
-    assert by_name["PNG"] == [1, 0, 0, 0] and by_name["JPEG"] == [0, 1, 1, 0] and by_name["WEBP"] == [0, 0, 0, 0]
+    assert (
+        by_name["PNG"] == [1, 0, 0, 0]
+        and by_name["JPEG"] == [0, 1, 1, 0]
+        and by_name["WEBP"] == [0, 0, 0, 0]
+    )
     assert by_name["jpeg_quality"] == [-1, 90, 90, -1] and by_name["with_exif"] == [0, 0, 1, -1]
     assert by_name["chroma_subsampling"] == [-1, 3, 0, -1] and by_name["width"] == [88, 88, 88, -1]
 
@@ -141,7 +166,9 @@ def classify(**generators):
     alike = files([JPEG] * 40)
     photographic = {"as_found": files([PNG] * 40), "harmonised": alike}
     return confounds.classify(
-        photographic, {name: {"as_found": found, "harmonised": alike} for name, found in generators.items()}, **DRAWS
+        photographic,
+        {name: {"as_found": found, "harmonised": alike} for name, found in generators.items()},
+        **DRAWS,
     )
 
 
@@ -149,7 +176,10 @@ def classify(**generators):
 def test_a_generator_told_by_its_files_is_warned_of():
     found = classify(sim_a=files([JPEG] * 40), sim_b=files([PNG] * 40))
     told, alike = (found["metadata_classifier"]["generators"][name] for name in ("sim_a", "sim_b"))
-    assert told == {"as_found": {"auc": 1, "low": None, "high": None}, "harmonised": {"auc": 0.5, "low": None, "high": None}}
+    assert told == {
+        "as_found": {"auc": 1, "low": None, "high": None},
+        "harmonised": {"auc": 0.5, "low": None, "high": None},
+    }
     what = "interval of the AUC of the classifier of metadata"
     assert {key: reason.split(",")[0] for key, reason in found["not_computed"].items()} == {
         f"sim_a: {what}, as found": "cannot be computed: all resamples give 1",
@@ -177,7 +207,11 @@ def test_harmonisation_that_fails_is_warned_of():
 @pytest.mark.usefixtures("small_forests")
 def test_what_cannot_be_classified_is_none_and_no_warning():
     found = classify(sim_a=files([JPEG]))
-    assert found["metadata_classifier"]["generators"]["sim_a"]["as_found"] == {"auc": None, "low": None, "high": None}
+    assert found["metadata_classifier"]["generators"]["sim_a"]["as_found"] == {
+        "auc": None,
+        "low": None,
+        "high": None,
+    }
     assert found["metadata_classifier"]["worst"] is None and found["warnings"] == []
     reason = found["not_computed"]["sim_a: AUC of the classifier of metadata, as found"]
     assert reason == "cross-validation needs at least 4 people or photographs of each class"
@@ -188,25 +222,42 @@ def test_bytes_per_pixel_are_told_apart():
     sizes = np.random.default_rng(0).uniform(1, 3, 80)
     several: list[confounds.File] = [replace(PNG, bytes_per_pixel=float(size)) for size in sizes]
     one = {"as_found": files(several[:40]), "harmonised": files([JPEG] * 40)}
-    other = {"as_found": files([*several[40:], UnreadableHeader("x")]), "harmonised": files([UnreadableHeader("x")] * 3)}
+    other = {
+        "as_found": files([*several[40:], UnreadableHeader("x")]),
+        "harmonised": files([UnreadableHeader("x")] * 3),
+    }
     found = confounds.classify(one, {"sim_a": other}, **DRAWS)["bytes_per_pixel_auc"]["sim_a"]
     assert found == {"as_found": pytest.approx(roc_auc(sizes[:40], sizes[40:])), "harmonised": None}
 
 
 def sample(seed, shift=0.0):
-    return Sample(np.random.default_rng(seed).normal(shift, 1, 30), np.array([f"{i}" for i in range(30)]))
+    return Sample(
+        np.random.default_rng(seed).normal(shift, 1, 30), np.array([f"{i}" for i in range(30)])
+    )
 
 
 def test_side_by_side_has_both_states_and_their_means():
-    first = estimate(sample(0), {"a": sample(1, 1), "b": sample(2, 2)}, {"at_5_percent": 1.6}, **DRAWS)
-    second = estimate(sample(3), {"a": sample(4), "b": sample(5, 1)}, {"at_5_percent": 1.7}, **DRAWS)
-    found = confounds.side_by_side({"as_found": first, "harmonised": second}, ["a", "b"], "at_5_percent")
+    first = estimate(
+        sample(0), {"a": sample(1, 1), "b": sample(2, 2)}, {"at_5_percent": 1.6}, **DRAWS
+    )
+    second = estimate(
+        sample(3), {"a": sample(4), "b": sample(5, 1)}, {"at_5_percent": 1.7}, **DRAWS
+    )
+    found = confounds.side_by_side(
+        {"as_found": first, "harmonised": second}, ["a", "b"], "at_5_percent"
+    )
     assert found["false_alarm_rate"] == {
         "as_found": first.false_alarm_rates["at_5_percent"],
         "harmonised": second.false_alarm_rates["at_5_percent"],
     }
-    assert found["generators"]["b"]["auc"] == {"as_found": first.aucs["b"], "harmonised": second.aucs["b"]}
-    assert found["generators"]["a"]["detection_rate"]["harmonised"] == second.detection_rates["a"]["at_5_percent"]
+    assert found["generators"]["b"]["auc"] == {
+        "as_found": first.aucs["b"],
+        "harmonised": second.aucs["b"],
+    }
+    assert (
+        found["generators"]["a"]["detection_rate"]["harmonised"]
+        == second.detection_rates["a"]["at_5_percent"]
+    )
     values = [one["value"] for one in first.aucs.values() if one["value"] is not None]
     assert found["mean"]["auc"]["as_found"] == pytest.approx(np.mean(values))
 
@@ -215,5 +266,11 @@ def test_side_by_side_has_both_states_and_their_means():
 def test_a_state_without_figures_has_none(there, absent):
     first = estimate(sample(0), {"a": sample(1, 1)}, {"at_5_percent": 1.6}, **DRAWS)
     found = confounds.side_by_side({there: first}, ["a"], "at_5_percent")
-    assert found["generators"]["a"]["auc"] == {there: first.aucs["a"], absent: {"value": None, "low": None, "high": None}}
-    assert found["mean"]["auc"][absent] is None and found["mean"]["auc"][there] == first.aucs["a"]["value"]
+    assert found["generators"]["a"]["auc"] == {
+        there: first.aucs["a"],
+        absent: {"value": None, "low": None, "high": None},
+    }
+    assert (
+        found["mean"]["auc"][absent] is None
+        and found["mean"]["auc"][there] == first.aucs["a"]["value"]
+    )

@@ -1,4 +1,6 @@
-"""What controls take from the confounds' metrics; the rules by which controls are judged; their rows."""
+"""What controls take from the confounds' metrics; the rules by which controls are judged; their
+rows.
+"""
 
 import json
 from dataclasses import replace
@@ -7,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import bootstrap
+from pipeline.audit.confounds import WARNED
+from pipeline.audit.controls import Measured, attempt, file_size, judge, metadata
+from pipeline.audit.questions import QUESTIONS, RULES
 from pipeline.base.errors import PipelineError
-from pipeline.confounds import WARNED
-from pipeline.control_questions import QUESTIONS, RULES
-from pipeline.controls import Measured, attempt, file_size, judge, metadata
+from pipeline.evaluation import bootstrap
 
 # --- file metadata
 
@@ -22,18 +24,33 @@ NOTHING: dict[str, Any] = {}
 def confounds(**changes):
     """As metrics/confounds.json has it."""
     generators = {
-        "a": {"as_found": {"auc": 0.5, "low": 0.4, "high": 0.6}, "harmonised": {"auc": 0.5, "low": 0.5, "high": 0.5}},
-        "b": {"as_found": {"auc": 0.9, "low": 0.8, "high": 1.0}, "harmonised": {"auc": 0.5, "low": None, "high": None}},
+        "a": {
+            "as_found": {"auc": 0.5, "low": 0.4, "high": 0.6},
+            "harmonised": {"auc": 0.5, "low": 0.5, "high": 0.5},
+        },
+        "b": {
+            "as_found": {"auc": 0.9, "low": 0.8, "high": 1.0},
+            "harmonised": {"auc": 0.5, "low": None, "high": None},
+        },
     }
     sizes = {"a": {"as_found": 0.1, "harmonised": 0.3}, "b": {"as_found": 0.7, "harmonised": 0.5}}
     faces = {"faces": {"photographic_test": 30, "a": 20, "b": 10}}
     classifier = {"generators": generators}
-    return {"metadata_classifier": classifier, "bytes_per_pixel_auc": sizes, "harmonised": faces, **changes}
+    return {
+        "metadata_classifier": classifier,
+        "bytes_per_pixel_auc": sizes,
+        "harmonised": faces,
+        **changes,
+    }
 
 
 def test_metadata_is_the_mean_over_generators():
     found = metadata(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert found.auc == pytest.approx(0.7) and found.interval == pytest.approx((0.6, 0.8)) and found.faces == 60
+    assert (
+        found.auc == pytest.approx(0.7)
+        and found.interval == pytest.approx((0.6, 0.8))
+        and found.faces == 60
+    )
     assert found.generators == {"a": 0.5, "b": 0.9}
     assert judge(found, None, "metadata") == (True, "highest for b: 0.900")
 
@@ -46,40 +63,74 @@ def test_metadata_without_an_interval_of_each_generator_has_none_but_is_judged()
 
 def test_file_size_counts_in_the_better_direction():
     found = file_size(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert found.generators == pytest.approx({"a": 0.9, "b": 0.7}) and found.auc == pytest.approx(0.8)
+    assert found.generators == pytest.approx({"a": 0.9, "b": 0.7}) and found.auc == pytest.approx(
+        0.8
+    )
     assert found.interval is None and found.faces == 60
-    assert "max(AUC, 1 - AUC)" in found.detail and "files of 1 of 2 generators are smaller than photographs" in found.detail
+    assert (
+        "max(AUC, 1 - AUC)" in found.detail
+        and "files of 1 of 2 generators are smaller than photographs" in found.detail
+    )
 
 
 def test_file_size_is_never_suspicious_by_itself_but_compared_with_the_detector():
     found = file_size(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert judge(found, Measured(0.8, {"a": 0.85, "b": 0.75}), "content") == (False, "at least as high as the detector for a")
-    assert judge(found, Measured(0.8, {"a": 0.95}), "content") == judge(found, None, "content") == (False, "")
+    assert judge(found, Measured(0.8, {"a": 0.85, "b": 0.75}), "content") == (
+        False,
+        "at least as high as the detector for a",
+    )
+    assert (
+        judge(found, Measured(0.8, {"a": 0.95}), "content")
+        == judge(found, None, "content")
+        == (False, "")
+    )
 
 
 @pytest.mark.parametrize("read", [metadata, file_size])
 def test_a_generator_without_figure_or_with_few_faces_is_left_out(read):
     nothing = {"as_found": {"auc": None, "low": None, "high": None}}
-    content: dict[str, Any] = confounds(harmonised={"faces": {"photographic_test": 30, "a": 20, "b": 3, "c": 9}})
+    content: dict[str, Any] = confounds(
+        harmonised={"faces": {"photographic_test": 30, "a": 20, "b": 3, "c": 9}}
+    )
     content["metadata_classifier"]["generators"]["c"] = nothing
     content["bytes_per_pixel_auc"]["c"] = {"as_found": None}
     found = read(content, "as_found", ["a", "b", "c"], "confounds.json")
-    assert list(found.generators) == ["a"] and found.faces == 50 and found.auc == found.generators["a"]
-    assert found.left_out == {"b": "only 3 faces, at least 4 are needed", "c": "no AUC in confounds.json"}
-    with pytest.raises(PipelineError, match=r"no generator with enough faces: c \(no AUC in confounds\.json\)"):
+    assert (
+        list(found.generators) == ["a"] and found.faces == 50 and found.auc == found.generators["a"]
+    )
+    assert found.left_out == {
+        "b": "only 3 faces, at least 4 are needed",
+        "c": "no AUC in confounds.json",
+    }
+    with pytest.raises(
+        PipelineError, match=r"no generator with enough faces: c \(no AUC in confounds\.json\)"
+    ):
         read(content, "as_found", ["c"], "confounds.json")
 
 
 @pytest.mark.parametrize(
     ("read", "content"),
     [
-        *[(read, content) for read in (metadata, file_size) for content in (NOTHING, confounds(harmonised={"faces": 3}))],
-        (metadata, confounds(metadata_classifier={"generators": {"a": {"as_found": {"auc": "x", "low": 0, "high": 0}}}})),
+        *[
+            (read, content)
+            for read in (metadata, file_size)
+            for content in (NOTHING, confounds(harmonised={"faces": 3}))
+        ],
+        (
+            metadata,
+            confounds(
+                metadata_classifier={
+                    "generators": {"a": {"as_found": {"auc": "x", "low": 0, "high": 0}}}
+                }
+            ),
+        ),
         (file_size, confounds(bytes_per_pixel_auc={"a": {"as_found": "x"}})),
     ],
 )
 def test_other_content_is_an_error_that_names_the_file(read, content):
-    with pytest.raises(PipelineError, match=r"confounds\.json: no faces or no figures of the (metadata|bytes)"):
+    with pytest.raises(
+        PipelineError, match=r"confounds\.json: no faces or no figures of the (metadata|bytes)"
+    ):
         read(content, "as_found", ["a"], "confounds.json")
 
 
@@ -116,7 +167,10 @@ def test_the_difference_is_judged_by_paired_replicates():
     detector = measured(0.8, 0.05)
     assert detector.replicates is not None
     control = Measured(0.78, {}, 10, detector.replicates - 0.02, (0.7, 0.9))
-    assert judge(control, detector, "below") == (False, "detector minus control +0.020 (95 %: +0.020 to +0.020)")
+    assert judge(control, detector, "below") == (
+        False,
+        "detector minus control +0.020 (95 %: +0.020 to +0.020)",
+    )
     assert judge(detector, control, "not above")[0]
 
 
@@ -129,12 +183,21 @@ def test_without_an_interval_nothing_can_be_judged(rule):
 @pytest.mark.parametrize("detector", [None, Measured(0.6)])
 @pytest.mark.parametrize("rule", ["below", "not above"])
 def test_without_a_detectors_interval_nothing_can_be_compared(rule, detector):
-    assert judge(measured(0.5), detector, rule) == (None, "not judged, as the control or the detector has no interval")
+    assert judge(measured(0.5), detector, rule) == (
+        None,
+        "not judged, as the control or the detector has no interval",
+    )
 
 
 def test_every_control_of_the_report_has_a_question():
     assert list(QUESTIONS) == [
-        *("real_against_real", "random_weights", "exif_heads", "manipulation_head", "shuffled_exif"),
+        *(
+            "real_against_real",
+            "random_weights",
+            "exif_heads",
+            "manipulation_head",
+            "shuffled_exif",
+        ),
         *("metadata_as_found", "metadata_harmonised", "file_size_as_found", "file_size_harmonised"),
     ]
     assert {question.rule for question in QUESTIONS.values()} == set(RULES)
@@ -153,10 +216,24 @@ def test_file_size_is_no_part_of_metadata():
 def test_a_row_has_figures_texts_and_a_verdict():
     row = attempt("random_weights", lambda: measured(0.5), measured(0.8, seed=1))
     assert json.loads(json.dumps(row, allow_nan=False)) == row
-    assert (row["name"], row["title"], row["auc"], row["faces"]) == ("random_weights", "Encoder with random weights", 0.5, 10)
-    assert row["low"] < 0.5 < row["high"] and row["generators"] == {"a": 0.5} and row["suspicious"] is False
-    assert row["detail"].startswith("so; detector minus control +0.300") and row["rule"] == RULES["below"]
-    assert row["expected"] == "clearly below the detector" and row["if_high"].startswith("A network that has learnt nothing")
+    assert (row["name"], row["title"], row["auc"], row["faces"]) == (
+        "random_weights",
+        "Encoder with random weights",
+        0.5,
+        10,
+    )
+    assert (
+        row["low"] < 0.5 < row["high"]
+        and row["generators"] == {"a": 0.5}
+        and row["suspicious"] is False
+    )
+    assert (
+        row["detail"].startswith("so; detector minus control +0.300")
+        and row["rule"] == RULES["below"]
+    )
+    assert row["expected"] == "clearly below the detector" and row["if_high"].startswith(
+        "A network that has learnt nothing"
+    )
 
 
 def test_a_control_that_fails_says_why_and_has_no_figures():
@@ -164,12 +241,22 @@ def test_a_control_that_fails_says_why_and_has_no_figures():
         raise PipelineError("4 faces cannot carry a full covariance")
 
     row = attempt("exif_heads", fail, measured(0.8))
-    assert (row["auc"], row["low"], row["high"], row["faces"], row["generators"]) == (None, None, None, 0, {})
+    assert (row["auc"], row["low"], row["high"], row["faces"], row["generators"]) == (
+        None,
+        None,
+        None,
+        0,
+        {},
+    )
     assert row["suspicious"] is None and row["left_out"] == {}
     assert row["detail"] == "cannot be computed: 4 faces cannot carry a full covariance"
     assert set(row) == set(attempt("exif_heads", lambda: measured(0.5), measured(0.8)))
 
 
 def test_what_is_to_be_said_of_an_expectation_is_added_to_it():
-    row = attempt("shuffled_exif", lambda: replace(measured(0.5), expected="trained for 1 of 5 epochs"), measured(0.8, seed=1))
+    row = attempt(
+        "shuffled_exif",
+        lambda: replace(measured(0.5), expected="trained for 1 of 5 epochs"),
+        measured(0.8, seed=1),
+    )
     assert row["expected"] == "clearly below the detector (trained for 1 of 5 epochs)"

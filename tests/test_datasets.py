@@ -10,15 +10,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import datasets
 from pipeline.base.errors import PipelineError
-from pipeline.base.processes import Team
-from pipeline.datasets import PHOTOGRAPH, DevicePictures, batches, cut, epoch_plan, face_set, held_out_plan, read_ahead
-from pipeline.global_batch import share_of
+from pipeline.common.process_group import Team
+from pipeline.common.read_ahead import read_ahead
+from pipeline.pretext import batches as datasets
+from pipeline.pretext.batches import (
+    PHOTOGRAPH,
+    DevicePictures,
+    batches,
+    cut,
+    epoch_plan,
+    face_set,
+    held_out_plan,
+)
+from pipeline.pretext.global_batch import share_of
 
 
 def make(n=20, per_face=4, offset=0):
-    """Faces whose pixels tell their row: photographs 0.., manipulations 128..; the table is in reverse order of rows."""
+    """Faces whose pixels tell their row: photographs 0.., manipulations 128..; the table is in
+    reverse order of rows.
+    """
     ids = np.arange(offset, offset + n)[::-1]
     faces = pd.DataFrame(
         {
@@ -31,9 +42,19 @@ def make(n=20, per_face=4, offset=0):
         }
     )
     count = n * per_face
-    manipulated = pd.DataFrame({"row": np.arange(count), "face_row": np.arange(count) // max(per_face, 1)})
-    photographs = np.arange(n, dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(3, 3)
-    manipulations = (128 + np.arange(count)).astype(np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(3, 3)
+    manipulated = pd.DataFrame(
+        {"row": np.arange(count), "face_row": np.arange(count) // max(per_face, 1)}
+    )
+    photographs = (
+        np.arange(n, dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(3, 3)
+    )
+    manipulations = (
+        (128 + np.arange(count))
+        .astype(np.uint8)[:, None, None, None]
+        .repeat(4, 1)
+        .repeat(4, 2)
+        .repeat(3, 3)
+    )
     boxes = np.tile(np.array([0.0, 0.0, 4.0, 4.0]), (n, 1)) + np.arange(n)[:, None] / 100
     return face_set(faces, photographs, manipulated, manipulations, boxes)
 
@@ -53,15 +74,22 @@ def test_every_face_comes_once_and_as_its_own_manipulation():
 
 def test_epochs_and_seeds_differ_and_a_repetition_does_not():
     faces = make()
-    plans = [epoch_plan(faces, seed=s, epoch=e, photograph_probability=0.5) for s, e in ((1, 1), (1, 1), (1, 2), (2, 1))]
+    plans = [
+        epoch_plan(faces, seed=s, epoch=e, photograph_probability=0.5)
+        for s, e in ((1, 1), (1, 1), (1, 2), (2, 1))
+    ]
     assert np.array_equal(plans[0][0], plans[1][0]) and np.array_equal(plans[0][1], plans[1][1])
     for other in plans[2:]:
-        assert not np.array_equal(plans[0][0], other[0]) and not np.array_equal(plans[0][1], other[1])
+        assert not np.array_equal(plans[0][0], other[0]) and not np.array_equal(
+            plans[0][1], other[1]
+        )
 
 
 def test_other_faces_have_no_influence_on_what_a_face_is_shown_as():
     small, large = make(8, offset=0), make(30, offset=0)
-    shown = [by_id(f, epoch_plan(f, seed=1, epoch=3, photograph_probability=0.5)) for f in (small, large)]
+    shown = [
+        by_id(f, epoch_plan(f, seed=1, epoch=3, photograph_probability=0.5)) for f in (small, large)
+    ]
     assert all(shown[1][face] == row for face, row in shown[0].items())
 
 
@@ -86,14 +114,20 @@ def test_shares_are_half_photographs_and_an_eighth_of_each_manipulation():
 
 @pytest.mark.parametrize(("per_face", "probability"), [(0, 0.01), (4, 1.0)])
 def test_faces_without_manipulations_stay_photographs(per_face, probability):
-    _, chosen = epoch_plan(make(per_face=per_face), seed=1, epoch=1, photograph_probability=probability)
+    _, chosen = epoch_plan(
+        make(per_face=per_face), seed=1, epoch=1, photograph_probability=probability
+    )
     assert (chosen == PHOTOGRAPH).all()
 
 
 def test_load_takes_pixels_boxes_and_tags_of_the_same_face():
     faces = make(6)
     batch = faces.load(np.array([0, 5, 2]), np.array([PHOTOGRAPH, 1, PHOTOGRAPH]))
-    assert batch.pixels[:, 0, 0, 0].tolist() == [5, 129, 3]  # the table is reversed: face 0 is row 5
+    assert batch.pixels[:, 0, 0, 0].tolist() == [
+        5,
+        129,
+        3,
+    ]  # the table is reversed: face 0 is row 5
     assert batch.manipulated.tolist() == [0, 1, 0]
     assert batch.boxes[:, 0].tolist() == pytest.approx([0, 0.05, 0.02])
     assert batch.tags[0].tolist() == pytest.approx(
@@ -138,8 +172,12 @@ def test_held_out_plan_with_one_per_face_walks_through_the_kinds():
 def test_batches_follow_the_plan():
     faces = make(9)
     plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
-    values = np.concatenate([batch.pixels[:, 0, 0, 0].numpy() for batch in batches(faces, plan, cut(9, 4))])
-    expected = [faces.rows[i] if row == PHOTOGRAPH else 128 + row for i, row in zip(*plan, strict=True)]
+    values = np.concatenate(
+        [batch.pixels[:, 0, 0, 0].numpy() for batch in batches(faces, plan, cut(9, 4))]
+    )
+    expected = [
+        faces.rows[i] if row == PHOTOGRAPH else 128 + row for i, row in zip(*plan, strict=True)
+    ]
     assert values.tolist() == expected
     assert [len(batch) for batch in batches(faces, plan, cut(9, 4))] == [4, 5]
 
@@ -149,11 +187,18 @@ def test_processes_load_shares_that_make_the_batch_and_know_all_its_tags():
     plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
     (whole,) = batches(faces, plan, [slice(0, 7)])
     teams = [Team(rank, 2) for rank in range(2)]
-    parts = [next(batches(faces, plan, [slice(0, 7)], share=partial(share_of, team=team))) for team in teams]
+    parts = [
+        next(batches(faces, plan, [slice(0, 7)], share=partial(share_of, team=team)))
+        for team in teams
+    ]
     for name in ("pixels", "boxes"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
     for part in parts:
-        assert torch.equal(part.tags, whole.tags) and torch.equal(part.manipulated, whole.manipulated) and len(part) == 7
+        assert (
+            torch.equal(part.tags, whole.tags)
+            and torch.equal(part.manipulated, whole.manipulated)
+            and len(part) == 7
+        )
 
 
 def test_pictures_on_a_device_are_the_stored_ones(monkeypatch):
@@ -175,7 +220,13 @@ def test_table_and_pixels_of_different_runs_are_refused():
     table = pd.DataFrame({"face_id": ["a"], "row": [3], "iso": 1.0, "f_number": 1.0})
     empty = pd.DataFrame({"row": [], "face_row": []})
     with pytest.raises(PipelineError, match="row 3 but 2 pictures"):
-        face_set(table, np.zeros((2, 4, 4, 3), np.uint8), empty, np.zeros((0, 4, 4, 3), np.uint8), np.zeros((1, 4)))
+        face_set(
+            table,
+            np.zeros((2, 4, 4, 3), np.uint8),
+            empty,
+            np.zeros((0, 4, 4, 3), np.uint8),
+            np.zeros((1, 4)),
+        )
 
 
 def test_read_ahead_keeps_the_order_and_reads_little():

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import calibration, decisions
 from pipeline.base.errors import PipelineError
-from pipeline.decisions import HEADS, Decisions
+from pipeline.calibration import decisions
+from pipeline.calibration import thresholds as calibration
+from pipeline.calibration.decisions import Decisions
+from pipeline.common.names import HEADS
 
 THRESHOLDS = {
     "rates": {"at_10_percent": {"threshold": 9.0}, "at_20_percent": {"threshold": 8.0}},
@@ -15,7 +17,11 @@ THRESHOLDS = {
     "flag": "at_10_percent",
     "paper_protocol": {"threshold": 7.0},
 }
-CALIBRATED = {"scores": np.arange(10.0), "head_means": np.arange(5.0), "head_deviations": np.array([1.0, 2, 4, 0, 0.5])}
+CALIBRATED = {
+    "scores": np.arange(10.0),
+    "head_means": np.arange(5.0),
+    "head_deviations": np.array([1.0, 2, 4, 0, 0.5]),
+}
 SOURCES = ("threshold.json", "calibration.npz")
 
 
@@ -32,7 +38,9 @@ def test_what_is_said_about_each_face():
     assert columns["at_10_percent"].tolist() == [False, False, False, False, True]
     z = {head: columns[f"z_{head}"][0] for head in HEADS}
     assert (z["iso"], z["f_number"], z["exposure_time_s"], z["manipulation"]) == (2, 1, 0.5, 4)
-    assert np.isnan(columns["z_focal_length_mm"]).all() and read().constant_heads == ["focal_length_mm"]
+    assert np.isnan(columns["z_focal_length_mm"]).all() and read().constant_heads == [
+        "focal_length_mm"
+    ]
 
 
 def test_the_files_of_calibrate():
@@ -47,21 +55,39 @@ def test_the_files_of_calibrate():
 
 @pytest.mark.parametrize(
     "change",
-    [{"rates": {}}, {"rates": {"a": {}}}, {"rates": 3}, {"review": "at_1_percent"}, {"flag": None}, {"paper_protocol": 7}],
+    [
+        {"rates": {}},
+        {"rates": {"a": {}}},
+        {"rates": 3},
+        {"review": "at_1_percent"},
+        {"flag": None},
+        {"paper_protocol": 7},
+    ],
 )
 def test_malformed_thresholds_are_named(change):
-    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate .*run calibrate again"):
+    with pytest.raises(
+        PipelineError,
+        match=r"threshold\.json: not the thresholds of calibrate .*run calibrate again",
+    ):
         read({**THRESHOLDS, **change})
     malformed: tuple[Any, ...] = ([], None, {"threshold": 1.0})
     for content in malformed:
-        with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate"):
+        with pytest.raises(
+            PipelineError, match=r"threshold\.json: not the thresholds of calibrate"
+        ):
             read(content)
 
 
 def test_thresholds_without_the_authors():
     content = {key: value for key, value in THRESHOLDS.items() if key != "paper_protocol"}
-    assert decisions.thresholds(content, "t") == ({"at_10_percent": 9, "at_20_percent": 8}, "at_20_percent", "at_10_percent")
-    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds .*paper_protocol"):
+    assert decisions.thresholds(content, "t") == (
+        {"at_10_percent": 9, "at_20_percent": 8},
+        "at_20_percent",
+        "at_10_percent",
+    )
+    with pytest.raises(
+        PipelineError, match=r"threshold\.json: not the thresholds .*paper_protocol"
+    ):
         read(content)
 
 

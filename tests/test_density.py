@@ -9,9 +9,9 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline import density
 from pipeline.base.errors import PipelineError
-from pipeline.mixture import COVARIANCE_TYPES
+from pipeline.density import fitting as density
+from pipeline.density.mixture import COVARIANCE_TYPES
 
 SETTINGS = {
     "components": 2,
@@ -29,7 +29,9 @@ SETTINGS = {
 def faces(n=300, d=6, seed=0):
     """Two clusters of correlated features with unequal scales."""
     draw = np.random.default_rng(seed)
-    x = draw.normal(size=(n, d)) @ draw.normal(size=(d, d)) + 3 * np.repeat([[0.0], [2.0]], [n // 2, n - n // 2], axis=0)
+    x = draw.normal(size=(n, d)) @ draw.normal(size=(d, d)) + 3 * np.repeat(
+        [[0.0], [2.0]], [n // 2, n - n // 2], axis=0
+    )
     return (x * np.geomspace(0.1, 30, d) + 5).astype(np.float32)
 
 
@@ -49,11 +51,17 @@ def test_log_likelihood_equals_scikit_learns(kind, standardise, pca):
     for step in steps:
         a = step.fit_transform(a)
         b = step.transform(b)
-    if pca:  # the same directions up to sign; then the same coordinates are given to scikit-learn's EM
+    if (
+        pca
+    ):  # the same directions up to sign; then the same coordinates are given to scikit-learn's EM
         np.testing.assert_allclose(np.abs(mixture.transform(new)), np.abs(b), rtol=1e-6, atol=1e-6)
     a, b = mixture.transform(x), mixture.transform(new)
-    oracle = GaussianMixture(2, covariance_type=kind, init_params="k-means++", random_state=7, max_iter=100).fit(a)
-    np.testing.assert_allclose(mixture.log_likelihood(new), oracle.score_samples(b), rtol=1e-10, atol=1e-10)
+    oracle = GaussianMixture(
+        2, covariance_type=kind, init_params="k-means++", random_state=7, max_iter=100
+    ).fit(a)
+    np.testing.assert_allclose(
+        mixture.log_likelihood(new), oracle.score_samples(b), rtol=1e-10, atol=1e-10
+    )
     np.testing.assert_array_equal(mixture.anomaly_score(new), -mixture.log_likelihood(new))
 
 
@@ -63,9 +71,14 @@ def test_log_likelihood_is_the_published_formula():
     naive = np.empty(20)
     for i, face in enumerate(new):
         terms = []
-        for weight, mean, chol in zip(mixture.weights, mixture.means, mixture.precisions_cholesky, strict=True):
+        for weight, mean, chol in zip(
+            mixture.weights, mixture.means, mixture.precisions_cholesky, strict=True
+        ):
             covariance = np.linalg.inv(chol @ chol.T)
-            terms.append(np.log(weight) + multivariate_normal(mean, covariance, allow_singular=True).logpdf(face))
+            terms.append(
+                np.log(weight)
+                + multivariate_normal(mean, covariance, allow_singular=True).logpdf(face)
+            )
         naive[i] = logsumexp(terms)
     np.testing.assert_allclose(mixture.log_likelihood(new), naive, rtol=1e-6)
 
@@ -73,7 +86,9 @@ def test_log_likelihood_is_the_published_formula():
 def test_one_component_is_the_sample_mean_and_covariance():
     x = faces().astype(np.float64)
     mixture = fit(x, components=1, standardise=False, regularisation=1e-9).mixture
-    expected = multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True), allow_singular=True).logpdf(x)
+    expected = multivariate_normal(
+        x.mean(axis=0), np.cov(x.T, bias=True), allow_singular=True
+    ).logpdf(x)
     np.testing.assert_allclose(mixture.log_likelihood(x), expected, rtol=1e-5)
 
 
@@ -128,7 +143,11 @@ def with_nan(x):
     [
         (faces(1), {}, "give at least 2 different faces"),
         (faces(3), {"components": 4, "covariance_type": "diag"}, "need as many faces"),
-        (faces(6), {}, "cannot carry a full covariance in 6 dimensions: set gmm.pca_components to at most 3"),
+        (
+            faces(6),
+            {},
+            "cannot carry a full covariance in 6 dimensions: set gmm.pca_components to at most 3",
+        ),
         (faces(6), {"covariance_type": "tied"}, "cannot carry a tied"),
         (faces(20), {"pca_components": 7}, "gmm.pca_components: 7 .* at most 6"),
         (faces(4), {"pca_components": 5}, "at most 3"),
@@ -138,7 +157,11 @@ def with_nan(x):
         (np.c_[faces(20), np.ones(20)], {}, "1 of 7 features .*first: column 6.* at most 6"),
         (np.zeros((0, 3)), {}, r"shape \(0, 3\)"),
         (np.zeros(3), {}, r"shape \(3,\)"),
-        (np.repeat(faces(20), 2, axis=1), {"regularisation": 1e-18}, "ill-conditioned at gmm.regularisation 1e-18: raise it"),
+        (
+            np.repeat(faces(20), 2, axis=1),
+            {"regularisation": 1e-18},
+            "ill-conditioned at gmm.regularisation 1e-18: raise it",
+        ),
         (faces(20), {"regularisation": 0.0}, "needs more than 0"),
     ],
 )
@@ -151,7 +174,9 @@ def test_a_constant_feature_is_left_to_pca_with_a_warning():
     x = np.c_[faces(), np.ones(300)]
     result = fit(x, pca_components=4)
     assert any("1 of 7 features" in warning for warning in result.warnings)
-    np.testing.assert_allclose(result.mixture.anomaly_score(x), MIXTURE.anomaly_score(faces()), rtol=1e-6)
+    np.testing.assert_allclose(
+        result.mixture.anomaly_score(x), MIXTURE.anomaly_score(faces()), rtol=1e-6
+    )
 
 
 def test_no_convergence_is_a_warning():
@@ -162,7 +187,9 @@ def test_no_convergence_is_a_warning():
 
 
 def test_fewer_faces_than_one_covariance_each_needs_is_a_warning():
-    assert any("rest on gmm.regularisation" in w for w in fit(faces(12), regularisation=1e-3).warnings)
+    assert any(
+        "rest on gmm.regularisation" in w for w in fit(faces(12), regularisation=1e-3).warnings
+    )
     assert fit(faces()).warnings == ()
 
 
@@ -173,7 +200,9 @@ def test_generalisation_figures_against_a_naive_count():
     assert figures["log_likelihood_fit"] == pytest.approx(-sum(seen) / 1000)
     assert figures["held_out_drop"] == pytest.approx(unseen.mean() - seen.mean())
     threshold = -np.percentile(-seen, 5)  # the authors' words: the 5th percentile of the likelihood
-    assert figures["paper_protocol_false_alarm_rate_held_out"] == pytest.approx(sum(unseen > threshold) / 500)
+    assert figures["paper_protocol_false_alarm_rate_held_out"] == pytest.approx(
+        sum(unseen > threshold) / 500
+    )
     assert warnings == []
 
 
@@ -184,13 +213,19 @@ def test_the_expected_gap_is_parameters_over_faces():
     for _ in range(20):
         seen, unseen = draw.normal(size=(n, d)), draw.normal(size=(2000, d))
         mixture = fit(seen, components=1, standardise=False).mixture
-        gaps.append(density.generalisation(mixture.anomaly_score(seen), mixture.anomaly_score(unseen))[0]["held_out_drop"])
+        gaps.append(
+            density.generalisation(mixture.anomaly_score(seen), mixture.anomaly_score(unseen))[0][
+                "held_out_drop"
+            ]
+        )
     assert np.mean(gaps) == pytest.approx((d + d * (d + 1) / 2) / n, rel=0.2)
 
 
 def test_a_memorised_fit_is_called_a_collapse():
     x = np.random.default_rng(6).normal(size=(300, 40))
     mixture = fit(x[:80], components=2).mixture
-    figures, warnings = density.generalisation(mixture.anomaly_score(x[:80]), mixture.anomaly_score(x[80:]))
+    figures, warnings = density.generalisation(
+        mixture.anomaly_score(x[:80]), mixture.anomaly_score(x[80:])
+    )
     assert "collapses" in warnings[0]
     assert figures["paper_protocol_false_alarm_rate_held_out"] > 0.5

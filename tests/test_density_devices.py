@@ -1,4 +1,6 @@
-"""EM on PyTorch's tensors against EM on NumPy's arrays, the oracle; where EM runs; what a GPU's errors say."""
+"""EM on PyTorch's tensors against EM on NumPy's arrays, the oracle; where EM runs; what a GPU's
+errors say.
+"""
 
 from contextlib import nullcontext
 
@@ -9,9 +11,9 @@ import torch
 from sklearn.mixture import GaussianMixture, _gaussian_mixture
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline import density
 from pipeline.base.errors import PipelineError
-from pipeline.mixture import COVARIANCE_TYPES
+from pipeline.density import fitting as density
+from pipeline.density.mixture import COVARIANCE_TYPES
 
 SETTINGS = {
     "n_components": 3,
@@ -27,7 +29,10 @@ CPU = torch.device("cpu")
 def faces(n=600, d=8, seed=0):
     """Three overlapping clusters of correlated features."""
     draw = np.random.default_rng(seed)
-    return draw.normal(size=(n, d)) @ draw.normal(size=(d, d)) + 2 * draw.normal(size=(3, d))[np.arange(n) % 3]
+    return (
+        draw.normal(size=(n, d)) @ draw.normal(size=(d, d))
+        + 2 * draw.normal(size=(3, d))[np.arange(n) % 3]
+    )
 
 
 def em(x, device, **changes):
@@ -42,7 +47,13 @@ def close(one, two):
 
 
 def fit(x, **changes):
-    settings = {"components": 3, "covariance_type": "full", "standardise": True, "pca_components": 0, "regularisation": 1e-6}
+    settings = {
+        "components": 3,
+        "covariance_type": "full",
+        "standardise": True,
+        "pca_components": 0,
+        "regularisation": 1e-6,
+    }
     settings |= {"maximum_iterations": 200, "tolerance": 1e-6, "starts": 1, "seed": 5}
     return density.fit(x, **{**settings, **changes})
 
@@ -66,7 +77,9 @@ def test_arrays_are_to_the_last_bit_those_of_scikit_learns_k_means_plus_plus(kin
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_tensors_give_what_numpy_gives(kind, starts):
     x = faces()
-    (one, *how), (two, *oracle) = (em(x, device, covariance_type=kind, n_init=starts) for device in (CPU, None))
+    (one, *how), (two, *oracle) = (
+        em(x, device, covariance_type=kind, n_init=starts) for device in (CPU, None)
+    )
     close(one, two)
     assert how == oracle and how[0]
 
@@ -77,7 +90,9 @@ def test_a_whole_fit_on_tensors_scores_alike(kind, monkeypatch):
     oracle = fit(x, covariance_type=kind, pca_components=5)
     monkeypatch.setattr(density, "_chosen_device", lambda *_, **__: CPU)
     result = fit(x, covariance_type=kind, pca_components=5)
-    np.testing.assert_allclose(result.mixture.anomaly_score(new), oracle.mixture.anomaly_score(new), rtol=1e-6)
+    np.testing.assert_allclose(
+        result.mixture.anomaly_score(new), oracle.mixture.anomaly_score(new), rtol=1e-6
+    )
     assert (result.converged, result.iterations) == (oracle.converged, oracle.iterations)
     assert all(type(array) is np.ndarray for array in result.mixture.to_arrays().values())
 
@@ -89,7 +104,10 @@ def test_tensors_give_the_same_bytes_twice():
 
 def test_several_starts_find_at_least_as_likely_a_mixture():
     x = faces(seed=3)
-    likelihoods = [fit(x, covariance_type="spherical", components=6, starts=n).mixture.log_likelihood(x).mean() for n in (1, 8)]
+    likelihoods = [
+        fit(x, covariance_type="spherical", components=6, starts=n).mixture.log_likelihood(x).mean()
+        for n in (1, 8)
+    ]
     assert likelihoods[1] > likelihoods[0]
 
 
@@ -97,7 +115,10 @@ def test_several_starts_find_at_least_as_likely_a_mixture():
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_a_gpu_gives_what_numpy_gives(kind):
     x = faces(2000, 64)
-    arrays = [fit(x, covariance_type=kind, starts=2, device=device).mixture.to_arrays() for device in ("cuda", "cpu")]
+    arrays = [
+        fit(x, covariance_type=kind, starts=2, device=device).mixture.to_arrays()
+        for device in ("cuda", "cpu")
+    ]
     close(*([one[name] for name in ("weights", "means", "precisions_cholesky")] for one in arrays))
 
 
@@ -140,7 +161,9 @@ def test_tensors_as_scikit_learn_alone_treats_them(monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     with sklearn.config_context(array_api_dispatch=True):
         start = density._Starts(faces(), 5)
-        model = GaussianMixture(**SETTINGS, init_params="random_from_data", random_state=start).fit(x)
+        model = GaussianMixture(**SETTINGS, init_params="random_from_data", random_state=start).fit(
+            x
+        )
     np.testing.assert_allclose(quick[2], model.precisions_cholesky_.numpy(), rtol=1e-9, atol=1e-9)
 
 
@@ -173,7 +196,9 @@ def test_a_gpu_is_taken_where_it_is_asked_for_or_worth_while(name, shape, kind, 
 
 def test_without_a_gpu_auto_is_numpy_and_cuda_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert density._chosen_device("auto", 25_000, 768, components=12, covariance_type="full") is None
+    assert (
+        density._chosen_device("auto", 25_000, 768, components=12, covariance_type="full") is None
+    )
     with pytest.raises(PipelineError, match=r"gmm\.device: cuda, but .* set it to auto or cpu"):
         fit(faces(), device="cuda")
 
@@ -183,7 +208,10 @@ def test_without_a_gpu_auto_is_numpy_and_cuda_an_error(monkeypatch):
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_faces_without_spread_are_ill_conditioned_on_tensors_too(kind):
-    with pytest.raises(PipelineError, match=f"a {kind} covariance is ill-conditioned at gmm.regularisation 0: raise it"):
+    with pytest.raises(
+        PipelineError,
+        match=f"a {kind} covariance is ill-conditioned at gmm.regularisation 0: raise it",
+    ):
         em(np.zeros((20, 3)), CPU, covariance_type=kind, reg_covar=0.0)
 
 
@@ -192,7 +220,9 @@ def test_a_full_gpu_says_what_to_change(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(GaussianMixture, "fit", full)
-    with pytest.raises(PipelineError, match=r"gmm\.device: no memory for 600 faces on cpu; set it to cpu"):
+    with pytest.raises(
+        PipelineError, match=r"gmm\.device: no memory for 600 faces on cpu; set it to cpu"
+    ):
         em(faces(), CPU)
 
 

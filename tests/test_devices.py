@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.devices import deterministic, select_device
+from pipeline.common.devices import deterministic, select_device
 
 
 def state():
@@ -41,5 +41,7 @@ def test_each_process_has_the_gpu_of_its_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [select_device("auto", key="k", number=i).index for i in range(2)] == [0, 1]
     assert select_device("cpu", key="k", number=7).type == "cpu"
-    with pytest.raises(PipelineError, match=r"launcher: starts process 3 on a machine with 2 GPUs.*set k to cpu"):
+    with pytest.raises(
+        PipelineError, match=r"launcher: starts process 3 on a machine with 2 GPUs.*set k to cpu"
+    ):
         select_device("cuda", key="k", number=2)

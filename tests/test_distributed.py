@@ -1,4 +1,6 @@
-"""Several real processes, started by torchrun on the CPU, train as one, end together, and go on where they were."""
+"""Several real processes, started by torchrun on the CPU, train as one, end together, and go on
+where they were.
+"""
 
 import json
 import os
@@ -22,13 +24,26 @@ ENDS_WITHIN = 20.0  # seconds from a death to the end of all processes
 
 
 def torchrun(count: int, *arguments: object) -> list[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={count}",
+    ]
     return [*launcher, *map(str, arguments)]
 
 
 def rank_of(repository: SmallRepository, rank: int) -> int:
     """The number of the process of this rank, 0 before it has started."""
-    return next((pid for pid, environment in repository.alive().items() if environment.get("RANK") == str(rank)), 0)
+    return next(
+        (
+            pid
+            for pid, environment in repository.alive().items()
+            if environment.get("RANK") == str(rank)
+        ),
+        0,
+    )
 
 
 # --- what they tell each other
@@ -40,19 +55,33 @@ def found(tmp_path_factory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("team")
     command = torchrun(3, ROOT / "tests/several_processes.py", "team", folder)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=MINUTES, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=MINUTES,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(3)]
 
 
 def test_each_knows_its_place(found):
-    assert [(one["rank"], one["count"], one["first"]) for one in found] == [(0, 3, True), (1, 3, False), (2, 3, False)]
+    assert [(one["rank"], one["count"], one["first"]) for one in found] == [
+        (0, 3, True),
+        (1, 3, False),
+        (2, 3, False),
+    ]
 
 
 def test_bytes_of_any_length_reach_all(found):
     for one in found:
         assert one["broadcast"] == [digest(content) for content in BROADCAST]
-        assert one["gather"] == [[digest(gathered(turn, rank)) for rank in range(3)] for turn in range(3)]
+        assert one["gather"] == [
+            [digest(gathered(turn, rank)) for rank in range(3)] for turn in range(3)
+        ]
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8", "i8", "u1", "bool"])
@@ -69,9 +98,13 @@ def test_one_that_says_yes_is_enough(found):
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> Iterator[SmallRepository]:
-    """50 training faces in batches of 12: the last batch of each epoch has 2, fewer than three processes."""
+    """50 training faces in batches of 12: the last batch of each epoch has 2, fewer than three
+    processes.
+    """
     folder = tmp_path_factory.mktemp("faces") / "run"
-    repository = SmallRepository.make(folder, faces=55, held_out=5, epochs=5, batch_size=12, learning_rate=1e-4)
+    repository = SmallRepository.make(
+        folder, faces=55, held_out=5, epochs=5, batch_size=12, learning_rate=1e-4
+    )
     shutil.copy(ROOT / "tests/several_processes.py", folder)
     yield repository
     shutil.rmtree(folder)
@@ -86,7 +119,9 @@ class Trained:
         folder = repository.folder / f"{precision}-{count}"
         folder.mkdir()
         arguments = ("several_processes.py", "train", folder, precision)
-        code, output = repository.run([sys.executable, *map(str, arguments)] if count == 1 else torchrun(count, *arguments))
+        code, output = repository.run(
+            [sys.executable, *map(str, arguments)] if count == 1 else torchrun(count, *arguments)
+        )
         assert code == 0, output
         result = json.loads((folder / "result.json").read_text())
         self.steps = np.array(result["steps"])  # epoch, step, faces, five losses
@@ -96,7 +131,9 @@ class Trained:
 
     def numbers(self) -> np.ndarray:
         """Every number of the history."""
-        return np.array([[value for value in row.values() if value is not None] for row in self.history])
+        return np.array(
+            [[value for value in row.values() if value is not None] for row in self.history]
+        )
 
 
 def distance(one: Trained, other: Trained, name: str) -> float:
@@ -117,14 +154,19 @@ def together(faces, request) -> Trained:
 
 def test_the_steps_are_those_of_one_process(alone, together):
     assert together.steps.shape == (25, 8)
-    assert np.array_equal(alone.steps[:, :3], together.steps[:, :3]) and set(alone.steps[:, 2]) == {12, 2}
+    assert np.array_equal(alone.steps[:, :3], together.steps[:, :3]) and set(alone.steps[:, 2]) == {
+        12,
+        2,
+    }
     np.testing.assert_allclose(together.steps[:, 3:], alone.steps[:, 3:], rtol=1e-6, atol=1e-9)
 
 
 def test_the_first_step_has_the_gradients_and_batch_statistics_of_one_process(alone, together):
     assert set(alone.first) == set(together.first)
     kinds = Counter(name.rpartition(".")[2] for name in alone.first)
-    assert kinds["exp_avg"] == 40 and kinds["running_mean"] == kinds["running_var"] == 12  # exp_avg: a tenth of the gradient
+    assert (
+        kinds["exp_avg"] == 40 and kinds["running_mean"] == kinds["running_var"] == 12
+    )  # exp_avg: a tenth of the gradient
     for name in alone.first:
         assert distance(alone, together, name) <= 1e-9, name
 
@@ -140,7 +182,9 @@ def test_all_processes_end_with_the_same_weights(together):
 
 
 def test_in_32_bits_two_processes_differ_by_rounding_which_training_makes_grow(faces):
-    """Same losses to 1e-5 until the first batch of two faces, whose batch normalisation magnifies every rounding error."""
+    """Same losses to 1e-5 until the first batch of two faces, whose batch normalisation magnifies
+    every rounding error.
+    """
     alone, together = (Trained(faces, count, "single") for count in (1, 2))
     np.testing.assert_allclose(together.steps[:4, 3:], alone.steps[:4, 3:], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(together.steps[:9, 3:], alone.steps[:9, 3:], rtol=1e-2, atol=1e-2)
@@ -183,13 +227,20 @@ def test_asked_to_end_all_end_and_go_on_to_the_same_bytes(repository, undisturbe
     with repository.running(torchrun(2, "trainer.py", *ARGUMENTS.split())) as launcher:
         wait_until(lambda: len(repository.events("step")) >= 6, "some steps")
         os.kill(launcher.pid if killed == "launcher" else rank_of(repository, 1), signal.SIGTERM)
-        wait_until(lambda: launcher.poll() is not None and not repository.alive(), "the end of all", ENDS_WITHIN)
+        wait_until(
+            lambda: launcher.poll() is not None and not repository.alive(),
+            "the end of all",
+            ENDS_WITHIN,
+        )
         assert launcher.returncode != 0
     assert repository.output().count("ended on request") == 1
     assert repository.states() and repository.outs() == {}
     code, output = repository.run(torchrun(2, "trainer.py", *ARGUMENTS.split()))
     assert code == 0, output
-    assert {event[1] for event in repository.events()} >= {"from", "end"} and repository.went_on_from() > (0, 0)
+    assert {event[1] for event in repository.events()} >= {
+        "from",
+        "end",
+    } and repository.went_on_from() > (0, 0)
     assert repository.outs() == undisturbed
 
 
@@ -198,7 +249,11 @@ def test_when_one_process_is_killed_the_run_ends_with_an_error(repository, rank)
     with repository.running(torchrun(2, "trainer.py", *ARGUMENTS.split())) as launcher:
         wait_until(lambda: len(repository.events("step")) >= 4, "some steps")
         os.kill(rank_of(repository, rank), signal.SIGKILL)
-        wait_until(lambda: launcher.poll() is not None and not repository.alive(), "the end of all", ENDS_WITHIN)
+        wait_until(
+            lambda: launcher.poll() is not None and not repository.alive(),
+            "the end of all",
+            ENDS_WITHIN,
+        )
         assert launcher.returncode != 0 and repository.outs() == {}
 
 
@@ -206,7 +261,10 @@ def test_when_one_process_is_killed_the_run_ends_with_an_error(repository, rank)
 def test_nothing_outlives_the_parent_of_torchrun(repository, moment):
     command = " ".join(torchrun(2, "trainer.py", *ARGUMENTS.split()))
     with repository.running(["sh", "-c", f"{command}; true"]) as parent:  # stands for dvc
-        wait_until(lambda: repository.events("step" if moment == "in training" else "up"), "the start of training")
+        wait_until(
+            lambda: repository.events("step" if moment == "in training" else "up"),
+            "the start of training",
+        )
         assert len(repository.alive()) >= 4
         parent.kill()
         wait_until(lambda: not repository.alive(), "the end of all", ENDS_WITHIN + 10)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.base.artifacts import encode_png
+from pipeline.common.artifacts import encode_png
 from pipeline.report.document import (
     Cell,
     Code,
@@ -72,9 +72,26 @@ EVERY_BLOCK = (
     Text("bad news", "warning"),
     Findings([Text("in order", "good"), Text("not in order", "warning")]),
     Tiles([Tile("AUC", "0.9", "mean")]),
-    Table(["who", "n"], [["y", Cell("7", "6–8", 7.25, 0.5)]], "intervals", marked=frozenset({0}), sortable=True),
-    Table(["name", "a", "b"], [["x", "1", "2"], ["mean", "3", "4"]], "caption", [("", 1), ("group", 2)], last_is_total=True),
-    Panels(["<svg></svg>", "<svg></svg>"], ["left", "right"], "curves", [LegendEntry("sim_a", "#123456", "5 2", "^")]),
+    Table(
+        ["who", "n"],
+        [["y", Cell("7", "6–8", 7.25, 0.5)]],
+        "intervals",
+        marked=frozenset({0}),
+        sortable=True,
+    ),
+    Table(
+        ["name", "a", "b"],
+        [["x", "1", "2"], ["mean", "3", "4"]],
+        "caption",
+        [("", 1), ("group", 2)],
+        last_is_total=True,
+    ),
+    Panels(
+        ["<svg></svg>", "<svg></svg>"],
+        ["left", "right"],
+        "curves",
+        [LegendEntry("sim_a", "#123456", "5 2", "^")],
+    ),
     Picture(PNG, "what it shows", "sheet"),
     Code("seed: 1"),
 )
@@ -86,9 +103,15 @@ def test_every_block_in_html():
     assert page.found[0][0] == "html" and to_html(document()).startswith("<!doctype html>")
     assert {"h1", "h2", "nav", "table", "svg", "img", "pre", "figcaption", "caption"} <= set(tags)
     image = next(attributes for tag, attributes in page.found if tag == "img")
-    assert image["src"].startswith("data:image/webp;base64,") and (image["width"], image["height"]) == ("7", "5")
+    assert image["src"].startswith("data:image/webp;base64,") and (
+        image["width"],
+        image["height"],
+    ) == ("7", "5")
     assert image["alt"] == "what it shows"
-    assert all(text in page.text for text in ("plain", "bad news", "0.9", "caption", "sim_a", "seed: 1", "simulated"))
+    assert all(
+        text in page.text
+        for text in ("plain", "bad news", "0.9", "caption", "sim_a", "seed: 1", "simulated")
+    )
     assert ("tr", {"class": "total"}) in page.found and (
         "th",
         {"colspan": "2", "class": "start", "scope": "colgroup"},
@@ -97,7 +120,9 @@ def test_every_block_in_html():
 
 def test_cells_carry_what_they_are_sorted_by_and_how_dark_they_are():
     found = Checker(to_html(document(*EVERY_BLOCK))).found
-    cell = next(attributes for tag, attributes in found if tag == "td" and "data-value" in attributes)
+    cell = next(
+        attributes for tag, attributes in found if tag == "td" and "data-value" in attributes
+    )
     assert cell == {"class": " shaded", "data-value": "7.25", "style": "--shade-of-cell: 22%"}
     assert ("table", {"class": "sortable"}) in found and ("tr", {"class": "marked"}) in found
     path = next(attributes for tag, attributes in found if tag == "path")
@@ -106,19 +131,34 @@ def test_cells_carry_what_they_are_sorted_by_and_how_dark_they_are():
 
 def test_the_page_asks_nothing_of_a_network():
     page = to_html(document(*EVERY_BLOCK))
-    links = [value for _, attributes in Checker(page).found for key, value in attributes.items() if key in ("src", "href")]
+    links = [
+        value
+        for _, attributes in Checker(page).found
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    ]
     assert links and all(link.startswith(("data:", "#")) for link in links)
-    assert not re.search(r"<script [^>]*src|@import|url\((?!#)|https?:|fetch|import\(", page) and page.count("<script") == 1
+    assert (
+        not re.search(r"<script [^>]*src|@import|url\((?!#)|https?:|fetch|import\(", page)
+        and page.count("<script") == 1
+    )
 
 
 def test_markup_in_results_stays_text():
     page = to_html(
         document(
-            *(Text(HOSTILE), Heading(HOSTILE), Findings([Text(HOSTILE)]), Table([HOSTILE], [[HOSTILE]], HOSTILE)),
+            *(
+                Text(HOSTILE),
+                Heading(HOSTILE),
+                Findings([Text(HOSTILE)]),
+                Table([HOSTILE], [[HOSTILE]], HOSTILE),
+            ),
             *(Picture(PNG, HOSTILE, HOSTILE), Code(HOSTILE)),
         )
     )
-    assert page.count("<script") == 1 and Checker(page).text.count("alert(1)") == 8  # two captions, and one of each other
+    assert (
+        page.count("<script") == 1 and Checker(page).text.count("alert(1)") == 8
+    )  # two captions, and one of each other
 
 
 def test_every_block_in_markdown():
@@ -126,10 +166,15 @@ def test_every_block_in_markdown():
     there = "Curves, histograms and pictures are in `index.html` beside this file."
     start = f"# Title\n\nLead.\n\n> **simulated**\n\n{there}\n\n## First section\n\n### Within\n\nplain\n"
     assert text.startswith(start)
-    assert "| name | group: a | group: b |\n| --- | ---: | ---: |\n| x | 1 | 2 |\n| mean | 3 | 4 |\n\ncaption" in text
+    assert (
+        "| name | group: a | group: b |\n| --- | ---: | ---: |\n| x | 1 | 2 |\n| mean | 3 | 4 |\n\ncaption"
+        in text
+    )
     assert "> **bad news**" in text and "- in order\n- **Warning:** not in order\n" in text
     assert "| who | n |\n| --- | ---: |\n| y | 7 (6–8) |" in text
-    assert "- AUC: **0.9** (mean)" in text and "left" not in text and "```yaml\nseed: 1\n```" in text
+    assert (
+        "- AUC: **0.9** (mean)" in text and "left" not in text and "```yaml\nseed: 1\n```" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,16 +185,24 @@ def test_every_block_in_markdown():
 )  # fmt: skip
 def test_markdown_leaves_out_headings_of_nothing(blocks, shown):
     text = to_markdown(document(*blocks))
-    assert ("## First section" in text) == bool(shown) and re.findall("^### (.*)$", text, re.MULTILINE) == shown
+    assert ("## First section" in text) == bool(shown) and re.findall(
+        "^### (.*)$", text, re.MULTILINE
+    ) == shown
 
 
 def test_pictures_are_smaller_in_the_page_and_look_the_same():
     shades = np.add.outer(np.arange(64), np.arange(96))[..., None] + np.array([20, 40, 60])
-    noisy = (shades + np.random.default_rng(1).normal(0, 6, shades.shape)).clip(0, 255).astype(np.uint8)
+    noisy = (
+        (shades + np.random.default_rng(1).normal(0, 6, shades.shape)).clip(0, 255).astype(np.uint8)
+    )
     picture = Picture(encode_png(noisy), "", "")
     data = base64.b64decode(picture.uri.removeprefix("data:image/webp;base64,"))
     shown = np.asarray(Image.open(io.BytesIO(data)), dtype=float)
-    assert shown.shape == noisy.shape and np.abs(shown - noisy).mean() < 6 and len(data) < len(picture.png) / 3
+    assert (
+        shown.shape == noisy.shape
+        and np.abs(shown - noisy).mean() < 6
+        and len(data) < len(picture.png) / 3
+    )
     assert picture.uri == picture.uri and picture.size == (96, 64)
 
 
@@ -162,7 +215,13 @@ def test_a_folded_table_shows_the_first_sentence_of_its_caption_and_markdown_all
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"), [("5 % of", "5\xa0% of"), ("crop × 0.9", "crop\xa0×\xa00.9"), ("σ 2", "σ\xa02"), ("a b", "a b")]
+    ("text", "kept"),
+    [
+        ("5 % of", "5\xa0% of"),
+        ("crop × 0.9", "crop\xa0×\xa00.9"),
+        ("σ 2", "σ\xa02"),
+        ("a b", "a b"),
+    ],
 )
 def test_a_sign_stays_with_its_number(text, kept):
     assert f"<p>{kept}</p>" in to_html(document(Text(text)))
@@ -174,13 +233,23 @@ def test_names_may_break_at_underscores_in_tiles_alone():
 
 
 def test_no_banner_without_a_reason():
-    assert "banner" not in re.sub(r"<style>.*</style>", "", to_html(document(banner="")), flags=re.DOTALL)
+    assert "banner" not in re.sub(
+        r"<style>.*</style>", "", to_html(document(banner="")), flags=re.DOTALL
+    )
     assert ">" not in to_markdown(document(banner=""))
 
 
-@given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_markdown_tables_keep_their_columns_whatever_the_cells(rows):
-    body = to_markdown(document(Table(["a", "b"], rows, "c"))).split("---: |\n")[1].split("\n\nc\n")[0]
+    body = (
+        to_markdown(document(Table(["a", "b"], rows, "c"))).split("---: |\n")[1].split("\n\nc\n")[0]
+    )
     lines = body.split("\n")
     assert len(lines) == len(rows)
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in lines)

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torchvision import models
 
-from pipeline import encoder as module
 from pipeline.base.errors import PipelineError
-from pipeline.encoder import HEADS, Encoder, build_resnet, from_authors, normalise
-from pipeline.exif import TAGS
+from pipeline.common.names import HEADS, TAGS
+from pipeline.encoder import network as module
+from pipeline.encoder.network import Encoder, build_resnet, from_authors, normalise
 
 
 def authors_weights(dim=8):
@@ -15,11 +15,18 @@ def authors_weights(dim=8):
     weights = {f"model.visual.{name}": value for name, value in visual.state_dict().items()}
     for name in ("fc_iso", "fc_av", "fc_et", "fc_fl", "fc_face"):
         weights |= {f"{name}.weight": torch.randn(1, dim), f"{name}.bias": torch.randn(1)}
-    return weights | {"model.logit_scale": torch.tensor(1.0), "model.ln_final.weight": torch.ones(4)}
+    return weights | {
+        "model.logit_scale": torch.tensor(1.0),
+        "model.ln_final.weight": torch.ones(4),
+    }
 
 
 def test_heads_are_the_tags_in_order_and_the_manipulation():
-    assert HEADS == (*TAGS, "manipulation") == ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")
+    assert (
+        HEADS
+        == (*TAGS, "manipulation")
+        == ("iso", "f_number", "exposure_time_s", "focal_length_mm", "manipulation")
+    )
 
 
 @pytest.mark.parametrize("architecture", ["resnet10", "resnet18"])
@@ -56,7 +63,10 @@ def test_start_depends_on_the_seed_alone():
     assert torch.equal(torch.random.get_rng_state(), before)  # the global state is left alone
     torch.manual_seed(6)
     again, other = Encoder("resnet10", 8, seed=1), Encoder("resnet10", 8, seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
+    )
     assert not torch.equal(first.heads.weight, other.heads.weight)
 
 
@@ -64,7 +74,9 @@ def test_normalise_is_clips():
     from torchvision.transforms import Normalize
 
     pixels = torch.randint(0, 256, (2, 3, 4, 4)).float()
-    expected = Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))(pixels / 255)
+    expected = Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))(
+        pixels / 255
+    )
     torch.testing.assert_close(normalise(pixels), expected)
 
 
@@ -78,7 +90,9 @@ def test_authors_heads_are_unswapped_and_exposure_turned():
     def head(name):
         return (features @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])[:, 0]
 
-    for column, expected in enumerate([head("fc_iso"), head("fc_av"), -head("fc_fl"), head("fc_et"), head("fc_face")]):
+    for column, expected in enumerate(
+        [head("fc_iso"), head("fc_av"), -head("fc_fl"), head("fc_et"), head("fc_face")]
+    ):
         torch.testing.assert_close(scores[:, column], expected)
     torch.testing.assert_close(encoder.backbone.conv1.weight, weights["model.visual.conv1.weight"])
 
@@ -91,10 +105,14 @@ def test_authors_heads_are_unswapped_and_exposure_turned():
     ],
 )
 def test_authors_unknown_and_missing_entries_are_refused(change, message):
-    weights = {name: value for name, value in (authors_weights() | change).items() if value is not None}
+    weights = {
+        name: value for name, value in (authors_weights() | change).items() if value is not None
+    }
     with pytest.raises(PipelineError, match=message):
         from_authors(weights)
 
 
 def test_authors_leftovers_are_only_clips_text_side():
-    assert all(name.startswith("model.") and "visual" not in name for name in module.AUTHORS_LEFTOVERS)
+    assert all(
+        name.startswith("model.") and "visual" not in name for name in module.AUTHORS_LEFTOVERS
+    )

@@ -6,14 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from pipeline import evaluation
 from pipeline.base.errors import PipelineError
+from pipeline.evaluation import measures as evaluation
 
 TIED = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=30).map(np.array)
 
 
 def pooled(photographic, generated):
-    return np.repeat([0, 1], [len(photographic), len(generated)]), np.concatenate([photographic, generated])
+    return np.repeat([0, 1], [len(photographic), len(generated)]), np.concatenate(
+        [photographic, generated]
+    )
 
 
 def normal(n, shift=0.0, seed=0):
@@ -41,7 +43,9 @@ def test_auc_of_known_cases():
     assert evaluation.roc_auc(np.array([1.0, 2]), np.array([3.0, 4])) == 1
     assert evaluation.roc_auc(np.array([3.0, 4]), np.array([1.0, 2])) == 0
     assert evaluation.roc_auc(np.ones(7), np.ones(3)) == 0.5  # constant scores say nothing
-    assert evaluation.roc_auc(normal(4000), normal(4000, 1, seed=1)) == pytest.approx(0.7602, abs=0.015)  # Phi(1 / sqrt 2)
+    assert evaluation.roc_auc(normal(4000), normal(4000, 1, seed=1)) == pytest.approx(
+        0.7602, abs=0.015
+    )  # Phi(1 / sqrt 2)
 
 
 @settings(deadline=None)
@@ -69,7 +73,9 @@ def naive_average_precision(labels, scores):
 def test_measures_agree_with_the_auc_alone_and_do_not_follow_the_order(photographic, generated):
     got = evaluation.measures(photographic, generated, {"a": 0.5, "b": -1.0})
     assert got["auc"] == pytest.approx(evaluation.roc_auc(photographic, generated))
-    assert evaluation.measures(photographic[::-1], generated[::-1], {"a": 0.5, "b": -1.0}) == pytest.approx(got)
+    assert evaluation.measures(
+        photographic[::-1], generated[::-1], {"a": 0.5, "b": -1.0}
+    ) == pytest.approx(got)
 
 
 def test_constant_scores_say_nothing():
@@ -84,8 +90,12 @@ def test_equal_error_rates_counted_by_hand():
     assert eer([1.0, 2], [3.0, 4]) == 0
     assert eer([3.0, 4], [1.0, 2]) == 1
     assert eer([1.0, 2, 3, 5], [4.0, 6, 7, 8]) == 0.25  # above 4: one of four each
-    assert eer([1.0, 2, 4], [3.0, 5]) == pytest.approx(1 / 3)  # the curve rises from 1/2 to 1 at a third false alarms
-    assert eer([0.0, 1], [1.0, 2]) == pytest.approx(0.25)  # from (0, 1/2) straight to (1/2, 1): the tied scores are one step
+    assert eer([1.0, 2, 4], [3.0, 5]) == pytest.approx(
+        1 / 3
+    )  # the curve rises from 1/2 to 1 at a third false alarms
+    assert eer([0.0, 1], [1.0, 2]) == pytest.approx(
+        0.25
+    )  # from (0, 1/2) straight to (1/2, 1): the tied scores are one step
     large = eer(normal(4000), normal(4000, 1, seed=1))
     assert large == pytest.approx(0.3085, abs=0.015)  # Phi(-1/2)
 
@@ -95,16 +105,24 @@ def test_rates_at_a_threshold_by_naive_counting(photographic, generated, thresho
     labels, scores = pooled(photographic, generated)
     called = scores > threshold  # strictly: a score at the threshold is not flagged
     measured = evaluation.measures(photographic, generated, {"at": threshold, "other": 0.25})
-    got = {name.removeprefix("at."): value for name, value in measured.items() if name.startswith("at.")}
+    got = {
+        name.removeprefix("at."): value
+        for name, value in measured.items()
+        if name.startswith("at.")
+    }
     assert got["accuracy"] == pytest.approx(metrics.accuracy_score(labels, called))
     assert got["false_alarm_rate"] == pytest.approx(np.mean([s > threshold for s in photographic]))
     assert got["detection_rate"] == pytest.approx(np.mean([s > threshold for s in generated]))
-    assert got["balanced_accuracy"] == pytest.approx((1 - got["false_alarm_rate"] + got["detection_rate"]) / 2)
+    assert got["balanced_accuracy"] == pytest.approx(
+        (1 - got["false_alarm_rate"] + got["detection_rate"]) / 2
+    )
 
 
 def test_one_face_of_a_class_can_be_evaluated():
     assert evaluation.roc_auc(np.array([1.0]), np.array([2.0])) == 1
-    assert evaluation.measures(np.array([1.0]), np.array([2.0]), {"at": 1.0})["at.detection_rate"] == 1
+    assert (
+        evaluation.measures(np.array([1.0]), np.array([2.0]), {"at": 1.0})["at.detection_rate"] == 1
+    )
 
 
 @settings(deadline=None)
@@ -129,9 +147,15 @@ def test_a_long_curve_keeps_ends_hull_and_area(maximum):
     assert maximum * 0.9 < len(x) <= maximum
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
     assert (np.diff(x) >= 0).all() and (np.diff(y) >= 0).all()
-    assert metrics.auc(x, y) == pytest.approx(evaluation.roc_auc(photographic, generated), abs=0.003)
-    full_x, full_y = metrics.roc_curve(*pooled(photographic, generated), drop_intermediate=False)[:2]
-    for slope in np.tan(np.linspace(0.01, np.pi / 2 - 0.01, 60)):  # touching lines of the hull: kept corners reach as far
+    assert metrics.auc(x, y) == pytest.approx(
+        evaluation.roc_auc(photographic, generated), abs=0.003
+    )
+    full_x, full_y = metrics.roc_curve(*pooled(photographic, generated), drop_intermediate=False)[
+        :2
+    ]
+    for slope in np.tan(
+        np.linspace(0.01, np.pi / 2 - 0.01, 60)
+    ):  # touching lines of the hull: kept corners reach as far
         assert (y - slope * x).max() == pytest.approx((full_y - slope * full_x).max(), abs=1e-12)
 
 
@@ -145,7 +169,9 @@ def test_a_hull_longer_than_the_limit_is_thinned_too():
 def test_histogram_shares_add_up(photographic, generated, bins):
     columns = evaluation.histogram(photographic, generated, bins)
     assert {len(column) for column in columns.values()} == {bins}
-    assert columns["photographic"].sum() == pytest.approx(1) and columns["generated"].sum() == pytest.approx(1)
+    assert columns["photographic"].sum() == pytest.approx(1) and columns[
+        "generated"
+    ].sum() == pytest.approx(1)
     np.testing.assert_allclose(columns["low"][1:], columns["high"][:-1])
 
 
@@ -154,7 +180,10 @@ def test_histogram_by_naive_counting_with_extremes_in_the_end_bins():
     columns = evaluation.histogram(photographic, generated, 10)
     assert columns["high"][-1] < 10 and columns["low"][0] > -10
     middle = slice(1, 9)
-    naive = [np.mean([lo <= s < hi for s in generated]) for lo, hi in zip(columns["low"], columns["high"], strict=True)]
+    naive = [
+        np.mean([lo <= s < hi for s in generated])
+        for lo, hi in zip(columns["low"], columns["high"], strict=True)
+    ]
     np.testing.assert_allclose(columns["generated"][middle], naive[middle])
     assert columns["generated"][-1] == pytest.approx(np.mean(generated >= columns["low"][-1]))
 

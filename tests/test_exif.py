@@ -1,4 +1,6 @@
-"""The tag parsers against a table of strings from real files, and exact rational arithmetic as oracle."""
+"""The tag parsers against a table of strings from real files, and exact rational arithmetic as
+oracle.
+"""
 
 import itertools
 import math
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline import exif
+from pipeline.common import names
+from pipeline.exif import tags as exif
 
 BOUNDS = {
     "iso": (6.0, 409600.0),
@@ -17,7 +20,12 @@ BOUNDS = {
     "exposure_time_s": (1 / 32000, 60.0),
     "focal_length_mm": (1.0, 2000.0),
 }
-GOOD = {"ISO Speed Ratings": "200", "Aperture Value": "F2.8", "Exposure Time": "1/60sec", "Focal Length": "50.0 mm"}
+GOOD = {
+    "ISO Speed Ratings": "200",
+    "Aperture Value": "F2.8",
+    "Exposure Time": "1/60sec",
+    "Focal Length": "50.0 mm",
+}
 
 GOOD_TAGS = {"iso": 200.0, "f_number": 2.8, "exposure_time_s": 1 / 60, "focal_length_mm": 50.0}
 
@@ -134,13 +142,14 @@ def parse(tag, value):
 def test_valid(tag, value, expected):
     tags, reason = parse(tag, value)
     assert reason is None
-    assert tags is not None and list(tags) == list(exif.TAGS)
+    assert tags is not None and list(tags) == list(names.TAGS)
     assert tags[tag] == expected
 
 
 @pytest.mark.parametrize(
     ("tag", "value", "what"),
-    REFUSED + [(tag, value, what) for tag, (value, what) in itertools.product(exif.TAGS, FOR_EVERY_TAG)],
+    REFUSED
+    + [(tag, value, what) for tag, (value, what) in itertools.product(names.TAGS, FOR_EVERY_TAG)],
 )
 def test_refused(tag, value, what):
     assert parse(tag, value) == (None, f"{tag}_{what}")
@@ -151,7 +160,10 @@ def test_what_equals_a_remembered_value_is_not_taken_for_it():
     """1 == 1.0 == True; and one tag's text may be another's."""
     outcomes = [parse("exposure_time_s", value)[1] for value in ("1", 1, True, 1.0, "1")]
     assert outcomes == [None, None, "exposure_time_s_wrong_type", None, None]
-    assert [parse(tag, "50.0 mm")[1] for tag in ("focal_length_mm", "iso")] == [None, "iso_not_a_number"]
+    assert [parse(tag, "50.0 mm")[1] for tag in ("focal_length_mm", "iso")] == [
+        None,
+        "iso_not_a_number",
+    ]
 
 
 def test_remembering_changes_no_outcome_and_keeps_no_long_text():
@@ -162,7 +174,7 @@ def test_remembering_changes_no_outcome_and_keeps_no_long_text():
     assert exif._remember.cache_info().currsize == before
 
 
-@pytest.mark.parametrize("tag", exif.TAGS)
+@pytest.mark.parametrize("tag", names.TAGS)
 def test_missing_key(tag):
     record = {key: value for key, value in GOOD.items() if key != exif.KEYS[tag]}
     assert exif.parse_tags(record, BOUNDS) == (None, f"{tag}_missing")
@@ -170,10 +182,13 @@ def test_missing_key(tag):
 
 def test_reasons_come_in_the_order_of_the_tags():
     assert exif.parse_tags({}, BOUNDS) == (None, "iso_missing")
-    assert exif.parse_tags({**GOOD, "Aperture Value": "F", "Focal Length": "0"}, BOUNDS) == (None, "f_number_empty")
+    assert exif.parse_tags({**GOOD, "Aperture Value": "F", "Focal Length": "0"}, BOUNDS) == (
+        None,
+        "f_number_empty",
+    )
 
 
-@pytest.mark.parametrize("tag", exif.TAGS)
+@pytest.mark.parametrize("tag", names.TAGS)
 def test_bounds_include_their_ends(tag):
     for end in BOUNDS[tag]:
         tags, _ = parse(tag, repr(end))
@@ -188,9 +203,13 @@ def test_the_same_setting_is_the_same_number():
     assert {exif.parse_exposure_time(text) for text in spellings} == {1 / 60}
 
 
-@given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(["", "sec", " sec", " s", "\0"]))
+@given(
+    st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(["", "sec", " sec", " s", "\0"])
+)
 def test_quotients_agree_with_exact_fractions(numerator, denominator, unit):
-    assert exif.parse_exposure_time(f"{numerator}/{denominator}{unit}") == float(Fraction(numerator, denominator))
+    assert exif.parse_exposure_time(f"{numerator}/{denominator}{unit}") == float(
+        Fraction(numerator, denominator)
+    )
 
 
 @given(st.floats(1e-6, 1e6))
@@ -206,12 +225,14 @@ def test_numbers_survive_printing(value):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3)
+    ),
     max_leaves=5,
 )
 
 
-@given(st.sampled_from(exif.TAGS), JSON | st.text("0123456789./,-+eEfFinaNsecm \0", max_size=12))
+@given(st.sampled_from(names.TAGS), JSON | st.text("0123456789./,-+eEfFinaNsecm \0", max_size=12))
 @example("iso", "0.,0")
 @example("iso", ",")
 def test_any_json_value_gives_a_plausible_number_or_a_known_reason(tag, value):

@@ -4,14 +4,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline import failing_rules
 from pipeline.base.errors import PipelineError
-from pipeline.comparison import Row
-from pipeline.failing_rules import Rule
+from pipeline.comparison import rules as failing_rules
+from pipeline.comparison.pairs import Row
+from pipeline.comparison.rules import Rule
 
 RATE = "at_5_percent"
 GENERATORS = ["mean", "worst", "ddpm", "sd-2.1"]
-KNOWN = {"auc": GENERATORS, f"detection_rate_{RATE}": GENERATORS, f"false_alarm_rate_{RATE}": ["photographic_test"]}
+KNOWN = {
+    "auc": GENERATORS,
+    f"detection_rate_{RATE}": GENERATORS,
+    f"false_alarm_rate_{RATE}": ["photographic_test"],
+}
 
 
 def row(difference: float, low: float = -1, high: float = 1) -> Row:
@@ -23,8 +27,14 @@ def row(difference: float, low: float = -1, high: float = 1) -> Row:
     [
         ("auc.mean drops by 0.01", ("auc", "mean", -1, 0.01)),
         ("  auc.worst  rises by .5 ", ("auc", "worst", 1, 0.5)),
-        ("detection_rate_at_5_percent.sd-2.1 drops significantly", ("detection_rate_at_5_percent", "sd-2.1", -1, None)),
-        ("false_alarm_rate_at_0_1_percent.mean rises by 1e-3", ("false_alarm_rate_at_0_1_percent", "mean", 1, 0.001)),
+        (
+            "detection_rate_at_5_percent.sd-2.1 drops significantly",
+            ("detection_rate_at_5_percent", "sd-2.1", -1, None),
+        ),
+        (
+            "false_alarm_rate_at_0_1_percent.mean rises by 1e-3",
+            ("false_alarm_rate_at_0_1_percent", "mean", 1, 0.001),
+        ),
     ],
 )
 def test_a_rule_is_read_into_its_parts(text, rule):
@@ -60,8 +70,12 @@ def test_a_rule_that_always_or_never_holds_is_refused(number):
 @given(st.floats(-1, 1), st.floats(0.001, 0.999))
 def test_a_drop_or_rise_is_at_least_the_number(difference, number):
     assume(abs(abs(difference) - number) > 1e-9)
-    assert failing_rules.parse(f"auc.mean drops by {number!r}").holds(row(difference)) == (difference < -number)
-    assert failing_rules.parse(f"auc.mean rises by {number!r}").holds(row(difference)) == (difference > number)
+    assert failing_rules.parse(f"auc.mean drops by {number!r}").holds(row(difference)) == (
+        difference < -number
+    )
+    assert failing_rules.parse(f"auc.mean rises by {number!r}").holds(row(difference)) == (
+        difference > number
+    )
 
 
 def test_a_difference_of_just_the_number_counts():
@@ -104,11 +118,23 @@ def test_rules_on_what_is_known_pass(of):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("acu.mean drops by 0.1", "unknown measure 'acu'; known are auc, detection_rate_at_5_percent, false_alarm"),
-        ("detection_rate_at_2_percent.mean drops by 0.1", "unknown measure 'detection_rate_at_2_percent'"),
-        ("auc.ddim drops significantly", "no 'ddim' to compare; known are mean, worst, ddpm, sd-2.1$"),
+        (
+            "acu.mean drops by 0.1",
+            "unknown measure 'acu'; known are auc, detection_rate_at_5_percent, false_alarm",
+        ),
+        (
+            "detection_rate_at_2_percent.mean drops by 0.1",
+            "unknown measure 'detection_rate_at_2_percent'",
+        ),
+        (
+            "auc.ddim drops significantly",
+            "no 'ddim' to compare; known are mean, worst, ddpm, sd-2.1$",
+        ),
         ("auc.photographic_test drops by 0.1", "no 'photographic_test' to compare"),
-        (f"false_alarm_rate_{RATE}.ddim rises by 0.1", "known are photographic_test, mean, worst, ddpm, sd-2.1$"),
+        (
+            f"false_alarm_rate_{RATE}.ddim rises by 0.1",
+            "known are photographic_test, mean, worst, ddpm, sd-2.1$",
+        ),
     ],
 )
 def test_unknown_measures_and_generators_are_named_with_the_known_ones(text, said):

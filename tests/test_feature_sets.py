@@ -1,13 +1,15 @@
-"""Several face sets at once: the very files that the counts tell of, and keyed choices among their faces."""
+"""Several face sets at once: the very files that the counts tell of, and keyed choices among their
+faces.
+"""
 
 import hashlib
 
 import numpy as np
 import pytest
 
-from pipeline import feature_sets
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
+from pipeline.common import artifacts
+from pipeline.face_sets import feature_sets
 
 
 def write(folder, name, n=20, **changes):
@@ -31,13 +33,20 @@ def read_all(folder, *names):
 
 
 def test_sets_are_read_as_they_were_written_in_the_order_asked_for(tmp_path):
-    written = {name: write(tmp_path, name, n) for name, n in (("sdxl", 6), ("photographic_test", 8))}
+    written = {
+        name: write(tmp_path, name, n) for name, n in (("sdxl", 6), ("photographic_test", 8))
+    }
     found = read_all(tmp_path, "photographic_test", "sdxl")
     assert list(found) == ["photographic_test", "sdxl"]
     for name, arrays in written.items():
-        assert len(found[name]) == len(arrays["names"]) and found[name].names.tolist() == arrays["names"].tolist()
+        assert (
+            len(found[name]) == len(arrays["names"])
+            and found[name].names.tolist() == arrays["names"].tolist()
+        )
         assert found[name].features.dtype == found[name].heads.dtype == np.float64
-        assert np.array_equal(found[name].features, arrays["features"]) and np.array_equal(found[name].heads, arrays["heads"])
+        assert np.array_equal(found[name].features, arrays["features"]) and np.array_equal(
+            found[name].heads, arrays["heads"]
+        )
         assert found[name].digests.tolist() == arrays["source_sha256"].tolist()
 
 
@@ -46,7 +55,10 @@ def test_another_file_than_the_counts_tell_of_is_refused_with_the_remedy(tmp_pat
     counts = (tmp_path / "counts/sdxl.json").read_bytes()
     write(tmp_path, "sdxl", 19)
     (tmp_path / "counts/sdxl.json").write_bytes(counts)
-    with pytest.raises(PipelineError, match=r"sdxl\.npz is missing or not the file that .*counts tells of.*dvc checkout"):
+    with pytest.raises(
+        PipelineError,
+        match=r"sdxl\.npz is missing or not the file that .*counts tells of.*dvc checkout",
+    ):
         read_all(tmp_path, "sdxl")
     (tmp_path / "features/sdxl.npz").unlink()
     with pytest.raises(PipelineError, match="dvc checkout"):
@@ -82,14 +94,28 @@ def test_a_file_that_extract_features_would_not_write_is_refused(tmp_path, chang
 
 def test_a_choice_is_by_name_and_stays_when_other_faces_come(tmp_path):
     write(tmp_path, "few", 20)
-    write(tmp_path, "many", 40, names=np.array([f"data/few/{i // 2:03}_{i % 2}.png" for i in range(40)]))
+    write(
+        tmp_path,
+        "many",
+        40,
+        names=np.array([f"data/few/{i // 2:03}_{i % 2}.png" for i in range(40)]),
+    )
     few, many = read_all(tmp_path, "few", "many").values()
     chosen = few.at_most(5, seed=1, purpose="test")
     assert len(chosen) == 5 and chosen.names.tolist() == sorted(set(chosen.names.tolist()))
     row = few.names.tolist().index(chosen.names[0])
-    assert np.array_equal(chosen.features[0], few.features[row]) and chosen.digests[0] == few.digests[row]
-    both = [name for name in many.at_most(10, seed=1, purpose="test").names.tolist() if name in few.names.tolist()]
-    assert 0 < len(both) < 10 and both == few.at_most(len(both), seed=1, purpose="test").names.tolist()
+    assert (
+        np.array_equal(chosen.features[0], few.features[row])
+        and chosen.digests[0] == few.digests[row]
+    )
+    both = [
+        name
+        for name in many.at_most(10, seed=1, purpose="test").names.tolist()
+        if name in few.names.tolist()
+    ]
+    assert (
+        0 < len(both) < 10 and both == few.at_most(len(both), seed=1, purpose="test").names.tolist()
+    )
     assert chosen.names.tolist() != few.at_most(5, seed=2, purpose="test").names.tolist()
     assert chosen.names.tolist() != few.at_most(5, seed=1, purpose="other").names.tolist()
     assert len(few.at_most(1000, seed=1, purpose="test")) == 20
@@ -100,4 +126,8 @@ def test_people_are_told_of_photographs_and_every_generated_face_is_alone(tmp_pa
     write(tmp_path, "sdxl", 6)
     photographs, generated = read_all(tmp_path, "photographic_test", "sdxl").values()
     assert photographs.people("^([^_]+)_").tolist() == ["000", "000", "001", "001", "002", "002"]
-    assert len(set(photographs.people("").tolist())) == len(set(generated.people("^([^_]+)_").tolist())) == 6
+    assert (
+        len(set(photographs.people("").tolist()))
+        == len(set(generated.people("^([^_]+)_").tolist()))
+        == 6
+    )

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from pipeline import formats
-from pipeline.formats import Description, UnreadableHeader, describe
+from pipeline.audit import formats
+from pipeline.audit.formats import Description, UnreadableHeader, describe
 
 
 def written(kind="JPEG", size=(24, 16), mode="RGB", **options):
     rng = np.random.default_rng(0)
-    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(mode)
+    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(
+        mode
+    )
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -56,7 +58,9 @@ def test_a_coarser_table_never_gets_a_higher_quality():
     assert found == sorted(found, reverse=True) and found[0] > 95 and found[-1] < 10
 
 
-@pytest.mark.parametrize(("option", "expected"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0"), ("4:1:1", "4:2:0")])
+@pytest.mark.parametrize(
+    ("option", "expected"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0"), ("4:1:1", "4:2:0")]
+)
 def test_chroma_subsampling_is_pils(option, expected):
     # PIL writes 4:2:0 where it is asked for 4:1:1
     assert describe(written(subsampling=option)).chroma_subsampling == expected
@@ -81,7 +85,9 @@ def test_chroma_subsampling_of_rare_files(samples, expected):
     assert formats._chroma([(i, *pair, 0) for i, pair in enumerate(samples)]) == expected
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("WEBP", "RGB")])
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("WEBP", "RGB")]
+)
 def test_what_is_no_jpeg_has_no_quality_and_no_chroma(kind, mode):
     content = written(kind, size=(31, 17), mode=mode)
     expected = Description(kind, 31, 17, mode, None, False, None, False, len(content) / (31 * 17))
@@ -151,7 +157,9 @@ def test_a_table_of_another_length_is_refused(length):
 
 
 @given(
-    st.sampled_from([written(exif=exif()), written("PNG", exif=exif()), written("WEBP", exif=exif())]),
+    st.sampled_from(
+        [written(exif=exif()), written("PNG", exif=exif()), written("WEBP", exif=exif())]
+    ),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=12),
     st.integers(0, 2000),
 )
@@ -172,19 +180,35 @@ def test_random_damage_never_crashes(content, changes, end):
 
 def test_the_summary_counts_what_there_is():
     sizes = [(8 * i, 16) for i in range(1, 8)]
-    files: list[Description | UnreadableHeader] = [describe(written(size=size, quality=75 + i)) for i, size in enumerate(sizes)]
-    files += [describe(written("PNG", size=(8, 16), exif=exif()))] * 2 + [UnreadableHeader("empty file")]
+    files: list[Description | UnreadableHeader] = [
+        describe(written(size=size, quality=75 + i)) for i, size in enumerate(sizes)
+    ]
+    files += [describe(written("PNG", size=(8, 16), exif=exif()))] * 2 + [
+        UnreadableHeader("empty file")
+    ]
     found = formats.summary(files)
     assert found["faces"] == 10 and found["formats"] == {"JPEG": 7, "PNG": 2}
     assert found["sizes"] == {"8x16": 3, "16x16": 1, "24x16": 1, "32x16": 1, "40x16": 1, "other": 2}
-    assert found["width"] == {"min": 8, "median": 24, "max": 56} and found["height"] == {"min": 16, "median": 16, "max": 16}
+    assert found["width"] == {"min": 8, "median": 24, "max": 56} and found["height"] == {
+        "min": 16,
+        "median": 16,
+        "max": 16,
+    }
     assert found["jpeg_quality"] == {"files": 7, "min": 75, "median": 78, "max": 81}
     assert found["chroma_subsampling"] == {"4:2:0": 7} and found["with_exif"] == 2
-    assert found["bytes_per_pixel"] == np.median([f.bytes_per_pixel for f in files if isinstance(f, Description)])
+    assert found["bytes_per_pixel"] == np.median(
+        [f.bytes_per_pixel for f in files if isinstance(f, Description)]
+    )
     assert found["unreadable_headers"] == {"empty file": 1}
 
 
 def test_the_summary_of_nothing_readable_says_so():
     found = formats.summary([UnreadableHeader("empty file")])
     assert found["faces"] == 1 and found["formats"] == {} and found["sizes"] == {}
-    assert found["width"] is found["height"] is found["jpeg_quality"] is found["bytes_per_pixel"] is None
+    assert (
+        found["width"]
+        is found["height"]
+        is found["jpeg_quality"]
+        is found["bytes_per_pixel"]
+        is None
+    )

@@ -1,4 +1,6 @@
-"""One process among several, simulated in one: the sums over processes are given. Real processes: test_distributed.py."""
+"""One process among several, simulated in one: the sums over processes are given. Real processes:
+test_distributed.py.
+"""
 
 import pytest
 import torch
@@ -6,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline import global_batch
-from pipeline.base.processes import Team
-from pipeline.encoder import Encoder
-from pipeline.global_batch import GlobalBatchNorm, distribute, gather_scores, share_of
+from pipeline.common.process_group import Team
+from pipeline.encoder.network import Encoder
+from pipeline.pretext import global_batch
+from pipeline.pretext.global_batch import GlobalBatchNorm, distribute, gather_scores, share_of
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
@@ -52,14 +54,18 @@ def test_global_batch_norm_alone_is_pytorchs(monkeypatch, training):
         x = inputs.clone().requires_grad_()
         out = norm.train(training)(x)
         (out * inputs.sin()).sum().backward()
-        results.append([out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()])
+        results.append(
+            [out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()]
+        )
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("autocast", [True, False])
 def test_bfloat16_counts_and_sums_as_exactly_as_pytorchs(monkeypatch, autocast):
-    """693 pixels, a number that bfloat16 rounds to 692, far from 0, where its squares lose the variance."""
+    """693 pixels, a number that bfloat16 rounds to 692, far from 0, where its squares lose the
+    variance.
+    """
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
     inputs = (torch.randn(7, 4, 11, 9, generator=torch.Generator().manual_seed(0)) + 20).bfloat16()
     theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
@@ -72,7 +78,9 @@ def test_bfloat16_counts_and_sums_as_exactly_as_pytorchs(monkeypatch, autocast):
         (out.float() * inputs.float().sin()).sum().backward()
         assert x.grad is not None and out.dtype == x.grad.dtype == torch.bfloat16
         assert norm.running_var is not None and norm.running_var.dtype == torch.float32
-        results.append([out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()])
+        results.append(
+            [out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()]
+        )
     for a, b in zip(results[0][4:], results[1][4:], strict=True):  # weights and running statistics
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
     for a, b in zip(results[0][:4], results[1][:4], strict=True):  # rounded once, at the end
@@ -81,7 +89,9 @@ def test_bfloat16_counts_and_sums_as_exactly_as_pytorchs(monkeypatch, autocast):
 
 def test_64_bits_stay_64(monkeypatch):
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
-    inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs = torch.randn(
+        6, 4, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     theirs, ours = nn.BatchNorm2d(4).double(), nn.BatchNorm2d(4).double()
     ours.__class__ = GlobalBatchNorm
     torch.testing.assert_close(ours(inputs), theirs(inputs), rtol=1e-13, atol=1e-14)
@@ -102,7 +112,11 @@ def test_global_batch_norm_of_two_halves_is_that_of_the_whole():
         ours.__class__ = GlobalBatchNorm
         given_sums = iter(sums)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(global_batch.torch.distributed, "all_reduce", lambda tensor: tensor.copy_(next(given_sums)))  # noqa: B023
+            patch.setattr(
+                global_batch.torch.distributed,
+                "all_reduce",
+                lambda tensor, given_sums=given_sums: tensor.copy_(next(given_sums)),
+            )
             halves.append(ours(half))
         torch.testing.assert_close(ours.running_var, theirs.running_var)
         torch.testing.assert_close(ours.running_mean, theirs.running_mean)

@@ -1,4 +1,5 @@
-"""dvc.yaml against the source: every stage declares what it runs, imports, reads, writes and loads, and nothing else.
+"""dvc.yaml against the source: every stage declares what it runs, imports, reads, writes and loads,
+and nothing else.
 
 The graph is the one that DVC itself resolves, with all members of `foreach` and `matrix`.
 """
@@ -16,11 +17,14 @@ import pytest
 from pipeline.base import params, schema
 from tests.closure import ROOT, closure
 
-# A wall-clock figure would make dvc.lock differ from run to run: it is a top-level metric, and no output of the stage.
+# A wall-clock figure would make dvc.lock differ from run to run: it is a top-level metric, and no
+# output of the stage.
 WRITTEN_BESIDE_THE_GRAPH = {"metrics/speed.json"}
-# The report shows the sample's contact sheet where there is one; as a dep it would make the sample for every other data.
+# The report shows the sample's contact sheet where there is one; as a dep it would make the sample
+# for every other data.
 READ_BESIDE_THE_GRAPH = {"metrics/sample.png"}
-# Folders that several stages write into: who reads them checks their files against SHA-256 sums that lie in a folder of git.
+# Folders that several stages write into: who reads them checks their files against SHA-256 sums
+# that lie in a folder of git.
 READ_BY_SUMS = {
     "data/features": "metrics/features",
     "data/perturbed": "metrics/perturbed",
@@ -65,7 +69,9 @@ def stages(folder: Path = ROOT) -> list[Stage]:
                 name=stage.name,
                 command=shlex.split(stage.cmd),
                 deps={d.def_path for d in stage.deps if not isinstance(d, ParamsDependency)},
-                parameters={p for d in stage.deps if isinstance(d, ParamsDependency) for p in d.params},
+                parameters={
+                    p for d in stage.deps if isinstance(d, ParamsDependency) for p in d.params
+                },
                 outs={out.def_path: out for out in stage.outs},
             )
             for stage in repo.index.stages
@@ -98,7 +104,9 @@ def test_a_stage_runs_the_module_of_its_name_in_one_simple_command(stage):
     package, _, verb = stage.module.rpartition(".")
     assert package == "pipeline.stages" and source(stage.module).is_file()
     assert stage.name.split("@")[0] == verb or stage.name.startswith(verb + "_")
-    assert not set("|&;<>$`") & set(" ".join(stage.command)), "a shell would differ from machine to machine"
+    assert not set("|&;<>$`") & set(" ".join(stage.command)), (
+        "a shell would differ from machine to machine"
+    )
 
 
 @each_stage
@@ -108,17 +116,22 @@ def test_code_deps_are_the_import_closure(stage):
     assert not undeclared, f"add to the deps of {stage.name} in dvc.yaml"
     for dep in stage.code:
         files = [
-            p.relative_to(ROOT).as_posix() for p in ([ROOT / dep] if (ROOT / dep).is_file() else (ROOT / dep).rglob("*.py"))
+            p.relative_to(ROOT).as_posix()
+            for p in ([ROOT / dep] if (ROOT / dep).is_file() else (ROOT / dep).rglob("*.py"))
         ]
         superfluous = {file for file in files if file.endswith(".py")} - needed
         assert not superfluous, f"remove from the deps of {stage.name} in dvc.yaml"
 
 
 def test_files_of_the_package_that_are_no_modules_are_deps_of_who_reads_them():
-    others = [p for p in (ROOT / "pipeline").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    others = [
+        p for p in (ROOT / "pipeline").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")
+    ]
     for path in others:
         readers = {
-            f.relative_to(ROOT).as_posix() for f in (ROOT / "pipeline").rglob("*.py") if path.parent.name in f.read_text()
+            f.relative_to(ROOT).as_posix()
+            for f in (ROOT / "pipeline").rglob("*.py")
+            if path.parent.name in f.read_text()
         }
         for stage in stages():
             declared = any(below(path.relative_to(ROOT).as_posix(), dep) for dep in stage.code)
@@ -126,14 +139,20 @@ def test_files_of_the_package_that_are_no_modules_are_deps_of_who_reads_them():
 
 
 def test_every_stage_module_is_in_the_graph():
-    modules = {f"pipeline.stages.{p.stem}" for p in (ROOT / "pipeline/stages").glob("*.py")} - {"pipeline.stages.__init__"}
+    modules = {f"pipeline.stages.{p.stem}" for p in (ROOT / "pipeline/stages").glob("*.py")} - {
+        "pipeline.stages.__init__"
+    }
     assert modules == {stage.module for stage in stages()}
 
 
 def test_the_lock_file_has_no_stage_that_the_graph_does_not_have():
     """DVC never drops an entry of a stage that is gone, and reads it with each command."""
-    for stage, at, _ in (name.partition("@") for name in params.read_yaml(ROOT / "dvc.lock")["stages"]):
-        assert bool(at) == bool({"matrix", "foreach"} & set(raw()["stages"][stage])), f"delete {stage}"
+    for stage, at, _ in (
+        name.partition("@") for name in params.read_yaml(ROOT / "dvc.lock")["stages"]
+    ):
+        assert bool(at) == bool({"matrix", "foreach"} & set(raw()["stages"][stage])), (
+            f"delete {stage}"
+        )
 
 
 # --- parameters
@@ -146,7 +165,9 @@ def loaded(module: str) -> set[str]:
     sections = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
-            assert not node.keywords and all(isinstance(a, ast.Constant) and isinstance(a.value, str) for a in node.args)
+            assert not node.keywords and all(
+                isinstance(a, ast.Constant) and isinstance(a.value, str) for a in node.args
+            )
             sections |= {ast.literal_eval(argument) for argument in node.args}
     return sections
 
@@ -166,14 +187,18 @@ def test_only_stages_load_parameters():
 
 def test_every_parameter_section_is_read_by_a_stage():
     # The launcher is only written into commands.
-    assert set().union(*(stage.parameters for stage in stages())) | {"launcher"} == set(schema.Params.model_fields)
+    assert set().union(*(stage.parameters for stage in stages())) | {"launcher"} == set(
+        schema.Params.model_fields
+    )
 
 
 # --- paths
 
 
 def data_root(stage: Stage) -> str:
-    return stage.arguments[stage.arguments.index("--root") + 1] if "--root" in stage.arguments else ""
+    return (
+        stage.arguments[stage.arguments.index("--root") + 1] if "--root" in stage.arguments else ""
+    )
 
 
 @each_stage
@@ -185,28 +210,40 @@ def test_paths_on_the_command_line_are_declared(stage):
         if word.startswith("--") or named or word in BESIDE_THE_GRAPH:
             continue
         if word in READ_BY_SUMS:
-            assert READ_BY_SUMS[word] in stage.deps, f"{stage.name}: {READ_BY_SUMS[word]} must tell of changes in {word}"
-        elif word == root:  # pictures are read from it where their digests are known from the features
+            assert READ_BY_SUMS[word] in stage.deps, (
+                f"{stage.name}: {READ_BY_SUMS[word]} must tell of changes in {word}"
+            )
+        elif (
+            word == root
+        ):  # pictures are read from it where their digests are known from the features
             known = "data/features" in stage.arguments or stage.module.endswith(".report")
             assert any(below(path, root) for path in declared) or known
         else:
-            assert {word, f"{root}/{word}"} & declared, f"{stage.name}: {word} is no dep, output, metric or plot"
+            assert {word, f"{root}/{word}"} & declared, (
+                f"{stage.name}: {word} is no dep, output, metric or plot"
+            )
 
 
 @each_stage
 def test_declared_data_is_on_the_command_line(stage):
     root = data_root(stage)
     for path in ((stage.deps - ORDER_ONLY) | set(stage.outs)) - stage.code:
-        assert path in stage.arguments or (root and below(path, root)), f"{stage.name}: nothing names {path}"
+        assert path in stage.arguments or (root and below(path, root)), (
+            f"{stage.name}: nothing names {path}"
+        )
 
 
 @each_stage
 def test_metrics_and_plots_are_in_git_and_outputs_in_the_cache(stage):
     for path, out in stage.outs.items():
         shown = bool(out.metric or out.plot)
-        assert out.use_cache != shown, f"{stage.name}: {path}: `cache: false` belongs to metrics and plots, and to them alone"
+        assert out.use_cache != shown, (
+            f"{stage.name}: {path}: `cache: false` belongs to metrics and plots, and to them alone"
+        )
         assert below(path, "metrics") == shown, f"{stage.name}: {path}"
-        assert not out.persist, "persist keeps an old model after a change and turns the run cache off"
+        assert not out.persist, (
+            "persist keeps an old model after a change and turns the run cache off"
+        )
 
 
 def test_no_stage_is_always_changed_or_frozen():
@@ -220,7 +257,9 @@ def test_no_folder_dep_holds_cached_outputs_of_several_stages():
     cached = [path for stage in stages() for path, out in stage.outs.items() if out.use_cache]
     for stage in stages():
         for dep in stage.deps:
-            assert not [path for path in cached if path != dep and below(path, dep)], f"{stage.name}: depend on single files"
+            assert not [path for path in cached if path != dep and below(path, dep)], (
+                f"{stage.name}: depend on single files"
+            )
 
 
 def test_every_input_comes_from_a_stage_or_the_repository():
@@ -246,5 +285,10 @@ def test_top_level_metrics_and_plots_name_what_stages_write():
 def test_git_ignores_what_dvc_caches_and_keeps_the_rest():
     for stage in stages():
         for path, out in stage.outs.items():
-            ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+            ignored = (
+                subprocess.run(
+                    ["git", "check-ignore", "-q", path], cwd=ROOT, check=False
+                ).returncode
+                == 0
+            )
             assert ignored == out.use_cache, path

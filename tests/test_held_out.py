@@ -6,9 +6,15 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from pipeline import losses
-from pipeline.datasets import FaceSet
-from pipeline.held_out import NAMES, evaluate, held_out_losses, held_out_scores, ranking_accuracies
+from pipeline.pretext import losses
+from pipeline.pretext.batches import FaceSet
+from pipeline.pretext.validation import (
+    NAMES,
+    evaluate,
+    held_out_losses,
+    held_out_scores,
+    ranking_accuracies,
+)
 
 SETTINGS: Any = SimpleNamespace(batch_size=4, photograph_probability=0.5)
 
@@ -18,7 +24,12 @@ def make(n, per_face=4, tags=None):
     rng = np.random.default_rng(n)
 
     def pixels(values):
-        return np.asarray(values, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2).repeat(3, 3)
+        return (
+            np.asarray(values, dtype=np.uint8)[:, None, None, None]
+            .repeat(2, 1)
+            .repeat(2, 2)
+            .repeat(3, 3)
+        )
 
     return FaceSet(
         photographs=pixels(np.arange(n)),
@@ -26,7 +37,9 @@ def make(n, per_face=4, tags=None):
         hashes=np.arange(n, dtype=np.uint64),
         rows=np.arange(n),
         boxes=np.zeros((n, 4), np.float32),
-        tags=rng.normal(size=(n, 4)).astype(np.float32) if tags is None else np.asarray(tags, np.float32),
+        tags=rng.normal(size=(n, 4)).astype(np.float32)
+        if tags is None
+        else np.asarray(tags, np.float32),
         manipulated_rows=np.arange(n * max(per_face, 1)).reshape(n, max(per_face, 1)),
         manipulated_counts=np.full(n, per_face),
     )
@@ -65,7 +78,10 @@ def test_metrics_agree_with_independent_ones():
         ]
         assert metrics["ranking_accuracy"][name] == pytest.approx(np.mean(right), abs=1e-6)
     four = [metrics["ranking_accuracy"][name] for name in NAMES[:4]]
-    assert metrics["ranking_accuracy"]["mean"] == pytest.approx(np.mean(four)) and metrics["not_computed"] == {}
+    assert (
+        metrics["ranking_accuracy"]["mean"] == pytest.approx(np.mean(four))
+        and metrics["not_computed"] == {}
+    )
 
 
 def test_fewer_manipulations_leave_the_ranking_as_it_is():
@@ -81,11 +97,16 @@ def test_losses_are_means_over_blocks_weighted_as_in_training():
     settings: Any = SimpleNamespace(batch_size=4, photograph_probability=0.75)
     found = held_out_losses(scores, manipulated, faces, settings)
     s, t = torch.from_numpy(scores), torch.from_numpy(faces.tags)
-    blocks = [losses.ranking_loss(s[part, 1], t[part, 1]) * n for part, n in ((slice(0, 4), 4), (slice(4, 6), 2))]
+    blocks = [
+        losses.ranking_loss(s[part, 1], t[part, 1]) * n
+        for part, n in ((slice(0, 4), 4), (slice(4, 6), 2))
+    ]
     assert found["f_number"] == pytest.approx(float(sum(blocks)) / 6, abs=1e-6)
     p = torch.sigmoid(s[:, 4].double())
     parts = [(1 - torch.sqrt(q + 1e-8) - 1e-4).mean() for q in (1 - p[:6], p[6:])]
-    assert found["manipulation"] == pytest.approx(float(0.75 * parts[0] + 0.25 * parts[1]), abs=1e-6)
+    assert found["manipulation"] == pytest.approx(
+        float(0.75 * parts[0] + 0.25 * parts[1]), abs=1e-6
+    )
     assert found["total"] == pytest.approx(sum(found[name] or 0 for name in NAMES))
 
 
@@ -100,7 +121,12 @@ def test_what_cannot_be_computed_is_null_with_a_reason():
     tags = np.array([[1, 2, 3, 4], [1, 5, 3, 4.1]])
     metrics = evaluate(noisy, make(2, per_face=0, tags=tags), SETTINGS)
     assert metrics["ranking_accuracy"]["f_number"] in (0, 1)
-    assert metrics["ranking_accuracy"]["iso"] is metrics["ranking_accuracy"]["mean"] is metrics["manipulation_auc"] is None
+    assert (
+        metrics["ranking_accuracy"]["iso"]
+        is metrics["ranking_accuracy"]["mean"]
+        is metrics["manipulation_auc"]
+        is None
+    )
     assert metrics["losses"]["manipulation"] is metrics["losses"]["total"] is None
     assert metrics["losses"]["iso"] is not None
     assert set(metrics["not_computed"]) == {

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import inference
-from pipeline.encoder import Encoder, normalise
-from pipeline.faces import crop_resize
-from pipeline.inference import Inference, resize
+from pipeline.encoder import inference
+from pipeline.encoder.crop import crop_resize
+from pipeline.encoder.inference import Inference, resize
+from pipeline.encoder.network import Encoder, normalise
 
 PILS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -52,7 +52,9 @@ def test_leaves_the_encoder_and_the_pixels_as_they_were():
     before = {name: weight.clone() for name, weight in encoder.state_dict().items()}, faces.clone()
     model = Inference(encoder).eval()
     first = model(faces)[0]
-    assert all(torch.equal(weight, before[0][name]) for name, weight in encoder.state_dict().items())
+    assert all(
+        torch.equal(weight, before[0][name]) for name, weight in encoder.state_dict().items()
+    )
     assert torch.equal(faces, before[1])
     for parameter in encoder.parameters():
         parameter.data.zero_()
@@ -73,7 +75,9 @@ def test_bfloat16_is_computed_in_bfloat16():
 
 
 def picture(height: int, width: int) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8))
+    return torch.from_numpy(
+        np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    )
 
 
 @pytest.mark.parametrize("shape", [(61, 83), (20, 90), (200, 17)])
@@ -84,7 +88,9 @@ def test_antialiased_resize_is_pils(shape, mode):
     assert ours.shape == (2, 3, 32, 32) and ours.dtype == torch.float32
     for i in range(2):
         for channel in range(3):
-            image = Image.fromarray(pictures[i, ..., channel].numpy().astype(np.float32))  # float: PIL does not round it
+            image = Image.fromarray(
+                pictures[i, ..., channel].numpy().astype(np.float32)
+            )  # float: PIL does not round it
             theirs = np.asarray(image.resize((32, 32), PILS[mode])).clip(0, 255)
             assert ours[i, channel].numpy() == pytest.approx(theirs, abs=0.01)
 
@@ -95,7 +101,9 @@ def test_other_resizes_are_those_of_training(shape, mode):
     pictures = picture(*shape)
     whole = np.tile([0.0, 0.0, shape[1], shape[0]], (2, 1))
     theirs = crop_resize(pictures, whole, 32, mode=mode, antialias=False)
-    assert resize(pictures, 32, mode=mode, antialias=False).numpy() == pytest.approx(theirs.numpy(), abs=0.01)
+    assert resize(pictures, 32, mode=mode, antialias=False).numpy() == pytest.approx(
+        theirs.numpy(), abs=0.01
+    )
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
@@ -105,5 +113,7 @@ def test_pictures_of_the_right_size_stay_as_they_are(mode, antialias, monkeypatc
     same = resize(pictures, 32, mode=mode, antialias=antialias)
     assert torch.equal(same, pictures.permute(0, 3, 1, 2).float())
     if mode != "nearest":  # and so the resampling would have left them
-        resampled = inference.interpolate(same, (32, 32), mode=mode, antialias=antialias, align_corners=False)
+        resampled = inference.interpolate(
+            same, (32, 32), mode=mode, antialias=antialias, align_corners=False
+        )
         assert resampled.numpy() == pytest.approx(same.numpy(), abs=1e-3)

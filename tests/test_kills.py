@@ -1,8 +1,9 @@
-"""Training that is killed at any moment and run again ends with the bytes of an undisturbed run: real dvc, real signals.
+"""Training that is killed at any moment and run again ends with the bytes of an undisturbed run:
+real dvc, real signals.
 
-Each trial starts `dvc repro`, kills one of its processes at a moment drawn by the trial's number, perhaps again, and then
-lets it finish. The moments are tied to what the trainer's log says, so that a slow machine spreads them alike.
-"""
+Each trial starts `dvc repro`, kills one of its processes at a moment drawn by the trial's number,
+perhaps again, and then lets it finish. The moments are tied to what the trainer's log says, so that
+a slow machine spreads them alike."""
 
 import os
 import random
@@ -40,8 +41,14 @@ KILLS = [
     ("dvc", signal.SIGKILL),
     ("group", signal.SIGINT),
 ]
-# What the trainer is doing: the event that is awaited, how often at most, and the seconds after it at most.
-PHASES = {"start": ("up", 1, 4.0), "training": ("step", 9, 0.2), "saving": ("save", 3, 0.3), "writing": ("write", 1, 0.25)}
+# What the trainer is doing: the event that is awaited, how often at most, and the seconds after it
+# at most.
+PHASES = {
+    "start": ("up", 1, 4.0),
+    "training": ("step", 9, 0.2),
+    "saving": ("save", 3, 0.3),
+    "writing": ("write", 1, 0.25),
+}
 TRIALS = [(phase, *kill) for phase in PHASES for kill in KILLS]
 ENDS_WITHIN = 20.0  # seconds from the kill to the end of the last process; a step and a state take parts of one
 
@@ -63,10 +70,18 @@ def template(tmp_path_factory) -> Iterator[SmallRepository]:
     """A git and dvc repository in which nothing has run."""
     repository = SmallRepository.make(tmp_path_factory.mktemp("kills") / "template")
     (repository.folder / "dvc.yaml").write_text(GRAPH, encoding="utf-8")
-    (repository.folder / ".gitignore").write_text("__pycache__/\n/models/\n/metrics/\n/trainer.log\n/output.txt\n/.site/\n")
-    for command in (["git", "init", "-q"], [*DVC, "init", "-q"], [*DVC, "config", "core.analytics", "false"]):
+    (repository.folder / ".gitignore").write_text(
+        "__pycache__/\n/models/\n/metrics/\n/trainer.log\n/output.txt\n/.site/\n"
+    )
+    for command in (
+        ["git", "init", "-q"],
+        [*DVC, "init", "-q"],
+        [*DVC, "config", "core.analytics", "false"],
+    ):
         subprocess.run(command, cwd=repository.folder, env=repository.environment, check=True)
-    (repository.folder / ".dvcignore").write_text("__pycache__/\n/models/.resume/\n", encoding="utf-8")
+    (repository.folder / ".dvcignore").write_text(
+        "__pycache__/\n/models/.resume/\n", encoding="utf-8"
+    )
     yield repository
     shutil.rmtree(repository.folder.parent)  # states are large
 
@@ -86,7 +101,10 @@ def strike(repository: SmallRepository, trial: Trial, moment: tuple[str, int, fl
     """Run until the moment, kill, and see that all ends and no out is half written."""
     event, times, delay = moment
     with repository.running([*DVC, "repro"]) as dvc:
-        wait_until(lambda: len(repository.events(event)) >= times or dvc.poll() is not None, f"{times} of {event}")
+        wait_until(
+            lambda: len(repository.events(event)) >= times or dvc.poll() is not None,
+            f"{times} of {event}",
+        )
         time.sleep(delay)
         done = len(repository.events("step"))
         before = repository.events()
@@ -97,7 +115,11 @@ def strike(repository: SmallRepository, trial: Trial, moment: tuple[str, int, fl
         else:
             kill_one(repository, trial, dvc.pid)
         try:
-            wait_until(lambda: dvc.poll() is not None and not repository.alive(), "the end of all processes", ENDS_WITHIN)
+            wait_until(
+                lambda: dvc.poll() is not None and not repository.alive(),
+                "the end of all processes",
+                ENDS_WITHIN,
+            )
         except AssertionError as error:
             trial.faults.append(f"{error}: {sorted(repository.alive())}")
         after = len(repository.events("step"))
@@ -137,7 +159,9 @@ def attempt(template: SmallRepository, undisturbed: SmallRepository, number: int
 def compare(repository: SmallRepository, undisturbed: SmallRepository, trial: Trial) -> None:
     ours, theirs = repository.outs(), undisturbed.outs()
     trial.faults += [f"{name} differs" for name in OUTS if ours.get(name) != theirs[name]]
-    if (repository.folder / "dvc.lock").read_bytes() != (undisturbed.folder / "dvc.lock").read_bytes():
+    if (repository.folder / "dvc.lock").read_bytes() != (
+        undisturbed.folder / "dvc.lock"
+    ).read_bytes():
         trial.faults.append("dvc.lock differs")
     if left := set(repository.places()) ^ set(undisturbed.places()):
         trial.faults.append(f"not the same files: {sorted(left)}")
@@ -147,10 +171,14 @@ def compare(repository: SmallRepository, undisturbed: SmallRepository, trial: Tr
 def trials(template, undisturbed) -> list[Trial]:
     """All trials, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda number: attempt(template, undisturbed, number), range(len(TRIALS))))
+        return list(
+            pool.map(lambda number: attempt(template, undisturbed, number), range(len(TRIALS)))
+        )
 
 
-@pytest.mark.parametrize("number", range(len(TRIALS)), ids=[f"{p}-{t}-{s.name}" for p, t, s in TRIALS])
+@pytest.mark.parametrize(
+    "number", range(len(TRIALS)), ids=[f"{p}-{t}-{s.name}" for p, t, s in TRIALS]
+)
 def test_killed_training_ends_whole_and_goes_on_to_the_same_bytes(trials, number):
     assert trials[number].faults == [], trials[number]
 

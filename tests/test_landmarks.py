@@ -7,18 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import landmarks as lm
+from pipeline.manipulation import landmarks as lm
 
-FACE = np.array([[64, 72], [52, 58], [76, 58], [38, 60], [90, 60], [10, 127], [118, 127]], dtype=float)
+FACE = np.array(
+    [[64, 72], [52, 58], [76, 58], [38, 60], [90, 60], [10, 127], [118, 127]], dtype=float
+)
 
 
 def sixty_eight(mouth: tuple[float, float] = (64, 84)) -> np.ndarray:
     """68 points on ellipses around the eyes of FACE and a mouth; the rest on the nose."""
     points = np.tile(FACE[0], (68, 1))
-    for part, centre, width, height in (("right_eye", FACE[1], 5, 2), ("left_eye", FACE[2], 5, 2), ("mouth", mouth, 9, 3)):
+    for part, centre, width, height in (
+        ("right_eye", FACE[1], 5, 2),
+        ("left_eye", FACE[2], 5, 2),
+        ("mouth", mouth, 9, 3),
+    ):
         own = lm.POINTS_68[part]
         angle = np.linspace(0, 2 * np.pi, 1 + own.stop - own.start)[:-1]
-        points[own] = np.asarray(centre) + np.stack([width * np.cos(angle), height * np.sin(angle)], axis=1)
+        points[own] = np.asarray(centre) + np.stack(
+            [width * np.cos(angle), height * np.sin(angle)], axis=1
+        )
     return points
 
 
@@ -28,7 +36,8 @@ def turned(points: np.ndarray, degrees: float, scale: float = 1.0) -> np.ndarray
 
 
 def test_mouth_lies_half_an_eye_distance_below_the_nose():
-    # Upright: the eyes are 24 px apart, the nose is 14 px below them, so the mouth is 14 + 12 px below.
+    # Upright: the eyes are 24 px apart, the nose is 14 px below them, so the mouth is 14 + 12 px
+    # below.
     np.testing.assert_allclose(lm.mouth_centre_from_seven(FACE[None]), [[64, 84]], atol=1e-12)
 
 
@@ -43,17 +52,22 @@ def test_the_noses_sideways_offset_is_ignored():
 def test_mouth_moves_with_the_face(degrees: float, scale: float, shift: float):
     face = turned(FACE, degrees, scale) + shift
     np.testing.assert_allclose(
-        lm.mouth_centre_from_seven(face[None]), turned(np.array([[64.0, 84.0]]), degrees, scale) + shift, atol=1e-9
+        lm.mouth_centre_from_seven(face[None]),
+        turned(np.array([[64.0, 84.0]]), degrees, scale) + shift,
+        atol=1e-9,
     )
 
 
 def test_flat_and_nested_landmarks_mean_the_same():
-    np.testing.assert_array_equal(lm.mouth_centre_from_seven(FACE.reshape(1, 14)), lm.mouth_centre_from_seven(FACE[None]))
+    np.testing.assert_array_equal(
+        lm.mouth_centre_from_seven(FACE.reshape(1, 14)), lm.mouth_centre_from_seven(FACE[None])
+    )
 
 
 def test_regions_from_seven():
     regions = lm.regions_from_seven(FACE[None], 128)
-    # Halves in eye distances of 24 px: mouth 0.62 x 0.40, eyes 0.36 x 0.26, rounded to whole pixels.
+    # Halves in eye distances of 24 px: mouth 0.62 x 0.40, eyes 0.36 x 0.26, rounded to whole
+    # pixels.
     assert regions.boxes.tolist() == [[[49, 74, 79, 94], [43, 52, 61, 64], [67, 52, 85, 64]]]
     assert regions.usable.tolist() == [True]
 
@@ -69,13 +83,18 @@ def test_regions_from_68_hold_their_points():
 
 
 def test_the_right_eye_is_on_the_left_of_the_picture():
-    for regions in (lm.regions_from_seven(FACE[None], 128), lm.regions_from_68(sixty_eight()[None], 128)):
+    for regions in (
+        lm.regions_from_seven(FACE[None], 128),
+        lm.regions_from_68(sixty_eight()[None], 128),
+    ):
         mouth, right, left = regions.boxes[0]
         assert right[0] < left[0] and right[3] < mouth[1] + 1
 
 
 def test_mouth_errors_are_distances_to_the_middle_of_the_68_points():
-    np.testing.assert_allclose(lm.mouth_errors(FACE[None], sixty_eight((67, 88))[None]), [5.0], atol=1e-9)
+    np.testing.assert_allclose(
+        lm.mouth_errors(FACE[None], sixty_eight((67, 88))[None]), [5.0], atol=1e-9
+    )
 
 
 def edited(row: int, value: tuple[float, float]) -> np.ndarray:
@@ -96,7 +115,10 @@ def edited(row: int, value: tuple[float, float]) -> np.ndarray:
         (edited(0, (80, 72)), "nose_beside_eyes"),
         (turned(FACE, 180), "landmarks_ok"),
         (turned(FACE, 0, 0.4), "region_too_small"),
-        (turned(FACE, 0, 0.8) - [0, 59], "region_too_small"),  # half of the eyes' boxes is outside the picture
+        (
+            turned(FACE, 0, 0.8) - [0, 59],
+            "region_too_small",
+        ),  # half of the eyes' boxes is outside the picture
         (edited(5, (math.nan, math.nan)), "landmarks_ok"),  # shoulders are not used
     ],
 )
@@ -127,7 +149,10 @@ def test_an_upside_down_face_is_usable():
     assert regions.usable.all() and mouth[3] <= right[1] + 1
 
 
-@given(st.lists(st.floats(-200, 300) | st.floats(), min_size=14, max_size=14), st.sampled_from([64, 128]))
+@given(
+    st.lists(st.floats(-200, 300) | st.floats(), min_size=14, max_size=14),
+    st.sampled_from([64, 128]),
+)
 @settings(max_examples=200, deadline=None)
 def test_any_landmarks_give_boxes_inside_the_picture_or_a_reason(values: list[float], side: int):
     regions = lm.regions_from_seven(np.array([values]), side)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import layout
 from pipeline.base.errors import PipelineError
+from pipeline.common import layout, pictures
+from pipeline.face_sets import listing
 
 COLOURS = np.zeros((4, 6, 3), np.uint8)
 COLOURS[:2, :3], COLOURS[:2, 3:], COLOURS[2:, :3] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
@@ -23,14 +24,17 @@ def save(path, image, *arguments, **options):
 
 
 def reason_of(path):
-    with pytest.raises(layout.UnreadablePicture, match=path.name) as caught:
-        layout.read_picture(path)
+    with pytest.raises(pictures.UnreadablePicture, match=path.name) as caught:
+        pictures.read_picture(path)
     return caught.value.reason
 
 
 def test_paths_are_those_of_the_authors(tmp_path):
     paths = layout.Layout(tmp_path)
-    relative = [p.relative_to(tmp_path).as_posix() for p in (paths.exif, paths.metainfo, paths.images, paths.negatives)]
+    relative = [
+        p.relative_to(tmp_path).as_posix()
+        for p in (paths.exif, paths.metainfo, paths.images, paths.negatives)
+    ]
     assert relative == [
         "SSL_training_data/fdf_ccby2_exif_update_filtered_v2",
         "SSL_training_data/FDF/data/fdf/fdf_metainfo.json",
@@ -54,7 +58,7 @@ def test_a_mapping_without_pickle_is_preferred(tmp_path):
 def test_lists_are_cleaned_and_keep_their_order(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes(b"\xef\xbb\xbf./data/b.jpg\r\n\r\n data/a.jpg \r\ndata//b.jpg\n")
-    assert layout.read_list(path, tmp_path) == ["data/b.jpg", "data/a.jpg"]
+    assert listing.read_list(path, tmp_path) == ["data/b.jpg", "data/a.jpg"]
 
 
 @pytest.fixture
@@ -88,22 +92,28 @@ def test_entries_that_lead_out_are_refused(fenced, entry):
     path = fenced / "list.txt"
     path.write_text(f"data/real.png\n{entry}\n")
     with pytest.raises(PipelineError, match=r"list\.txt, line 2: .* leads out of the data root"):
-        layout.read_list(path, fenced)
+        listing.read_list(path, fenced)
 
 
 def test_links_within_the_root_and_to_the_root_are_fine(fenced, tmp_path):
     (fenced / "list.txt").write_text("data/inner.png\ndata/not-there.png\n")
     (tmp_path / "link").symlink_to(fenced)
     for root in (fenced, tmp_path / "link"):
-        assert layout.read_list(root / "list.txt", root) == ["data/inner.png", "data/not-there.png"]
+        assert listing.read_list(root / "list.txt", root) == [
+            "data/inner.png",
+            "data/not-there.png",
+        ]
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "no such list"), (b"\n \n", "empty"), (b"\xff\xfe", "not a readable")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such list"), (b"\n \n", "empty"), (b"\xff\xfe", "not a readable")],
+)
 def test_unusable_lists(tmp_path, content, message):
     if content is not None:
         (tmp_path / "train.txt").write_bytes(content)
     with pytest.raises(PipelineError, match=message):
-        layout.read_list(tmp_path / "train.txt", tmp_path)
+        listing.read_list(tmp_path / "train.txt", tmp_path)
 
 
 def test_folders_are_listed_sorted_and_recursive(tmp_path):
@@ -111,25 +121,26 @@ def test_folders_are_listed_sorted_and_recursive(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in layout.list_pictures(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in listing.list_pictures(tmp_path)]
     assert found == ["a.jpg", "a/z.jpeg", "b.PNG", "c.webp"]
 
 
 def test_folders_without_pictures(tmp_path):
     with pytest.raises(PipelineError, match="no such folder"):
-        layout.list_pictures(tmp_path / "x")
+        listing.list_pictures(tmp_path / "x")
     with pytest.raises(PipelineError, match=r"no \.jpeg, \.jpg, \.png, \.webp file"):
-        layout.list_pictures(tmp_path)
+        listing.list_pictures(tmp_path)
 
 
 # ---- pictures
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("a.png", {}), ("a.webp", {"lossless": True}), ("wrong_suffix.jpg", {"format": "PNG"})]
+    ("name", "options"),
+    [("a.png", {}), ("a.webp", {"lossless": True}), ("wrong_suffix.jpg", {"format": "PNG"})],
 )
 def test_lossless_pictures_come_back(tmp_path, name, options):
-    picture = layout.read_picture(save(tmp_path / name, Image.fromarray(COLOURS), **options))
+    picture = pictures.read_picture(save(tmp_path / name, Image.fromarray(COLOURS), **options))
     assert picture.dtype == np.uint8 and picture.flags.writeable
     np.testing.assert_array_equal(picture, COLOURS)
 
@@ -138,43 +149,55 @@ def test_lossless_pictures_come_back(tmp_path, name, options):
 def test_modes_become_rgb(tmp_path, mode):
     image = Image.fromarray(COLOURS).convert(mode)
     expected = np.asarray(Image.fromarray(COLOURS).convert(mode).convert("RGB"))
-    np.testing.assert_array_equal(layout.read_picture(save(tmp_path / "a.png", image)), expected)
+    np.testing.assert_array_equal(pictures.read_picture(save(tmp_path / "a.png", image)), expected)
 
 
 def test_palette_with_transparency_keeps_its_colours(tmp_path):
     image = Image.fromarray(COLOURS).quantize(4)
-    picture = layout.read_picture(save(tmp_path / "a.png", image, transparency=bytes([0, 128, 255, 255])))
+    picture = pictures.read_picture(
+        save(tmp_path / "a.png", image, transparency=bytes([0, 128, 255, 255]))
+    )
     np.testing.assert_array_equal(picture, np.asarray(image.convert("RGB")))
 
 
 def test_cmyk_jpeg(tmp_path):
     image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    picture = layout.read_picture(save(tmp_path / "a.jpg", image, quality=100))
+    picture = pictures.read_picture(save(tmp_path / "a.jpg", image, quality=100))
     assert abs(picture.astype(int) - [255, 0, 0]).max() < 8
 
 
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
     image = Image.fromarray(np.array([[0, 255, 256, 32768, 65535]], np.uint16))
-    picture = layout.read_picture(save(tmp_path / "a.png", image))
+    picture = pictures.read_picture(save(tmp_path / "a.png", image))
     assert picture[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(tmp_path, orientation):
     """The picture as stored, so that turning it as EXIF says gives COLOURS back."""
-    undo = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 3), 6: (0, 1), 7: (1, 1), 8: (0, 3)}  # (mirror, quarter turns)
+    undo = {
+        2: (1, 0),
+        3: (0, 2),
+        4: (1, 2),
+        5: (1, 3),
+        6: (0, 1),
+        7: (1, 1),
+        8: (0, 3),
+    }  # (mirror, quarter turns)
     mirror, turns = undo.get(orientation, (0, 0))
     stored = np.rot90(COLOURS, turns)
     stored = stored[:, ::-1] if mirror else stored
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path / "a.png", Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
-    np.testing.assert_array_equal(layout.read_picture(path), COLOURS)
+    np.testing.assert_array_equal(pictures.read_picture(path), COLOURS)
 
 
 def noise(suffix):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, suffix)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
+        buffer, suffix
+    )
     return buffer.getvalue()
 
 
@@ -200,13 +223,24 @@ def test_a_folder_is_no_picture(tmp_path):
 
 def test_a_bomb_is_refused_before_decoding(tmp_path):
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     for side in (10_000, 60_000):
         header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+        data = (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(bytes(1000)))
+            + chunk(b"IEND", b"")
+        )
         (tmp_path / "bomb.png").write_bytes(data)
-        with pytest.warns(Image.DecompressionBombWarning) if side == 10_000 else pytest.MonkeyPatch.context():
+        with (
+            pytest.warns(Image.DecompressionBombWarning)
+            if side == 10_000
+            else pytest.MonkeyPatch.context()
+        ):
             assert reason_of(tmp_path / "bomb.png") == "too_large"
 
 
@@ -215,12 +249,14 @@ def test_a_bomb_is_refused_before_decoding(tmp_path):
 def test_damaged_pictures_are_read_or_refused_with_a_reason(tmp_path_factory, suffix, data):
     content = bytearray(noise(suffix))
     for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, min(len(content) - 1, 400)))] = data.draw(st.integers(0, 255))
+        content[data.draw(st.integers(0, min(len(content) - 1, 400)))] = data.draw(
+            st.integers(0, 255)
+        )
     path = tmp_path_factory.getbasetemp() / "damaged.png"
     path.write_bytes(bytes(content[: data.draw(st.integers(1, len(content)))]))
     try:
-        picture = layout.read_picture(path)
-    except layout.UnreadablePicture as error:
+        picture = pictures.read_picture(path)
+    except pictures.UnreadablePicture as error:
         assert error.reason in {"not_a_picture", "too_large", "truncated", "broken"}
     else:
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3

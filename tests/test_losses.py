@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from pipeline import losses
+from pipeline.pretext import losses
 
 
 def double(values):
@@ -55,22 +55,35 @@ def test_ranking_loss_in_float32_stays_close():
 
 
 def test_ranking_loss_by_hand():
-    assert float(losses.ranking_loss(double([9.0, 0.0]), double([2.0, 1.0]))) == pytest.approx(-1e-4, abs=1e-6)  # right
-    assert float(losses.ranking_loss(double([0.0, 9.0]), double([2.0, 1.0]))) == pytest.approx(1 - 2e-4, abs=1e-6)  # wrong
-    assert float(losses.ranking_loss(double([1.0, 1.0]), double([3.0, 3.0]))) == pytest.approx(0, abs=1e-6)  # tied
+    assert float(losses.ranking_loss(double([9.0, 0.0]), double([2.0, 1.0]))) == pytest.approx(
+        -1e-4, abs=1e-6
+    )  # right
+    assert float(losses.ranking_loss(double([0.0, 9.0]), double([2.0, 1.0]))) == pytest.approx(
+        1 - 2e-4, abs=1e-6
+    )  # wrong
+    assert float(losses.ranking_loss(double([1.0, 1.0]), double([3.0, 3.0]))) == pytest.approx(
+        0, abs=1e-6
+    )  # tied
     assert float(losses.ranking_loss(double([1.0]), double([3.0]))) == 0
     assert float(losses.ranking_loss(double([]), double([]))) == 0
 
 
-@given(st.lists(st.tuples(st.floats(-50, 50), st.integers(-3, 3)), min_size=2, max_size=12), st.floats(-5, 5))
+@given(
+    st.lists(st.tuples(st.floats(-50, 50), st.integers(-3, 3)), min_size=2, max_size=12),
+    st.floats(-5, 5),
+)
 @settings(max_examples=50, deadline=None)
 def test_ranking_loss_ignores_shifts_order_and_monotone_units(pairs, shift):
     scores, values = double([p[0] for p in pairs]), double([float(p[1]) for p in pairs])
     loss = losses.ranking_loss(scores, values)
     assert -2.1e-4 <= float(loss) <= 1
     torch.testing.assert_close(losses.ranking_loss(scores + shift, values), loss, atol=1e-6, rtol=0)
-    torch.testing.assert_close(losses.ranking_loss(scores.flip(0), values.flip(0)), loss, atol=1e-9, rtol=0)
-    torch.testing.assert_close(losses.ranking_loss(scores, torch.exp(values)), loss, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        losses.ranking_loss(scores.flip(0), values.flip(0)), loss, atol=1e-9, rtol=0
+    )
+    torch.testing.assert_close(
+        losses.ranking_loss(scores, torch.exp(values)), loss, atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -95,12 +108,16 @@ def test_manipulation_loss_is_the_published_formula():
     logits, labels = np.array([-3.0, 0.0, 0.5, 40.0, -40.0]), np.array([0, 1, 0, 1, 1])
     p = 1 / (1 + np.exp(-logits))
     naive = 1 - np.sqrt(p * labels + 1e-8) - np.sqrt((1 - p) * (1 - labels) + 1e-8)
-    assert float(losses.manipulation_loss(double(logits), torch.tensor(labels))) == pytest.approx(naive.mean(), abs=1e-9)
+    assert float(losses.manipulation_loss(double(logits), torch.tensor(labels))) == pytest.approx(
+        naive.mean(), abs=1e-9
+    )
 
 
 def test_stops_count_halvings_of_light():
     assert losses.stops("iso", [100, 200, 800]) == pytest.approx(np.log2([100, 200, 800]))
-    assert np.diff(losses.stops("f_number", [2.0, 2.0 * math.sqrt(2), 4.0])) == pytest.approx([1, 1])
+    assert np.diff(losses.stops("f_number", [2.0, 2.0 * math.sqrt(2), 4.0])) == pytest.approx(
+        [1, 1]
+    )
     assert np.diff(losses.stops("exposure_time_s", [1 / 60, 1 / 30])) == pytest.approx([1])
     assert np.diff(losses.stops("focal_length_mm", [25, 50])) == pytest.approx([1])
 
@@ -111,7 +128,9 @@ def test_ranking_accuracy_is_the_double_loop(seed, chunk):
     rng = np.random.default_rng(seed)
     scores, values = rng.integers(0, 9, 40), rng.integers(0, 12, 40) / 12
     expected = naive_accuracy(scores, values, 1 / 6)
-    assert losses.ranking_accuracy(scores, values, chunk=chunk) == pytest.approx(expected, abs=1e-12)
+    assert losses.ranking_accuracy(scores, values, chunk=chunk) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_ranking_accuracy_leaves_close_pairs_out():
@@ -139,4 +158,6 @@ def test_auc_agrees_with_scikit_learn(pairs):
     if len(set(labels)) < 2:
         assert losses.detection_auc(scores, labels) is None
     else:
-        assert losses.detection_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert losses.detection_auc(scores, labels) == pytest.approx(
+            roc_auc_score(labels, scores), abs=1e-12
+        )

@@ -1,4 +1,6 @@
-"""Flips against NumPy's and a loop over pixels; draws against their distributions; all of it independent of the batch."""
+"""Flips against NumPy's and a loop over pixels; draws against their distributions; all of it
+independent of the batch.
+"""
 
 import json
 from typing import Any
@@ -9,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import manipulations as m
-from pipeline.landmarks import Regions, regions_from_seven
+from pipeline.manipulation import operations as m
+from pipeline.manipulation.landmarks import Regions, regions_from_seven
 
 FACE = np.array([64, 72, 52, 58, 76, 58, 38, 60, 90, 60, 10, 127, 118, 127], dtype=float)
 DRAWS: dict[str, Any] = {"side": 128, "warp_sigma": (0.04, 0.05), "blend_ratios": [0.75, 1, 1, 1]}
@@ -30,8 +32,12 @@ def some_regions(n: int, unusable: tuple[int, ...] = (), seed: int = 3) -> Regio
     return regions_from_seven(points, 128)
 
 
-def naive_flip(image: np.ndarray, box: np.ndarray, ratio: float, vertical: bool, feather: float) -> np.ndarray:
-    """Pixel by pixel, as the module's text says: ramps of both sides multiplied, weight in 1/128, rounded half up."""
+def naive_flip(
+    image: np.ndarray, box: np.ndarray, ratio: float, vertical: bool, feather: float
+) -> np.ndarray:
+    """Pixel by pixel, as the module's text says: ramps of both sides multiplied, weight in 1/128,
+    rounded half up.
+    """
     x0, y0, x1, y1 = (int(v) for v in box)
     out, scale = image.copy(), int(feather * min(x1 - x0, y1 - y0)) + 1
     for y in range(y0, y1):
@@ -57,17 +63,34 @@ def boxes_in(draw: st.DrawFn, side: int = 20) -> list[int]:
     st.sampled_from([0, 0.25, 0.5]),
 )
 @settings(max_examples=60, deadline=None)
-def test_flip_matches_a_loop_over_pixels(boxes: list[list[int]], ratio: float, vertical: bool, feather: float):
+def test_flip_matches_a_loop_over_pixels(
+    boxes: list[list[int]], ratio: float, vertical: bool, feather: float
+):
     images, n = pictures(len(boxes), 20), len(boxes)
-    ours = m.apply_flip(torch.from_numpy(images), np.array(boxes), np.full(n, ratio), vertical=vertical, feather=feather)
-    expected = [naive_flip(image, np.array(box), ratio, vertical, feather) for image, box in zip(images, boxes, strict=True)]
+    ours = m.apply_flip(
+        torch.from_numpy(images),
+        np.array(boxes),
+        np.full(n, ratio),
+        vertical=vertical,
+        feather=feather,
+    )
+    expected = [
+        naive_flip(image, np.array(box), ratio, vertical, feather)
+        for image, box in zip(images, boxes, strict=True)
+    ]
     np.testing.assert_array_equal(ours.numpy(), np.stack(expected))
 
 
 @pytest.mark.parametrize(("vertical", "axes"), [(False, (1,)), (True, (0, 1))])
 def test_a_hard_mask_gives_exactly_numpys_flip(vertical: bool, axes: tuple[int, ...]):
     image = pictures(1)[0]
-    out = m.apply_flip(torch.from_numpy(image[None]), np.array([[30, 40, 61, 52]]), np.ones(1), vertical=vertical, feather=0)
+    out = m.apply_flip(
+        torch.from_numpy(image[None]),
+        np.array([[30, 40, 61, 52]]),
+        np.ones(1),
+        vertical=vertical,
+        feather=0,
+    )
     expected = image.copy()
     expected[40:52, 30:61] = np.flip(image[40:52, 30:61], axes)
     np.testing.assert_array_equal(out[0].numpy(), expected)
@@ -76,7 +99,13 @@ def test_a_hard_mask_gives_exactly_numpys_flip(vertical: bool, axes: tuple[int, 
 def test_turning_is_opencvs_flip_code_minus_one():
     cv2 = pytest.importorskip("cv2")
     image = pictures(1)[0]
-    out = m.apply_flip(torch.from_numpy(image[None]), np.array([[8, 9, 70, 41]]), np.ones(1), vertical=True, feather=0)
+    out = m.apply_flip(
+        torch.from_numpy(image[None]),
+        np.array([[8, 9, 70, 41]]),
+        np.ones(1),
+        vertical=True,
+        feather=0,
+    )
     np.testing.assert_array_equal(out[0, 9:41, 8:70].numpy(), cv2.flip(image[9:41, 8:70], -1))
 
 
@@ -90,10 +119,14 @@ def test_flipping_twice_with_a_hard_mask_is_the_identity(box: list[int], vertica
 
 @given(boxes_in(), st.floats(0, 1), st.booleans(), st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
-def test_nothing_changes_outside_the_box_nor_in_the_input(box: list[int], ratio: float, vertical: bool, feather: float):
+def test_nothing_changes_outside_the_box_nor_in_the_input(
+    box: list[int], ratio: float, vertical: bool, feather: float
+):
     image = torch.from_numpy(pictures(1, 20))
     before = image.clone()
-    out = m.apply_flip(image, np.array([box]), np.array([ratio]), vertical=vertical, feather=feather)
+    out = m.apply_flip(
+        image, np.array([box]), np.array([ratio]), vertical=vertical, feather=feather
+    )
     x0, y0, x1, y1 = box
     out[0, y0:y1, x0:x1] = image[0, y0:y1, x0:x1]
     assert torch.equal(out, image) and torch.equal(image, before)
@@ -101,7 +134,9 @@ def test_nothing_changes_outside_the_box_nor_in_the_input(box: list[int], ratio:
 
 def test_the_middle_of_a_soft_flip_is_not_blurred():
     image, box = pictures(1)[0], (30, 40, 62, 60)  # feather of 5 px
-    out = m.apply_flip(torch.from_numpy(image[None]), np.array([box]), np.ones(1), vertical=True)[0].numpy()
+    out = m.apply_flip(torch.from_numpy(image[None]), np.array([box]), np.ones(1), vertical=True)[
+        0
+    ].numpy()
     np.testing.assert_array_equal(out[45:55, 35:57], image[40:60, 30:62][::-1, ::-1][5:15, 5:27])
 
 
@@ -112,7 +147,9 @@ def test_each_operation_edits_its_own_region():
     for i in range(12):
         mouth, eye = regions.boxes[i, 0], regions.boxes[i, 1 + amounts.eyes[i]]
         for k, (box, vertical) in enumerate([(mouth, True), (mouth, False), (eye, False)]):
-            np.testing.assert_array_equal(out[i, k], naive_flip(images[i], box, amounts.ratios[i, k], vertical, m.FEATHER))
+            np.testing.assert_array_equal(
+                out[i, k], naive_flip(images[i], box, amounts.ratios[i, k], vertical, m.FEATHER)
+            )
     assert (out[:, 3] != images).mean() > 0.5
 
 
@@ -182,14 +219,18 @@ def test_draws_depend_on_seed_and_face_alone():
 
 def test_no_faces():
     regions, amounts = some_regions(0), m.draw_amounts(1, [], **DRAWS)
-    assert m.apply_all(torch.zeros((0, 128, 128, 3), dtype=torch.uint8), regions, amounts).shape == (0, 4, 128, 128, 3)
+    assert m.apply_all(
+        torch.zeros((0, 128, 128, 3), dtype=torch.uint8), regions, amounts
+    ).shape == (0, 4, 128, 128, 3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same_bytes():
     images, regions = torch.from_numpy(pictures(5)), some_regions(5, unusable=(2,))
     amounts = m.draw_amounts(1, ids(5), **DRAWS)
-    assert torch.equal(m.apply_all(images.cuda(), regions, amounts).cpu(), m.apply_all(images, regions, amounts))
+    assert torch.equal(
+        m.apply_all(images.cuda(), regions, amounts).cpu(), m.apply_all(images, regions, amounts)
+    )
 
 
 @pytest.mark.parametrize("box", [[-1, 0, 8, 8], [0, 0, 8, 21], [4, 4, 21, 9]])

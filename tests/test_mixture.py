@@ -1,17 +1,23 @@
-"""The mixture as an object: saved, read back, refused when malformed. Its scores' oracles are in test_density.py."""
+"""The mixture as an object: saved, read back, refused when malformed. Its scores' oracles are in
+test_density.py.
+"""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import density
 from pipeline.base.errors import PipelineError
-from pipeline.mixture import COVARIANCE_TYPES, Mixture, feature_set
+from pipeline.density import fitting as density
+from pipeline.density.mixture import COVARIANCE_TYPES, Mixture, feature_set
 
 
 def faces(n=300, d=6, seed=0):
-    return np.random.default_rng(seed).normal(5, np.geomspace(0.1, 30, d), size=(n, d)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(5, np.geomspace(0.1, 30, d), size=(n, d))
+        .astype(np.float32)
+    )
 
 
 def fit(kind="full", pca=4):
@@ -37,7 +43,9 @@ MIXTURE = fit()
 def test_a_face_scores_alike_in_any_company(order, alone):
     x = faces(12, seed=4)
     scores = MIXTURE.anomaly_score(x)
-    np.testing.assert_allclose(MIXTURE.anomaly_score(x[list(order)]), scores[list(order)], rtol=1e-12)
+    np.testing.assert_allclose(
+        MIXTURE.anomaly_score(x[list(order)]), scores[list(order)], rtol=1e-12
+    )
     np.testing.assert_allclose(MIXTURE.anomaly_score(x[[alone]]), scores[[alone]], rtol=1e-12)
 
 
@@ -81,7 +89,9 @@ def test_a_wrong_width_names_both_widths():
 
 
 def test_feature_set_gives_names_and_float64():
-    names, features = feature_set({"names": np.array(["a", "b"]), "features": np.ones((2, 3), np.float32)}, "x.npz")
+    names, features = feature_set(
+        {"names": np.array(["a", "b"]), "features": np.ones((2, 3), np.float32)}, "x.npz"
+    )
     assert list(names) == ["a", "b"] and features.dtype == np.float64
 
 
@@ -91,7 +101,10 @@ def test_feature_set_gives_names_and_float64():
         ({"names": np.array(["a"])}, r"x\.npz: missing keys \['features'\]"),
         ({"names": np.array(["a"]), "features": np.ones((2, 3))}, "1 names for 2 faces"),
         ({"names": np.array(["a", "a"]), "features": np.ones((2, 3))}, "a name twice"),
-        ({"names": np.array(["a"]), "features": np.array([[np.inf]])}, r"x\.npz: 1 of 1 faces have NaN or infinite"),
+        (
+            {"names": np.array(["a"]), "features": np.array([[np.inf]])},
+            r"x\.npz: 1 of 1 faces have NaN or infinite",
+        ),
     ],
 )
 def test_a_malformed_feature_set_is_refused(arrays, message):

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from pipeline import occlusion
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
-from pipeline.encoder import Encoder, normalise
-from pipeline.mixture import Mixture
+from pipeline.density.mixture import Mixture
+from pipeline.encoder.network import Encoder, normalise
+from pipeline.explanation import occlusion
 
 SIZE, PATCH, D = 32, 12, 6
 SETTINGS = FeatureExtraction(
@@ -25,7 +25,15 @@ SETTINGS = FeatureExtraction(
     maximum_faces=1,
 )
 # So narrow that the scores of different pictures differ much.
-MIXTURE = Mixture("spherical", np.zeros(D), np.ones(D), np.zeros((0, D)), np.ones(1), np.zeros((1, D)), np.full(1, 100.0))
+MIXTURE = Mixture(
+    "spherical",
+    np.zeros(D),
+    np.ones(D),
+    np.zeros((0, D)),
+    np.ones(1),
+    np.zeros((1, D)),
+    np.full(1, 100.0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +53,18 @@ def windowed(i, length):
 
 @torch.inference_mode()
 def naive_map(scorer, picture):
-    """The definition: cover, encode and score one picture after the other; average one pixel after the other."""
+    """The definition: cover, encode and score one picture after the other; average one pixel after
+    the other.
+    """
 
     def score(pixels):
         faces = normalise(torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1)[None]))
         return MIXTURE.anomaly_score(scorer.encoder(faces)[0].numpy())[0]
 
     plain = picture.astype(np.float64)
-    blurred = np.stack([gaussian_filter(plain[..., c], PATCH / 2, mode="nearest") for c in range(3)], axis=-1)
+    blurred = np.stack(
+        [gaussian_filter(plain[..., c], PATCH / 2, mode="nearest") for c in range(3)], axis=-1
+    )
     total, weight = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
     for top in (0, 6, 12, 18, 20):
         for left in (0, 6, 12, 18, 20):
@@ -61,7 +73,9 @@ def naive_map(scorer, picture):
                 for x in range(PATCH):
                     w = windowed(y, PATCH) * windowed(x, PATCH)
                     window[top + y, left + x] = w
-                    covered[top + y, left + x] = (1 - w) * plain[top + y, left + x] + w * blurred[top + y, left + x]
+                    covered[top + y, left + x] = (1 - w) * plain[top + y, left + x] + w * blurred[
+                        top + y, left + x
+                    ]
             total += window * (score(plain) - score(covered))
             weight += window
     return total / weight
@@ -82,7 +96,9 @@ def test_maps_depend_neither_on_workers_nor_on_the_other_faces(scorer, monkeypat
     monkeypatch.setenv("PIPELINE_WORKERS", "1")
     alone = [occlusion.maps(scorer, [face], PATCH)[0] for face in pictures(3)]
     monkeypatch.setenv("PIPELINE_WORKERS", "3")
-    for (seen, drop), (other_seen, other) in zip(occlusion.maps(scorer, pictures(3), PATCH), alone, strict=True):
+    for (seen, drop), (other_seen, other) in zip(
+        occlusion.maps(scorer, pictures(3), PATCH), alone, strict=True
+    ):
         np.testing.assert_array_equal(seen, other_seen)
         np.testing.assert_array_equal(drop, other)
 
@@ -106,7 +122,9 @@ def test_no_faces_no_maps(scorer):
 
 @pytest.mark.parametrize("patch", [1, SIZE + 1])
 def test_a_patch_that_does_not_fit_is_refused(scorer, patch):
-    with pytest.raises(PipelineError, match=rf"explanation\.patch: {patch} pixels, allowed are 2 to {SIZE}"):
+    with pytest.raises(
+        PipelineError, match=rf"explanation\.patch: {patch} pixels, allowed are 2 to {SIZE}"
+    ):
         occlusion.maps(scorer, [], patch)
 
 
@@ -125,12 +143,22 @@ sides = st.integers(2, 60).flatmap(lambda size: st.tuples(st.just(size), st.inte
 def test_patches_cover_every_pixel_and_stay_inside(sides):
     size, patch = sides
     first = occlusion.starts(size, patch)
-    assert first[0] == 0 and first[-1] == size - patch and (np.diff(first) > 0).all() and (np.diff(first) <= patch // 2).all()
+    assert (
+        first[0] == 0
+        and first[-1] == size - patch
+        and (np.diff(first) > 0).all()
+        and (np.diff(first) <= patch // 2).all()
+    )
 
 
 def test_the_positions_of_the_sample():
     assert occlusion.starts(88, 16).tolist() == [0, 8, 16, 24, 32, 40, 48, 56, 64, 72]
-    assert occlusion.starts(10, 4).tolist() == [0, 2, 4, 6] and occlusion.starts(9, 4).tolist() == [0, 2, 4, 5]
+    assert occlusion.starts(10, 4).tolist() == [0, 2, 4, 6] and occlusion.starts(9, 4).tolist() == [
+        0,
+        2,
+        4,
+        5,
+    ]
 
 
 @given(st.integers(2, 60))
@@ -139,7 +167,9 @@ def test_windows_fade_out_and_are_nowhere_zero(patch):
     assert window.shape == (patch, patch) and (window > 0).all() and window.max() <= 1
     np.testing.assert_array_equal(window, window[::-1])
     np.testing.assert_array_equal(window, window.T)
-    expected = [[windowed(y, patch) * windowed(x, patch) for x in range(patch)] for y in range(patch)]
+    expected = [
+        [windowed(y, patch) * windowed(x, patch) for x in range(patch)] for y in range(patch)
+    ]
     np.testing.assert_allclose(window, expected, rtol=1e-6)
 
 
@@ -156,7 +186,9 @@ def test_maps_lie_between_the_drops_of_the_patches_on_them(sides, seed):
     values = np.random.default_rng(seed).normal(size=len(first) ** 2)
     drop = occlusion.spread(values, size, patch)
     assert values.min() - 1e-9 <= drop.min() and drop.max() <= values.max() + 1e-9
-    assert drop[0, 0] == pytest.approx(values[0]) and drop[-1, 0] == pytest.approx(values[-len(first)])
+    assert drop[0, 0] == pytest.approx(values[0]) and drop[-1, 0] == pytest.approx(
+        values[-len(first)]
+    )
 
 
 # --- words and colours
@@ -197,7 +229,9 @@ def test_red_lowers_blue_raises_grey_does_neither():
     shown = occlusion.overlay(picture, drop).astype(int)
     red, blue = shown[..., 0], shown[..., 2]
     assert (red[:8] > blue[:8] + 50).all() and (blue[8:16] > red[8:16] + 50).all()
-    assert ((blue - red)[16:24] > 20).all() and ((blue - red)[16:24].mean() < (blue - red)[8:16].mean())
+    assert ((blue - red)[16:24] > 20).all() and (
+        (blue - red)[16:24].mean() < (blue - red)[8:16].mean()
+    )
     luma = picture[24:] @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_array_equal(shown[24:], np.repeat(np.round(luma)[..., None], 3, axis=2))
 

@@ -1,4 +1,6 @@
-"""Every parameter: what is refused and how the message reads, and that all profiles have one schema."""
+"""Every parameter: what is refused and how the message reads, and that all profiles have one
+schema.
+"""
 
 import re
 from copy import deepcopy
@@ -18,10 +20,16 @@ def leaves(tree: Any, path: tuple = ()) -> dict[tuple, Any]:
     """Every parameter with its value; a list is one parameter."""
     if not isinstance(tree, dict):
         return {path: tree}
-    return {key: value for name, part in tree.items() for key, value in leaves(part, (*path, name)).items()}
+    return {
+        key: value
+        for name, part in tree.items()
+        for key, value in leaves(part, (*path, name)).items()
+    }
 
 
-TREE = params.read_yaml(FILES[0])  # once: with comments it takes longer to read than all that a test does with it
+TREE = params.read_yaml(
+    FILES[0]
+)  # once: with comments it takes longer to read than all that a test does with it
 PARAMETERS = leaves(TREE)
 
 
@@ -52,7 +60,9 @@ def changed(path: tuple, value: Any) -> dict[str, Any]:
 def test_every_profile_is_valid_and_has_the_keys_of_params_yaml(path):
     params.load_all(path)
     assert set(leaves(params.read_yaml(path))) == set(PARAMETERS)
-    assert leaves(params.read_yaml(path)).keys() == leaves(params.load_all(path).model_dump()).keys()
+    assert (
+        leaves(params.read_yaml(path)).keys() == leaves(params.load_all(path).model_dump()).keys()
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -69,13 +79,23 @@ def test_every_parameter_is_explained_on_its_line_or_the_one_before(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_the_head_of_a_profile_states_command_time_and_result(path):
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
-    assert all(re.search(rf"^#   {word}\b", head, re.MULTILINE) for word in ("command", "time", "result"))
+    assert all(
+        re.search(rf"^#   {word}\b", head, re.MULTILINE) for word in ("command", "time", "result")
+    )
 
 
 def test_the_paper_profile_is_the_papers_recipe():
     p = params.load_all(ROOT / "profiles/paper.yaml")
-    assert (p.pretext.architecture, p.pretext.feature_dim, p.pretext.input_size) == ("resnet50", 768, 224)
-    assert (p.pretext.batch_size, p.pretext.learning_rate, p.pretext.betas) == (256, 1e-5, (0.9, 0.98))
+    assert (p.pretext.architecture, p.pretext.feature_dim, p.pretext.input_size) == (
+        "resnet50",
+        768,
+        224,
+    )
+    assert (p.pretext.batch_size, p.pretext.learning_rate, p.pretext.betas) == (
+        256,
+        1e-5,
+        (0.9, 0.98),
+    )
     assert (p.pretext.schedule_epochs, p.pretext.minimum_learning_rate) == (10, 1e-7)
     assert (p.gmm.components, p.gmm.standardise, p.gmm.pca_components) == (12, False, 0)
     assert len(p.generators) == 9 and p.calibration.review_rate == 0.05
@@ -195,7 +215,11 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("explanation.faces", 21, "less than or equal to 20"),
         ("explanation.neighbours", 9, "less than or equal to 8"),
         ("perturbations", ["jpeg_75", "jpeg_75"], "jpeg_75 stands twice"),
-        ("perturbations", ["sharpen_2"], "unknown perturbation; write <kind>_<strength> with a kind of jpeg"),
+        (
+            "perturbations",
+            ["sharpen_2"],
+            "unknown perturbation; write <kind>_<strength> with a kind of jpeg",
+        ),
         ("perturbations", ["jpeg"], "unknown perturbation"),
         ("perturbations", ["jpeg_101"], "whole number from 1 to 100"),
         ("perturbations", ["jpeg_75.5"], "whole number"),
@@ -216,7 +240,8 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(tmp_path, key, val
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("pretext.betas", [0.9, 1]), ("exif.iso", [1, "2"]), ("manipulation.blend_ratios", [1, 0])]
+    ("key", "value"),
+    [("pretext.betas", [0.9, 1]), ("exif.iso", [1, "2"]), ("manipulation.blend_ratios", [1, 0])],
 )
 def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
     assert f"{key}.1 = {value[1]!r}: " in refused(tmp_path, changed(tuple(key.split(".")), value))
@@ -225,7 +250,9 @@ def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
 def test_what_is_flagged_is_rarer_than_what_is_reviewed(tmp_path):
     tree = changed(("calibration", "review_rate"), 0.01)
     tree["calibration"]["flag_rate"] = 0.05
-    assert "calibration.flag_rate = 0.05: must not be larger than review_rate" in refused(tmp_path, tree)
+    assert "calibration.flag_rate = 0.05: must not be larger than review_rate" in refused(
+        tmp_path, tree
+    )
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", "", ".hidden", "a b"])
@@ -242,4 +269,6 @@ def test_generators_are_checked_by_a_stage_that_loads_only_them(tmp_path):
 def test_all_mistakes_are_told_at_once_and_long_values_are_cut(tmp_path):
     tree = changed(("gmm", "starts"), 0) | {"seed": "x" * 500}
     message = refused(tmp_path, tree)
-    assert "gmm.starts" in message and "seed" in message and max(map(len, message.splitlines())) < 200
+    assert (
+        "gmm.starts" in message and "seed" in message and max(map(len, message.splitlines())) < 200
+    )

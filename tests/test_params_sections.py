@@ -10,7 +10,9 @@ from pipeline.base.errors import PipelineError
 def test_every_section_is_documented():
     sections = [f.annotation for f in schema.Params.model_fields.values()]
     models = [s for s in sections if isinstance(s, type) and issubclass(s, BaseModel)]
-    assert models and all(model.__doc__ and model.__doc__ != schema.Section.__doc__ for model in models)
+    assert models and all(
+        model.__doc__ and model.__doc__ != schema.Section.__doc__ for model in models
+    )
 
 
 def test_an_unknown_section_stops_every_load(tmp_path):

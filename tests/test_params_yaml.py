@@ -1,4 +1,6 @@
-"""Loading params.yaml: a stage sees its sections only, and every scalar is what DVC reads in the same file."""
+"""Loading params.yaml: a stage sees its sections only, and every scalar is what DVC reads in the
+same file.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,9 @@ def test_a_stage_sees_its_sections_only():
 def test_a_wrong_value_in_any_section_stops_the_first_stage(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace("- webp_80", "- weby_80"), encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"perturbations\.\d+ = 'weby_80': unknown perturbation"):
+    with pytest.raises(
+        PipelineError, match=r"perturbations\.\d+ = 'weby_80': unknown perturbation"
+    ):
         params.load("seed", "simulation", path=path)
 
 
@@ -35,7 +39,9 @@ def test_parameters_cannot_be_changed_by_a_stage():
 
 def test_the_default_path_is_params_yaml_of_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError, match=r"params\.yaml: no such file; run in the repository's root"):
+    with pytest.raises(
+        PipelineError, match=r"params\.yaml: no such file; run in the repository's root"
+    ):
         params.load("seed")
     Path("params.yaml").write_text("seed: 7", encoding="utf-8")
     assert params.load("seed").seed == 7
@@ -110,4 +116,6 @@ def test_dvc_and_the_stages_read_the_same_values():
     from ruamel.yaml import YAML
 
     for path in FILES:
-        assert params.read_yaml(path) == YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        assert params.read_yaml(path) == YAML(typ="safe", pure=True).load(
+            path.read_text(encoding="utf-8")
+        )

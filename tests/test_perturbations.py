@@ -8,12 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from pipeline import perturbations
-from pipeline.base import randomness
 from pipeline.base.errors import PipelineError
 from pipeline.base.perturbation_names import KINDS
+from pipeline.common import randomness
+from pipeline.perturbation import pictures as perturbations
 
-NAMES = ("jpeg_75", "double_jpeg_60", "webp_80", "resize_0.5", "resize_2", "crop_0.9", "blur_1", "noise_5")
+NAMES = (
+    "jpeg_75",
+    "double_jpeg_60",
+    "webp_80",
+    "resize_0.5",
+    "resize_2",
+    "crop_0.9",
+    "blur_1",
+    "noise_5",
+)
 
 
 def picture(height=40, width=56, seed=0):
@@ -35,7 +44,9 @@ def through(array, suffix, **options):
 
 @pytest.mark.parametrize("quality", [1, 40, 75, 95, 100])
 def test_jpeg_is_what_pil_writes_by_default(quality):
-    assert np.array_equal(perturbations.jpeg(picture(), quality), through(picture(), "JPEG", quality=quality))
+    assert np.array_equal(
+        perturbations.jpeg(picture(), quality), through(picture(), "JPEG", quality=quality)
+    )
 
 
 def test_double_jpeg_is_two_compressions_and_not_one():
@@ -46,7 +57,10 @@ def test_double_jpeg_is_two_compressions_and_not_one():
 
 
 def test_webp_is_lossy_webp_of_the_quality():
-    errors = [np.abs(perturbations.webp(picture(), q).astype(int) - picture()).mean() for q in (95, 80, 20)]
+    errors = [
+        np.abs(perturbations.webp(picture(), q).astype(int) - picture()).mean()
+        for q in (95, 80, 20)
+    ]
     pils = np.abs(through(picture(), "WEBP", quality=80, method=4).astype(int) - picture()).mean()
     assert 0 < errors[0] < errors[1] < errors[2]
     assert errors[1] == pytest.approx(pils, rel=0.3)
@@ -55,11 +69,17 @@ def test_webp_is_lossy_webp_of_the_quality():
 @pytest.mark.parametrize(("share", "size"), [(0.5, (28, 20)), (0.75, (42, 30)), (2, (112, 80))])
 def test_resize_is_pils_bicubic_there_and_back(share, size):
     small = Image.fromarray(picture()).resize(size, Image.Resampling.BICUBIC)
-    assert np.array_equal(perturbations.resize(picture(), share), np.asarray(small.resize((56, 40), Image.Resampling.BICUBIC)))
+    assert np.array_equal(
+        perturbations.resize(picture(), share),
+        np.asarray(small.resize((56, 40), Image.Resampling.BICUBIC)),
+    )
 
 
 def test_the_smaller_the_more_detail_is_lost():
-    losses = [np.abs(perturbations.resize(picture(), share).astype(int) - picture()).mean() for share in (2, 0.75, 0.5)]
+    losses = [
+        np.abs(perturbations.resize(picture(), share).astype(int) - picture()).mean()
+        for share in (2, 0.75, 0.5)
+    ]
     assert losses[0] < losses[1] < losses[2]
 
 
@@ -87,7 +107,9 @@ def naive_blur(array, sigma):
 @pytest.mark.parametrize("sigma", [0.5, 1, 2])
 def test_blur_is_the_gaussian_of_its_formula(sigma):
     blurred = perturbations.blur(picture(), sigma)
-    assert np.abs(blurred - naive_blur(picture(), sigma)).max() <= 0.51  # rounded to whole grey levels
+    assert (
+        np.abs(blurred - naive_blur(picture(), sigma)).max() <= 0.51
+    )  # rounded to whole grey levels
 
 
 def test_a_constant_picture_stays_constant_when_blurred():
@@ -100,13 +122,21 @@ def test_noise_has_its_sigma_no_mean_and_no_memory(sigma):
     added = perturbations.perturb(f"noise_{sigma}", 1)(grey, "a.png").astype(float) - 128
     n = added.size
     assert abs(added.mean()) < 5 * sigma / np.sqrt(n)
-    assert added.std() == pytest.approx(np.sqrt(sigma**2 + 1 / 12), rel=5 / np.sqrt(2 * n))  # 1/12: rounding
-    across = [(added[1:] * added[:-1]).mean(), (added[:, 1:] * added[:, :-1]).mean(), (added[..., 0] * added[..., 1]).mean()]
+    assert added.std() == pytest.approx(
+        np.sqrt(sigma**2 + 1 / 12), rel=5 / np.sqrt(2 * n)
+    )  # 1/12: rounding
+    across = [
+        (added[1:] * added[:-1]).mean(),
+        (added[:, 1:] * added[:, :-1]).mean(),
+        (added[..., 0] * added[..., 1]).mean(),
+    ]
     assert np.abs(across).max() < 5 * sigma**2 / np.sqrt(n / 3)
 
 
 def test_noise_is_clipped_and_not_wrapped():
-    assert (perturbations.perturb("noise_5", 1)(np.full((64, 64, 3), 255, np.uint8), "a") > 200).all()
+    assert (
+        perturbations.perturb("noise_5", 1)(np.full((64, 64, 3), 255, np.uint8), "a") > 200
+    ).all()
     assert (perturbations.perturb("noise_5", 1)(np.zeros((64, 64, 3), np.uint8), "a") < 50).all()
 
 
@@ -117,7 +147,9 @@ def test_noise_is_keyed_by_seed_and_name_and_the_same_at_all_strengths():
         return perturbations.perturb(f"noise_{strength}", seed)(grey, name).astype(float) - 128
 
     one = added(10, 1, "a.png")
-    drawn = randomness.generator(1, "perturbation", "a.png").standard_normal(grey.shape, dtype=np.float32)
+    drawn = randomness.generator(1, "perturbation", "a.png").standard_normal(
+        grey.shape, dtype=np.float32
+    )
     assert np.abs(one - 10 * drawn).max() <= 0.51
     assert np.abs(added(20, 1, "a.png") - 2 * one).max() <= 2
     for other in (added(10, 2, "a.png"), added(10, 1, "b.png")):
@@ -138,7 +170,11 @@ def test_pictures_stay_pictures_of_their_shape(name, height, width, seed):
     kept = before.copy()
     after = perturbations.perturb(name, 1)(before, "a.png")
     assert after.dtype == np.uint8 and after.flags.writeable and after.flags.c_contiguous
-    shape = tuple(max(1, round(0.9 * side)) for side in (height, width)) if name == "crop_0.9" else (height, width)
+    shape = (
+        tuple(max(1, round(0.9 * side)) for side in (height, width))
+        if name == "crop_0.9"
+        else (height, width)
+    )
     assert after.shape == (*shape, 3)
     assert np.array_equal(before, kept), "the picture given is left as it was"
     assert np.array_equal(perturbations.perturb(name, 1)(before, "a.png"), after)
@@ -164,7 +200,9 @@ def test_unknown_perturbations_are_refused(name):
 
 @pytest.mark.parametrize(("name", "side"), [("webp_80", 16_384), ("jpeg_75", 65_536)])
 def test_a_side_beyond_the_format_is_an_error_that_names_the_picture(name, side):
-    with pytest.raises(PipelineError, match=rf"faces/1\.png: {name} cannot be applied to {side} x 1 pixels"):
+    with pytest.raises(
+        PipelineError, match=rf"faces/1\.png: {name} cannot be applied to {side} x 1 pixels"
+    ):
         perturbations.perturb(name, 1)(np.zeros((1, side, 3), np.uint8), "faces/1.png")
 
 

@@ -1,4 +1,6 @@
-"""The warp, against a loop over pixels and triangles, and against SciPy's interpolation on a triangulation."""
+"""The warp, against a loop over pixels and triangles, and against SciPy's interpolation on a
+triangulation.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import piecewise_affine as pa
+from pipeline.manipulation import warp as pa
 
 
 def pictures(n: int, height: int = 24, width: int = 24, seed: int = 0) -> np.ndarray:
@@ -23,13 +25,21 @@ def barycentric(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def naive_positions(shifts: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Input position (H, W, 2) of every output pixel: find its triangle, solve for its barycentric coordinates."""
-    grid = np.stack(np.meshgrid(np.linspace(0, width - 1, pa.GRID), np.linspace(0, height - 1, pa.GRID)), axis=-1)
+    """Input position (H, W, 2) of every output pixel: find its triangle, solve for its barycentric
+    coordinates.
+    """
+    grid = np.stack(
+        np.meshgrid(np.linspace(0, width - 1, pa.GRID), np.linspace(0, height - 1, pa.GRID)),
+        axis=-1,
+    )
     moved = np.clip(grid + shifts, 0, [width - 1, height - 1])
     triangles = []
     for r in range(pa.GRID - 1):
         for c in range(pa.GRID - 1):
-            triangles += [[(r, c), (r, c + 1), (r + 1, c + 1)], [(r, c), (r + 1, c), (r + 1, c + 1)]]
+            triangles += [
+                [(r, c), (r, c + 1), (r + 1, c + 1)],
+                [(r, c), (r + 1, c), (r + 1, c + 1)],
+            ]
     out = np.empty((height, width, 2))
     for y in range(height):
         for x in range(width):
@@ -68,11 +78,15 @@ def test_positions_match_scipy():
     side, shifts = 128, random_shifts(1, 6.0)
     grid = np.stack(np.meshgrid(*[np.linspace(0, side - 1, pa.GRID)] * 2), axis=-1).reshape(-1, 2)
     moved = np.clip(grid + shifts.reshape(-1, 2), 0, side - 1)
-    # The Delaunay triangulation of a regular grid is ambiguous: a touch of shear makes our diagonal the shorter one.
+    # The Delaunay triangulation of a regular grid is ambiguous: a touch of shear makes our diagonal
+    # the shorter one.
     sheared = grid - 1e-6 * grid[:, ::-1]
     field = interpolate.LinearNDInterpolator(sheared, moved)
     y, x = np.mgrid[1 : side - 1, 1 : side - 1]
-    ours = pa.positions(torch.from_numpy(shifts), side, side)[0].numpy().transpose(1, 2, 0)[1:-1, 1:-1] / 64
+    ours = (
+        pa.positions(torch.from_numpy(shifts), side, side)[0].numpy().transpose(1, 2, 0)[1:-1, 1:-1]
+        / 64
+    )
     assert np.abs(ours - field(np.stack([x, y], axis=-1))).max() <= 0.5 / 64 + 1e-3
 
 
@@ -87,12 +101,23 @@ def test_pixels_match_a_bilinear_loop():
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (71, 200)])
 def test_sampling_is_exact_arithmetic_at_every_fraction_of_a_pixel(height: int, width: int):
     random = np.random.default_rng(7)
-    image = random.choice(np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (2, height, width, 3))
-    x, y = random.integers(0, (width - 1) * 64 + 1, (2, 90, 150)), random.integers(0, (height - 1) * 64 + 1, (2, 90, 150))
+    image = random.choice(
+        np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (2, height, width, 3)
+    )
+    x, y = (
+        random.integers(0, (width - 1) * 64 + 1, (2, 90, 150)),
+        random.integers(0, (height - 1) * 64 + 1, (2, 90, 150)),
+    )
     out = torch.zeros((2, 90, 150, 3), dtype=torch.uint8)
-    pa._sample(torch.from_numpy(image), torch.from_numpy(np.stack([x, y], axis=1).astype(np.float32)), out)
+    pa._sample(
+        torch.from_numpy(image), torch.from_numpy(np.stack([x, y], axis=1).astype(np.float32)), out
+    )
     left, top = np.minimum(x >> 6, width - 2), np.minimum(y >> 6, height - 2)
-    fx, fy, which = (x - 64 * left)[..., None], (y - 64 * top)[..., None], np.arange(2)[:, None, None]
+    fx, fy, which = (
+        (x - 64 * left)[..., None],
+        (y - 64 * top)[..., None],
+        np.arange(2)[:, None, None],
+    )
     corner = [[image[which, top + j, left + i].astype(int) for i in (0, 1)] for j in (0, 1)]
     above, below = ((64 - fx) * corner[j][0] + fx * corner[j][1] for j in (0, 1))
     np.testing.assert_array_equal(out.numpy(), ((64 - fy) * above + fy * below + 2048) >> 12)
@@ -100,7 +125,9 @@ def test_sampling_is_exact_arithmetic_at_every_fraction_of_a_pixel(height: int, 
 
 def test_rounding_of_positions_hardly_shows_on_a_smooth_picture():
     y, x = np.mgrid[:24, :24]
-    image = np.stack([4 * x + 4 * y, 100 + 60 * np.sin(x / 4), 200 - 3 * x], axis=-1).astype(np.uint8)
+    image = np.stack([4 * x + 4 * y, 100 + 60 * np.sin(x / 4), 200 - 3 * x], axis=-1).astype(
+        np.uint8
+    )
     shifts = random_shifts(1, 2.0)
     exact = naive_bilinear(image, naive_positions(shifts[0], 24, 24))
     ours = pa.warp(torch.from_numpy(image[None]), shifts)[0].numpy()

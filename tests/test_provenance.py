@@ -11,7 +11,9 @@ from pipeline.report import provenance
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -55,5 +57,8 @@ def test_without_git_or_outside_a_repository_it_is_unknown(tmp_path, monkeypatch
 
 def test_versions_are_the_installed_ones():
     found = provenance.versions(["numpy", "no-such-package-here"])
-    assert found["numpy"] == metadata.version("numpy") and found["no-such-package-here"] == "not installed"
+    assert (
+        found["numpy"] == metadata.version("numpy")
+        and found["no-such-package-here"] == "not installed"
+    )
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))

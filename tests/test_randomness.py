@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.base import randomness
+from pipeline.common import randomness
 
 IDS = [f"face{i}" for i in range(20_000)]
 HASHES = randomness.hashes(IDS)
@@ -14,7 +14,9 @@ ids = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4)
 
 
 def splitmix64(state: int) -> tuple[int, int]:
-    """The published generator, in whole numbers of Python (Steele, Lea, Flood 2014; Vigna's splitmix64.c)."""
+    """The published generator, in whole numbers of Python (Steele, Lea, Flood 2014; Vigna's
+    splitmix64.c).
+    """
     mask = 2**64 - 1
     state = (state + 0x9E3779B97F4A7C15) & mask
     z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
@@ -70,7 +72,12 @@ def test_generators_with_equal_keys_draw_the_same_and_with_others_do_not():
         return randomness.generator(*key).standard_normal(8)
 
     np.testing.assert_array_equal(draw(1, "warp", "a"), draw(1, "warp", "a"))
-    others = [draw(2, "warp", "a"), draw(1, "blend", "a"), draw(1, "warp", "b"), draw(1, "warp", "a", 0)]
+    others = [
+        draw(2, "warp", "a"),
+        draw(1, "blend", "a"),
+        draw(1, "warp", "b"),
+        draw(1, "warp", "a", 0),
+    ]
     assert len({tuple(o) for o in [*others, draw(1, "warp", "a")]}) == 5
 
 
@@ -96,7 +103,9 @@ def test_first_draws_of_neighbouring_ids_are_uniform_and_uncorrelated():
 
 def test_uniforms_are_two_rounds_of_the_published_finaliser():
     state = randomness.key(5, "operation", 2)
-    for value, drawn in zip(HASHES[:50], randomness.uniforms(5, "operation", HASHES[:50], 2), strict=True):
+    for value, drawn in zip(
+        HASHES[:50], randomness.uniforms(5, "operation", HASHES[:50], 2), strict=True
+    ):
         z = splitmix64(splitmix64(int(value) ^ state)[1])[1]
         assert drawn == (z >> 11) / 2**53
 
@@ -118,7 +127,10 @@ def test_uniforms_are_uniform(epoch):
 
 def test_epochs_seeds_and_purposes_are_independent():
     columns = [randomness.uniforms(1, "operation", HASHES, epoch) for epoch in range(4)]
-    columns += [randomness.uniforms(2, "operation", HASHES, 0), randomness.uniforms(1, "blend", HASHES, 0)]
+    columns += [
+        randomness.uniforms(2, "operation", HASHES, 0),
+        randomness.uniforms(1, "blend", HASHES, 0),
+    ]
     correlation = np.corrcoef(columns) - np.eye(len(columns))
     assert np.abs(correlation).max() < 4.5 / np.sqrt(len(HASHES))
     counts = stats.chi2_contingency(np.histogram2d(columns[0], columns[1], bins=8)[0])
@@ -126,13 +138,17 @@ def test_epochs_seeds_and_purposes_are_independent():
 
 
 def test_an_id_meets_every_operation_over_the_epochs():
-    draws = np.array([randomness.uniforms(1, "operation", HASHES[:200], epoch) for epoch in range(400)])
+    draws = np.array(
+        [randomness.uniforms(1, "operation", HASHES[:200], epoch) for epoch in range(400)]
+    )
     rates = (draws < 0.125).mean(axis=0)
     assert stats.kstest((rates - 0.125) / np.sqrt(0.125 * 0.875 / 400), "norm").pvalue > 1e-4
 
 
 def test_hashes_of_no_ids_are_an_empty_array():
-    assert randomness.hashes([]).shape == (0,) and randomness.uniforms(1, "p", randomness.hashes([])).shape == (0,)
+    assert randomness.hashes([]).shape == (0,) and randomness.uniforms(
+        1, "p", randomness.hashes([])
+    ).shape == (0,)
     assert len(set(HASHES.tolist())) == len(IDS)
 
 

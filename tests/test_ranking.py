@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from pipeline.ranking import RATES, Ranking, rates
+from pipeline.evaluation.ranking import RATES, Ranking, rates
 
-WEIGHTED = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), min_size=1, max_size=25).filter(
-    lambda faces: any(weight for _, weight in faces)
-)
+WEIGHTED = st.lists(
+    st.tuples(st.integers(-3, 3), st.integers(0, 4)), min_size=1, max_size=25
+).filter(lambda faces: any(weight for _, weight in faces))
 THRESHOLDS = {"low": -1.0, "between": 0.5, "above all": 3.0}
 
 
@@ -20,7 +20,9 @@ def arrays(faces):
 
 
 def by_scikit_learn(photographic, generated, thresholds):
-    """All measures of scores (n,), (m,); the equal error rate where scikit-learn's full curve meets fpr = 1 - tpr."""
+    """All measures of scores (n,), (m,); the equal error rate where scikit-learn's full curve meets
+    fpr = 1 - tpr.
+    """
     labels = np.repeat([0, 1], [len(photographic), len(generated)])
     scores = np.concatenate([photographic, generated])
     fpr, tpr, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
@@ -45,11 +47,15 @@ def test_weights_count_as_repeated_faces(photographs, faces):
     (n, n_weights), (g, g_weights) = arrays(photographs), arrays(faces)
     ranking = Ranking(n, g)
     got = ranking.measures(n_weights, g_weights, THRESHOLDS)
-    expected = by_scikit_learn(np.repeat(n, n_weights.astype(int)), np.repeat(g, g_weights.astype(int)), THRESHOLDS)
+    expected = by_scikit_learn(
+        np.repeat(n, n_weights.astype(int)), np.repeat(g, g_weights.astype(int)), THRESHOLDS
+    )
     assert got == pytest.approx(expected, abs=1e-12)
     assert ranking.auc(n_weights, g_weights) == got["auc"]
     assert {type(value) for value in got.values()} == {float}
 
 
 def test_rates_of_counts():
-    assert rates(5, 30, 100, 40) == dict(zip(RATES, (125 / 140, (0.95 + 0.75) / 2, 0.05, 0.75), strict=True))
+    assert rates(5, 30, 100, 40) == dict(
+        zip(RATES, (125 / 140, (0.95 + 0.75) / 2, 0.05, 0.75), strict=True)
+    )

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import records
 from pipeline.base.errors import PipelineError
+from pipeline.exif import records
 
-ENTRY = {"author": " Ansel ", "bounding_box": [0.25, 0.2, 0.75, 0.8], "landmark": [[0.1 * i, 0.05 * i] for i in range(7)]}
+ENTRY = {
+    "author": " Ansel ",
+    "bounding_box": [0.25, 0.2, 0.75, 0.8],
+    "landmark": [[0.1 * i, 0.05 * i] for i in range(7)],
+}
 
 
 def write(path, content):
@@ -25,17 +29,28 @@ def write(path, content):
 
 
 def test_faces_come_in_order_with_their_numbers(tmp_path):
-    path = write(tmp_path / "meta.json", {"7": ENTRY, "3": {**ENTRY, "author": None, "landmark": None}})
+    path = write(
+        tmp_path / "meta.json", {"7": ENTRY, "3": {**ENTRY, "author": None, "landmark": None}}
+    )
     (first, none), (second, _) = records.iterate_faces(path)
     assert none is None and first is not None and second is not None
-    assert first == ("7", "Ansel", (0.25, 0.2, 0.75, 0.8), tuple(x for i in range(7) for x in (0.1 * i, 0.05 * i)))
+    assert first == (
+        "7",
+        "Ansel",
+        (0.25, 0.2, 0.75, 0.8),
+        tuple(x for i in range(7) for x in (0.1 * i, 0.05 * i)),
+    )
     assert (second.face_id, second.author) == ("3", "")
     assert all(math.isnan(x) for x in second.landmarks) and len(second.landmarks) == 14
 
 
-@pytest.mark.parametrize("landmark", [[], [[0.1, 0.2]] * 6, "nose", [[0.1, None]] * 7, [[True, False]] * 7])
+@pytest.mark.parametrize(
+    "landmark", [[], [[0.1, 0.2]] * 6, "nose", [[0.1, None]] * 7, [[True, False]] * 7]
+)
 def test_unusable_landmarks_are_absent_not_fatal(tmp_path, landmark):
-    [(face, reason)] = records.iterate_faces(write(tmp_path / "meta.json", {"7": {**ENTRY, "landmark": landmark}}))
+    [(face, reason)] = records.iterate_faces(
+        write(tmp_path / "meta.json", {"7": {**ENTRY, "landmark": landmark}})
+    )
     assert reason is None and face is not None and math.isnan(face.landmarks[0])
 
 
@@ -88,9 +103,14 @@ def test_plain_pickles_are_read(tmp_path, protocol):
 
 def test_json_and_csv_are_read(tmp_path):
     expected = {"100": "17", "101": "18"}
-    assert records.read_mapping(write(tmp_path / "m.json", {"100.png": "17", "101": 18})) == expected
     assert (
-        records.read_mapping(write(tmp_path / "m.csv", b"\xef\xbb\xbfimage,photo_id\r\n100.png,17\r\n101,18\r\n")) == expected
+        records.read_mapping(write(tmp_path / "m.json", {"100.png": "17", "101": 18})) == expected
+    )
+    assert (
+        records.read_mapping(
+            write(tmp_path / "m.csv", b"\xef\xbb\xbfimage,photo_id\r\n100.png,17\r\n101,18\r\n")
+        )
+        == expected
     )
 
 
@@ -145,7 +165,9 @@ def test_the_unpickler_itself_finds_no_class(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools, reading what it will then refuse
+@pytest.mark.filterwarnings(
+    "ignore:invalid escape sequence"
+)  # pickletools, reading what it will then refuse
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda b: b"\x80\x04}(\x8c\x01a" + b))
 def test_any_bytes_give_a_mapping_or_an_error(tmp_path_factory, content):

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from pipeline import resume
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.resume import Store
+from pipeline.common import artifacts
+from pipeline.pretext import resume
+from pipeline.pretext.resume import Store
 
 
 def states(store):
@@ -28,7 +28,10 @@ def test_the_newest_state_is_read_back_and_two_are_kept(tmp_path):
     assert Store(tmp_path, "another run").newest() is None
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"?" + content[1:], lambda content: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-1], lambda content: b"?" + content[1:], lambda content: b""],
+)
 def test_a_damaged_state_is_reported_and_the_one_before_it_used(tmp_path, capsys, damage):
     store = Store(tmp_path, "run")
     store.save((0, 1), b"first")
@@ -49,7 +52,10 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(artifacts, "atomic", full)
-    with pytest.raises(PipelineError, match=r"\.state: .*No space left.*the one before it is kept: make room for 2 MB"):
+    with pytest.raises(
+        PipelineError,
+        match=r"\.state: .*No space left.*the one before it is kept: make room for 2 MB",
+    ):
         store.save((0, 2), b"x" * 2_000_000)
     assert store.newest() == b"first"
 
@@ -100,7 +106,9 @@ with resume.lock(Path(sys.argv[1])):
 
 def test_a_second_run_is_told_who_holds_the_lock_until_that_one_is_dead(tmp_path, root):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "states")]
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         told = f"another run holds the lock, process {holder.pid} on .* since 20"
         with pytest.raises(PipelineError, match=told), resume.lock(tmp_path / "states"):
@@ -134,11 +142,16 @@ def test_the_fingerprint_depends_on_settings_data_and_code_alone(inputs, monkeyp
     (inputs[0] / "below/a").write_text("3")
     changed = resume.fingerprint(settings, inputs)
     assert changed != first
-    monkeypatch.setattr(resume, "hash_code", lambda: {"pipeline.training": "edited"})
+    monkeypatch.setattr(resume, "hash_code", lambda: {"pipeline.pretext.training": "edited"})
     assert resume.fingerprint(settings, inputs) != changed
 
 
 def test_the_code_of_every_loaded_module_counts(root):
     code = resume.hash_code()
-    assert {"pipeline.resume", "pipeline.base.artifacts", "pipeline.base.errors"} <= set(code)
-    assert code["pipeline.base.errors"] == hashlib.sha256((root / "pipeline/base/errors.py").read_bytes()).hexdigest()
+    assert {"pipeline.pretext.resume", "pipeline.common.artifacts", "pipeline.base.errors"} <= set(
+        code
+    )
+    assert (
+        code["pipeline.base.errors"]
+        == hashlib.sha256((root / "pipeline/base/errors.py").read_bytes()).hexdigest()
+    )

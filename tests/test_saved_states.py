@@ -1,4 +1,6 @@
-"""What may happen to a saved state: damage, a full disk, a second run beside the first, other parameters, data or code."""
+"""What may happen to a saved state: damage, a full disk, a second run beside the first, other
+parameters, data or code.
+"""
 
 import os
 import shutil
@@ -37,7 +39,10 @@ def halfway(template) -> SmallRepository:
     """A run that was killed when it had kept two states."""
     repository = template.copy(template.folder.parent / "halfway")
     with repository.running() as trainer:
-        wait_until(lambda: len(repository.events("saved")) >= 3 and len(repository.events("step")) > 6, "the third state")
+        wait_until(
+            lambda: len(repository.events("saved")) >= 3 and len(repository.events("step")) > 6,
+            "the third state",
+        )
         trainer.kill()
     for state in repository.states()[:-2]:  # killed before it had removed the oldest
         state.unlink()
@@ -112,14 +117,23 @@ def test_a_full_disk_stops_with_path_and_remedy_and_room_lets_it_go_on(run, undi
     states, moved = run.folder / "models/.resume", run.folder / "moved"
     shutil.move(states, moved)
     states.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150m", "tmpfs", states], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=150m", "tmpfs", states],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("needs the right to mount a small disk")
     try:
         shutil.copytree(moved, states, dirs_exist_ok=True)
         kept = run.states()
         code, output = run.run()
-        assert code == 1 and "Traceback" not in output and "models/.resume/" in output and "make room" in output, output
+        assert (
+            code == 1
+            and "Traceback" not in output
+            and "models/.resume/" in output
+            and "make room" in output
+        ), output
         assert run.states() == kept
         subprocess.run(["mount", "-o", "remount,size=400m", states], check=True)
         finish(run, undisturbed)
@@ -133,7 +147,14 @@ def test_a_second_run_is_told_who_is_at_work(run):
         wait_until(lambda: run.events("begin"), "the first run's training")
         os.kill(first.pid, signal.SIGSTOP)  # it takes its time
         command = [sys.executable, "-m", "pipeline.stages.train_pretext", *ARGUMENTS.split()]
-        second = subprocess.run(command, cwd=run.folder, env=run.environment, capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            command,
+            cwd=run.folder,
+            env=run.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert second.returncode == 1 and "Traceback" not in second.stderr
         assert f"process {first.pid} " in second.stderr and "models/.resume" in second.stderr
         assert first.poll() is None
@@ -157,7 +178,7 @@ def new_line_in_stage(repository: SmallRepository) -> None:
 
 
 def new_line_in_loss(repository: SmallRepository) -> None:
-    with (repository.folder / "pipeline/losses.py").open("a") as file:
+    with (repository.folder / "pipeline/pretext/losses.py").open("a") as file:
         file.write("\n# changed\n")
 
 

@@ -10,10 +10,11 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
-from pipeline import density, selection
 from pipeline.base.errors import PipelineError
-from pipeline.mixture import COVARIANCE_TYPES
-from pipeline.selection import Candidate
+from pipeline.density import fitting as density
+from pipeline.density import selection
+from pipeline.density.mixture import COVARIANCE_TYPES
+from pipeline.density.selection import Candidate
 
 SETTINGS: dict[str, Any] = {
     "standardise": True,
@@ -61,10 +62,14 @@ def test_bic_and_parameters_are_scikit_learns(candidate):
     model = GaussianMixture(candidate.components, covariance_type=candidate.covariance_type)
     model.weights_, model.means_ = mixture.weights, mixture.means
     model.precisions_cholesky_ = mixture.precisions_cholesky
-    model.covariances_ = mixture.precisions_cholesky  # of it the count of parameters needs the shape alone
+    model.covariances_ = (
+        mixture.precisions_cholesky
+    )  # of it the count of parameters needs the shape alone
     assert row["bic"] == pytest.approx(model.bic(mixture.transform(faces())))
     assert row["parameters"] == model._n_parameters()
-    assert row["n_over_k_d"] == pytest.approx(240 / (candidate.components * (candidate.pca_components or 6)))
+    assert row["n_over_k_d"] == pytest.approx(
+        240 / (candidate.components * (candidate.pca_components or 6))
+    )
     assert Candidate(*(row[name] for name in Candidate._fields)) == candidate
 
 
@@ -78,7 +83,11 @@ def test_held_out_likelihood_by_scikit_learns_parts(kind, dimensions):
         if dimensions:
             pca = PCA(dimensions).fit(fit)
             fit, held_out = pca.transform(fit), pca.transform(held_out)
-        each[fold == i] = GaussianMixture(1, covariance_type=kind, reg_covar=1e-6).fit(fit).score_samples(held_out)
+        each[fold == i] = (
+            GaussianMixture(1, covariance_type=kind, reg_covar=1e-6)
+            .fit(fit)
+            .score_samples(held_out)
+        )
     row, held_out = judged(x, Candidate(dimensions, kind, 1))
     np.testing.assert_allclose(held_out, each)
     assert row["held_out_log_likelihood"] == pytest.approx(each.mean())
@@ -90,8 +99,12 @@ def test_held_out_likelihood_of_several_components_by_a_naive_loop():
     x, fold, candidate = faces(clusters=2), fold_of(count=4), Candidate(3, "full", 2)
     found = []
     for i in range(4):
-        mixture = fitted(np.array([row for row, f in zip(x, fold, strict=True) if f != i]), candidate)
-        found += [mixture.log_likelihood(row[None])[0] for row, f in zip(x, fold, strict=True) if f == i]
+        mixture = fitted(
+            np.array([row for row, f in zip(x, fold, strict=True) if f != i]), candidate
+        )
+        found += [
+            mixture.log_likelihood(row[None])[0] for row, f in zip(x, fold, strict=True) if f == i
+        ]
     assert judge(x, candidate, fold)["held_out_log_likelihood"] == pytest.approx(sum(found) / 240)
 
 
@@ -106,8 +119,13 @@ def test_a_person_in_both_parts_would_flatter_a_mixture_that_learns_by_heart():
     draw = np.random.default_rng(7)
     x = np.repeat(draw.normal(size=(60, 6)), 4, axis=0) + 0.05 * draw.normal(size=(240, 6))
     people = np.array([f"p{i // 4}" for i in range(240)])
-    by_person, by_face = (selection.folds(who, 3, 1) for who in (people, np.arange(240).astype(str)))
-    honest, flattered = (judge(x, Candidate(0, "full", 8), fold)["held_out_log_likelihood"] for fold in (by_person, by_face))
+    by_person, by_face = (
+        selection.folds(who, 3, 1) for who in (people, np.arange(240).astype(str))
+    )
+    honest, flattered = (
+        judge(x, Candidate(0, "full", 8), fold)["held_out_log_likelihood"]
+        for fold in (by_person, by_face)
+    )
     assert honest < flattered - 1
 
 
@@ -126,11 +144,15 @@ def test_the_standard_error_by_person_is_that_of_drawn_persons():
 
 def test_the_difference_to_the_best_is_paired_by_face():
     x, people, current = faces(clusters=3), people_of(), Candidate(0, "full", 2)
-    each = [judged(x, Candidate(0, "full", k)) for k in (1, 2, 3)] + [judged(x, Candidate(3, "full", 1))]
+    each = [judged(x, Candidate(0, "full", k)) for k in (1, 2, 3)] + [
+        judged(x, Candidate(3, "full", 1))
+    ]
     here = selection.beside_the_best(each, current, people)
     leader = selection.best([one.row for one in each], 0)
     assert here is not None and leader is each[2].row and {**each[1].row, **here} == here
-    assert here["difference"] == pytest.approx(leader["held_out_log_likelihood"] - here["held_out_log_likelihood"])
+    assert here["difference"] == pytest.approx(
+        leader["held_out_log_likelihood"] - here["held_out_log_likelihood"]
+    )
     of_person = (each[2].held_out - each[1].held_out).reshape(120, 2).mean(axis=1)
     assert here["difference_standard_error"] == pytest.approx(of_person.std(ddof=1) / np.sqrt(120))
     ahead = selection.beside_the_best(each, Candidate(0, "full", 3), people)
@@ -138,7 +160,9 @@ def test_the_difference_to_the_best_is_paired_by_face():
     assert selection.beside_the_best(each, Candidate(0, "diag", 3), people) is None
 
 
-@given(st.lists(st.integers(0, 30), min_size=5, max_size=80), st.integers(2, 5), st.integers(0, 2**63))
+@given(
+    st.lists(st.integers(0, 30), min_size=5, max_size=80), st.integers(2, 5), st.integers(0, 2**63)
+)
 def test_folds_keep_persons_together_and_are_even(people, count, seed):
     people = np.array([f"p{i}" for i in people])
     if len(set(people)) < count:
@@ -154,13 +178,21 @@ def test_folds_keep_persons_together_and_are_even(people, count, seed):
 def test_folds_differ_by_seed_and_need_as_many_persons():
     people = np.arange(50).astype(str)
     assert (selection.folds(people, 3, 1) != selection.folds(people, 3, 2)).any()
-    with pytest.raises(PipelineError, match=r"selection\.folds: 5 folds need as many persons, the fit photographs show 2"):
+    with pytest.raises(
+        PipelineError,
+        match=r"selection\.folds: 5 folds need as many persons, the fit photographs show 2",
+    ):
         selection.folds(np.array(["a", "b", "a", "a", "b", "b"]), 5, 1)
 
 
 def test_the_grid_holds_the_current_mixture_once():
     inside = selection.candidates([1, 2, 2], ["full"], [0, 6], Candidate(6, "full", 2))
-    assert inside == [Candidate(0, "full", 1), Candidate(0, "full", 2), Candidate(6, "full", 1), Candidate(6, "full", 2)]
+    assert inside == [
+        Candidate(0, "full", 1),
+        Candidate(0, "full", 2),
+        Candidate(6, "full", 1),
+        Candidate(6, "full", 2),
+    ]
     outside = selection.candidates([1], ["full"], [6], Candidate(6, "diag", 3))
     assert outside == [Candidate(6, "diag", 3), Candidate(6, "full", 1)]
 
@@ -170,7 +202,10 @@ def test_the_grid_holds_the_current_mixture_once():
     [
         (Candidate(7, "full", 1), "span only 6"),
         (Candidate(0, "diag", 13), "13 components need as many faces"),
-        (Candidate(0, "full", 1), "cannot carry a full covariance"),  # in a fold, though all faces together can
+        (
+            Candidate(0, "full", 1),
+            "cannot carry a full covariance",
+        ),  # in a fold, though all faces together can
     ],
 )
 def test_a_candidate_that_some_fold_cannot_carry_is_refused(candidate, message):

@@ -1,4 +1,6 @@
-"""The lens against its formulas: what each tag does, worked out by hand or by brute force in plain NumPy."""
+"""The lens against its formulas: what each tag does, worked out by hand or by brute force in plain
+NumPy.
+"""
 
 import math
 from dataclasses import replace
@@ -57,16 +59,21 @@ def test_distance_and_perspective_by_hand():
 def test_blur_disc_by_hand():
     # f = 50 mm, N = 2, focus at 2 m, point at 4 m: 1250 mm * 2000 / (4000 * 1950) = 0.32051 mm
     taken = shot(f_number=2)
-    assert camera.blur_disc_px(taken, 2, 4) * taken.pixel_pitch_mm == pytest.approx(0.3205128, rel=1e-6)
+    assert camera.blur_disc_px(taken, 2, 4) * taken.pixel_pitch_mm == pytest.approx(
+        0.3205128, rel=1e-6
+    )
 
 
 @given(st.floats(18, 200), st.floats(1.2, 22), st.floats(0.5, 10), st.floats(0.5, 50))
 def test_blur_disc_is_what_the_lens_equation_gives(f, number, focus, distance):
-    # 1/f = 1/s + 1/v: the cone of the aperture's diameter f/N, focused v behind the lens, cut by the sensor.
+    # 1/f = 1/s + 1/v: the cone of the aperture's diameter f/N, focused v behind the lens, cut by
+    # the sensor.
     taken = shot(focal_length_mm=f, f_number=number)
     sensor, image = (1 / (1 / f - 1 / (1000 * d)) for d in (focus, distance))
     disc_mm = f / number * abs(image - sensor) / image
-    assert camera.blur_disc_px(taken, focus, distance) * taken.pixel_pitch_mm == pytest.approx(disc_mm, rel=1e-6, abs=1e-9)
+    assert camera.blur_disc_px(taken, focus, distance) * taken.pixel_pitch_mm == pytest.approx(
+        disc_mm, rel=1e-6, abs=1e-9
+    )
 
 
 def disc_transfer(diameter: float, over: int = 16) -> np.ndarray:
@@ -84,7 +91,9 @@ def test_defocus_is_a_disc_of_that_diameter(background_m):
     taken = shot(f_number=1.4, focal_length_mm=85, background_m=background_m)
     diameter = camera.blur_disc_px(taken, taken.distance_m, taken.distance_m + background_m)
     assert 2 < diameter < 24
-    blurred, sharp = (transfer(point_spread(t, subject=False)) for t in (taken, replace(taken, background_m=1e-9)))
+    blurred, sharp = (
+        transfer(point_spread(t, subject=False)) for t in (taken, replace(taken, background_m=1e-9))
+    )
     low = FREQUENCY < 0.35
     np.testing.assert_allclose((blurred / sharp)[low], disc_transfer(diameter)[low], atol=0.02)
     argument = np.pi * diameter * FREQUENCY[low][1:]
@@ -99,16 +108,25 @@ def test_blur_spreads_light_and_loses_none():
 def test_the_subject_stays_sharp_where_the_background_blurs():
     taken = shot(f_number=1.4, focal_length_mm=85)
     assert point_spread(taken, subject=True).max() > 20 * point_spread(taken, subject=False).max()
-    assert point_spread(shot(f_number=1.4, focus_error_m=0.05), subject=True).max() < point_spread(SHOT, subject=True).max()
+    assert (
+        point_spread(shot(f_number=1.4, focus_error_m=0.05), subject=True).max()
+        < point_spread(SHOT, subject=True).max()
+    )
 
 
 # --- diffraction
 
 
 def test_diffraction_is_close_to_the_airy_pattern():
-    # The Gaussian stands for the Airy pattern's core: their transfer functions stay within 0.12 of each other.
-    open_lens, stopped = shot(f_number=1e-3, background_m=1e-12), shot(f_number=400, background_m=1e-12)
-    ratio = transfer(point_spread(stopped, subject=False)) / transfer(point_spread(open_lens, subject=False))
+    # The Gaussian stands for the Airy pattern's core: their transfer functions stay within 0.12 of
+    # each other.
+    open_lens, stopped = (
+        shot(f_number=1e-3, background_m=1e-12),
+        shot(f_number=400, background_m=1e-12),
+    )
+    ratio = transfer(point_spread(stopped, subject=False)) / transfer(
+        point_spread(open_lens, subject=False)
+    )
     v = FREQUENCY * camera.WAVELENGTH_MM * 400 / SHOT.pixel_pitch_mm  # 1 = cut-off
     seen = (v < 0.7) & (FREQUENCY < 0.35)
     airy = 2 / np.pi * (np.arccos(np.minimum(v, 1)) - v * np.sqrt(np.maximum(0, 1 - v * v)))
@@ -124,18 +142,29 @@ def test_motion_by_hand():
     taken = shot(exposure_time_s=0.1, shake=(1, -2), subject_speed=(0.12, 0))
     shake_mm = camera.SHAKE_RAD_PER_S * 0.1 * 50  # small angles: angle times focal length
     x, y = camera.motion_px(taken, subject=False)
-    assert (x, y) == pytest.approx((shake_mm / taken.pixel_pitch_mm, -2 * shake_mm / taken.pixel_pitch_mm))
-    moved = camera.motion_px(taken, subject=True)  # 12 mm of a face of 240 mm that is two units high
+    assert (x, y) == pytest.approx(
+        (shake_mm / taken.pixel_pitch_mm, -2 * shake_mm / taken.pixel_pitch_mm)
+    )
+    moved = camera.motion_px(
+        taken, subject=True
+    )  # 12 mm of a face of 240 mm that is two units high
     assert moved == pytest.approx((x + 2 * scene.PIXELS_PER_UNIT * 12 / 240, y))
-    assert camera.motion_px(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True) == (0, 0)
+    assert camera.motion_px(
+        replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True
+    ) == (0, 0)
 
 
-@pytest.mark.parametrize(("shake", "speed"), [((9.0, 0.0), (0.0, 0.0)), ((2.0, 3.0), (0.4, -0.2)), ((0.0, 0.0), (0.3, 0.5))])
+@pytest.mark.parametrize(
+    ("shake", "speed"),
+    [((9.0, 0.0), (0.0, 0.0)), ((2.0, 3.0), (0.4, -0.2)), ((0.0, 0.0), (0.3, 0.5))],
+)
 def test_motion_blur_is_the_average_along_the_line(shake, speed):
     taken = shot(exposure_time_s=0.1, shake=shake, subject_speed=speed)
     dx, dy = camera.motion_px(taken, subject=True)
     assert math.hypot(dx, dy) > 4
-    sharp = np.fft.fft2(point_spread(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True))
+    sharp = np.fft.fft2(
+        point_spread(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True)
+    )
     fy, fx = np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :]
     steps = np.linspace(-0.5, 0.5, 200, endpoint=False) + 1 / 400
     shifted = np.mean([np.exp(-2j * np.pi * t * (fx * dx + fy * dy)) for t in steps], axis=0)

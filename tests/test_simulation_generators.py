@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.base import randomness
+from pipeline.common import randomness
 from pipeline.simulation import camera, generators, parts, scene
 
 SEED, COUNT = 1, 8
@@ -48,13 +48,21 @@ def band(stack: np.ndarray, low: float, high: float) -> float:
 def patches(stack: np.ndarray, side: int) -> np.ndarray:
     """Non-overlapping patches, flattened (n, side * side * 3)."""
     count = scene.SIDE // side
-    return stack.reshape(-1, count, side, count, side, 3).swapaxes(2, 3).reshape(-1, side * side * 3)
+    return (
+        stack.reshape(-1, count, side, count, side, 3).swapaxes(2, 3).reshape(-1, side * side * 3)
+    )
 
 
 def noise_level(stack: np.ndarray) -> float:
-    """Noise from second differences that no straight edge or gradient passes (Immerkaer 1996), by their median."""
+    """Noise from second differences that no straight edge or gradient passes (Immerkaer 1996), by
+    their median.
+    """
     kernel = np.outer([1, -2, 1], [1, -2, 1])
-    return float(np.mean([np.median(np.abs(ndimage.convolve(p[..., 1], kernel))) for p in stack])) / 6 / 0.6745
+    return (
+        float(np.mean([np.median(np.abs(ndimage.convolve(p[..., 1], kernel))) for p in stack]))
+        / 6
+        / 0.6745
+    )
 
 
 class Recorder:
@@ -68,7 +76,11 @@ class Recorder:
     def __call__(self, *args, **kwargs):
         self.calls.append((args, kwargs))
         self.results.append(self.function(*args, **kwargs))
-        return np.array(self.results[-1]) if isinstance(self.results[-1], np.ndarray) else self.results[-1]
+        return (
+            np.array(self.results[-1])
+            if isinstance(self.results[-1], np.ndarray)
+            else self.results[-1]
+        )
 
 
 # --- what all have in common
@@ -78,7 +90,9 @@ def test_there_are_at_least_six_and_each_names_its_source():
     assert len(generators.GENERATORS) >= 6
     for name, generator in generators.GENERATORS.items():
         assert name.startswith("sim_") and generator.__name__ == name
-        assert generator.__doc__ and any(f"{year}" in generator.__doc__ for year in range(1990, 2026)), name
+        assert generator.__doc__ and any(
+            f"{year}" in generator.__doc__ for year in range(1990, 2026)
+        ), name
 
 
 @pytest.mark.parametrize("name", generators.GENERATORS)
@@ -96,11 +110,15 @@ def test_generators_imitate_the_target_domain():
     for number in range(100):
         _, subject = drawn(number)
         shot = subject.shot
-        assert 50 <= shot.focal_length_mm <= 105 and 2 <= shot.f_number <= 6 and 100 <= shot.iso <= 400
+        assert (
+            50 <= shot.focal_length_mm <= 105 and 2 <= shot.f_number <= 6 and 100 <= shot.iso <= 400
+        )
 
 
 def test_photographs_have_a_sensors_noise_and_clean_pictures_have_not():
-    assert noise_level(pictures("photograph")) > 2 * noise_level(pictures("clean"))  # whose texture is no noise
+    assert noise_level(pictures("photograph")) > 2 * noise_level(
+        pictures("clean")
+    )  # whose texture is no noise
 
 
 # --- one artefact each
@@ -148,12 +166,18 @@ def test_vector_quantised_codes_are_the_nearest():
     coded, clean = patches(pictures("sim_vector_quantised"), 4), patches(pictures("clean"), 4)
     error = ((coded - clean) ** 2).sum(axis=1)
     some = np.random.default_rng(1).integers(0, len(coded), 300)
-    for other in some[:40]:  # no other patch that was ever written would have been closer (up to the two levels' interplay)
-        assert np.mean(((coded[other] - clean[some]) ** 2).sum(axis=1) < error[some] * 0.98 - 1e-6) < 0.02
+    for other in some[
+        :40
+    ]:  # no other patch that was ever written would have been closer (up to the two levels' interplay)
+        assert (
+            np.mean(((coded[other] - clean[some]) ** 2).sum(axis=1) < error[some] * 0.98 - 1e-6)
+            < 0.02
+        )
 
 
 def test_latent_patches_span_few_dimensions():
-    # Four grids of 16 dimensions overlap in an 8 x 8 patch: 16 + 2 * 16 + 2 * 16 + 4 * 16 of 192, and the mean.
+    # Four grids of 16 dimensions overlap in an 8 x 8 patch: 16 + 2 * 16 + 2 * 16 + 4 * 16 of 192,
+    # and the mean.
     def spectrum(name: str) -> np.ndarray:
         values = np.linalg.svd(patches(pictures(name), 8).astype(np.float64), compute_uv=False)
         return values / values[0]
@@ -163,7 +187,9 @@ def test_latent_patches_span_few_dimensions():
 
 
 def test_a_latent_of_one_grid_has_16_dimensions():
-    """Pictures that repeat every 4 pixels look alike in all four grids, so that the average is one decoding."""
+    """Pictures that repeat every 4 pixels look alike in all four grids, so that the average is one
+    decoding.
+    """
     tiles = np.random.default_rng(1).uniform(0, 1, (60, 4, 4, 3)).astype(np.float32)
     decoded = []
     for tile in tiles:
@@ -171,7 +197,9 @@ def test_a_latent_of_one_grid_has_16_dimensions():
             patch.setattr(generators, "clean", lambda *_, tile=tile: np.tile(tile, (32, 32, 1)))
             rng, subject = drawn(0)
             decoded.append(generators.sim_latent(rng, subject, SEED)[:8, :8].reshape(-1))
-    values = np.linalg.svd(np.array(decoded, np.float64) - np.mean(decoded, axis=0, dtype=np.float64), compute_uv=False)
+    values = np.linalg.svd(
+        np.array(decoded, np.float64) - np.mean(decoded, axis=0, dtype=np.float64), compute_uv=False
+    )
     assert values[16] < 1e-4 * values[0]
 
 
@@ -181,7 +209,8 @@ def test_denoised_pictures_lack_noise():
 
 
 def test_denoised_edges_survive():
-    # Brightness steps that the clean picture has are still there; a plain blur of that strength would lose them.
+    # Brightness steps that the clean picture has are still there; a plain blur of that strength
+    # would lose them.
     clean, smooth = pictures("clean"), pictures("sim_denoised")
     strong = np.abs(np.diff(clean, axis=2)) > 0.2
     kept = np.diff(smooth, axis=2)[strong] / np.diff(clean, axis=2)[strong]
@@ -200,7 +229,11 @@ def test_asymmetric_eyes_differ_and_natural_ones_do_not(monkeypatch):
         np.testing.assert_array_equal(natural.iris[0], natural.iris[1])
         np.testing.assert_array_equal(eyes.iris[0], subject.person.iris)
         assert np.abs(eyes.iris[0] - eyes.iris[1]).max() > 0.001
-        assert eyes.gaze[0] != eyes.gaze[1] and eyes.catchlight[0] != eyes.catchlight[1] and eyes.size[0] != eyes.size[1]
+        assert (
+            eyes.gaze[0] != eyes.gaze[1]
+            and eyes.catchlight[0] != eyes.catchlight[1]
+            and eyes.size[0] != eyes.size[1]
+        )
 
 
 def test_asymmetric_noise_is_the_same_in_all_channels_and_brightnesses(monkeypatch):
@@ -213,7 +246,11 @@ def test_asymmetric_noise_is_the_same_in_all_channels_and_brightnesses(monkeypat
         light.append(recorder.results[-1].mean(axis=-1))
     np.testing.assert_allclose(np.array(noise)[..., 0], np.array(noise)[..., 2], atol=1e-6)
     green, bright = np.array(noise)[..., 1], np.array(light) > np.median(light)
-    assert green[bright].std() == pytest.approx(green[~bright].std(), rel=0.05) == pytest.approx(0.012, rel=0.05)
+    assert (
+        green[bright].std()
+        == pytest.approx(green[~bright].std(), rel=0.05)
+        == pytest.approx(0.012, rel=0.05)
+    )
 
 
 def test_rolloff_is_a_butterworth_low_pass(monkeypatch):
@@ -224,7 +261,9 @@ def test_rolloff_is_a_butterworth_low_pass(monkeypatch):
     before = np.fft.fft2(recorder.results[-1][..., 1] / 255)
     ratio = np.abs(np.fft.fft2(picture[..., 1])) / np.abs(before)
     strong = np.abs(before) > 1e-2
-    np.testing.assert_allclose(ratio[strong], (1 / np.sqrt(1 + (FREQUENCY / 0.3) ** 4))[strong], atol=0.01)
+    np.testing.assert_allclose(
+        ratio[strong], (1 / np.sqrt(1 + (FREQUENCY / 0.3) ** 4))[strong], atol=0.01
+    )
 
 
 def test_rolloff_power_falls_faster_than_a_photographs():

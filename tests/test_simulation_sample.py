@@ -1,4 +1,6 @@
-"""Items of the sample: functions of (seed, number), grouped by author and person, some of them bad as they say."""
+"""Items of the sample: functions of (seed, number), grouped by author and person, some of them bad
+as they say.
+"""
 
 from collections import Counter, defaultdict
 
@@ -6,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline import exif
-from pipeline.base import randomness
+from pipeline.common import randomness
+from pipeline.exif import tags as exif
 from pipeline.simulation import camera, generators, sample, scene, shots
 
 
@@ -17,7 +19,9 @@ def record_of(seed: int, number: int) -> sample.FaceRecord:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Pictures are grey, so that hundreds of records take no time; returns the persons that were drawn."""
+    """Pictures are grey, so that hundreds of records take no time; returns the persons that were
+    drawn.
+    """
     seen: list[scene.Person] = []
     grey = np.full((scene.SIDE, scene.SIDE, 3), 128, np.uint8)
 
@@ -38,18 +42,32 @@ def test_equal_seed_and_number_give_equal_bytes_in_any_order():
     again = [record_of(1, n) for n in (2, 0, 1)]
     for a, b in zip(first, (again[1], again[2], again[0]), strict=True):
         np.testing.assert_array_equal(a.picture, b.picture)
-        assert (a.face_id, a.photo_id, a.exif, a.metainfo, a.bad) == (b.face_id, b.photo_id, b.exif, b.metainfo, b.bad)
+        assert (a.face_id, a.photo_id, a.exif, a.metainfo, a.bad) == (
+            b.face_id,
+            b.photo_id,
+            b.exif,
+            b.metainfo,
+            b.bad,
+        )
     other = record_of(2, 0)
-    assert (first[0].picture != other.picture).any() and (first[0].picture != first[1].picture).any()
+    assert (first[0].picture != other.picture).any() and (
+        first[0].picture != first[1].picture
+    ).any()
 
 
-@pytest.mark.parametrize("name", ["sim_upsampling", "sim_denoised", "sim_asymmetric", "sim_rolloff"])
+@pytest.mark.parametrize(
+    "name", ["sim_upsampling", "sim_denoised", "sim_asymmetric", "sim_rolloff"]
+)
 def test_generated_faces_are_of_their_seed_and_number(name):
     (file, first), (_, again) = sample.generated(1, name, 4), sample.generated(1, name, 4)
     np.testing.assert_array_equal(first, again)
     assert file == "00004.png" and first.dtype == np.uint8 and first.ndim == 3
-    assert first.shape == sample.portrait(1, 0)[1].shape, "generated faces and photographs are of one size"
-    assert (sample.generated(2, name, 4)[1] != first).any() and (sample.generated(1, name, 5)[1] != first).any()
+    assert first.shape == sample.portrait(1, 0)[1].shape, (
+        "generated faces and photographs are of one size"
+    )
+    assert (sample.generated(2, name, 4)[1] != first).any() and (
+        sample.generated(1, name, 5)[1] != first
+    ).any()
 
 
 # --- records
@@ -62,8 +80,13 @@ def test_a_record_is_a_face_of_fdf():
     assert -0.1 < x0 < x1 < 1.1 and -0.1 < y0 < y1 < 1.1
     nose, r_eye, l_eye, *_ = record.metainfo["landmark"]
     assert len(record.metainfo["landmark"]) == 7 and np.shape(record.metainfo["landmark"]) == (7, 2)
-    assert x0 < r_eye[0] < l_eye[0] < x1 and y0 < r_eye[1] < nose[1] < record.metainfo["true_mouth"][1] < y1
-    assert record.metainfo["license"] == "simulated" and record.metainfo["photo_id"] == record.photo_id
+    assert (
+        x0 < r_eye[0] < l_eye[0] < x1
+        and y0 < r_eye[1] < nose[1] < record.metainfo["true_mouth"][1] < y1
+    )
+    assert (
+        record.metainfo["license"] == "simulated" and record.metainfo["photo_id"] == record.photo_id
+    )
 
 
 def test_tags_are_read_back_by_the_parsers(quick):
@@ -79,7 +102,9 @@ def test_tags_are_read_back_by_the_parsers(quick):
             exif.parse_exposure_time(strings["Exposure Time"]),
             exif.parse_focal_length(strings["Focal Length"]),
         )
-        assert read == pytest.approx((shot.iso, shot.f_number, shot.exposure_time_s, shot.focal_length_mm))
+        assert read == pytest.approx(
+            (shot.iso, shot.f_number, shot.exposure_time_s, shot.focal_length_mm)
+        )
     assert 3 <= written[True] <= 35, "about 5 % of exposure times are not reduced"
 
 
@@ -92,7 +117,9 @@ def test_ids_are_distinct_and_photos_have_authors_of_several(quick):
 
 @pytest.mark.parametrize("share", [0.03, 0.3])
 def test_the_share_of_bad_records_is_the_chosen_one_and_all_six_kinds_come(quick, share):
-    kinds = Counter(sample.face_record(1, n, photographs=9, bad_share=share).bad for n in range(1500))
+    kinds = Counter(
+        sample.face_record(1, n, photographs=9, bad_share=share).bad for n in range(1500)
+    )
     bad = 1500 - kinds.pop(None)
     assert stats.binomtest(bad, 1500, share).pvalue > 1e-3
     assert set(kinds) <= set(sample.BAD_KINDS) and len(sample.BAD_KINDS) == 6

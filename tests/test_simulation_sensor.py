@@ -1,4 +1,6 @@
-"""The camera behind the lens: photon noise, mosaic, developing, and how a photographer sets the tags."""
+"""The camera behind the lens: photon noise, mosaic, developing, and how a photographer sets the
+tags.
+"""
 
 import math
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base import randomness
+from pipeline.common import randomness
 from pipeline.simulation import camera, scene, shots
 from tests.plain_shot import SHOT, shot
 
@@ -19,7 +21,9 @@ R, SIDE = scene.RASTER, scene.SIDE
 
 def raw(light: float, **changes) -> np.ndarray:
     flat = np.full((SIDE, SIDE, 3), light, np.float32)
-    return camera.expose(randomness.generator(1, "noise", str(changes)), flat, shot(**changes)).astype(np.float64)
+    return camera.expose(
+        randomness.generator(1, "noise", str(changes)), flat, shot(**changes)
+    ).astype(np.float64)
 
 
 @pytest.mark.parametrize("iso", [50, 100, 400, 1600])
@@ -28,9 +32,13 @@ def test_noise_is_photons_and_reading(iso, light):
     values = raw(light, iso=iso)
     well = camera.FULL_WELL * 100 / iso
     electrons = 0.9 * light * well
-    assert electrons > 4.5 * math.sqrt(electrons + camera.READ_NOISE**2), "else black clips the noise"
+    assert electrons > 4.5 * math.sqrt(electrons + camera.READ_NOISE**2), (
+        "else black clips the noise"
+    )
     assert values.mean() * well == pytest.approx(electrons, rel=0.01)
-    assert values.var() * well**2 == pytest.approx(electrons + camera.READ_NOISE**2, rel=0.06)  # 128^2 samples: 1.1 %
+    assert values.var() * well**2 == pytest.approx(
+        electrons + camera.READ_NOISE**2, rel=0.06
+    )  # 128^2 samples: 1.1 %
 
 
 def test_variance_over_mean_follows_iso():
@@ -61,12 +69,16 @@ def mosaic(picture: np.ndarray) -> np.ndarray:
 
 def srgb(linear: np.ndarray) -> np.ndarray:
     """IEC 61966-2-1."""
-    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-12) ** (1 / 2.4) - 0.055)
+    return 255 * np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-12) ** (1 / 2.4) - 0.055
+    )
 
 
 def test_the_sensor_is_an_rggb_mosaic():
     light = np.random.default_rng(1).uniform(0.2, 0.9, (SIDE, SIDE, 3)).astype(np.float32)
-    seen = camera.expose(randomness.generator(1, "x"), light, shot(iso=1e-4, exposure_error_stops=math.log2(1 / 0.9)))
+    seen = camera.expose(
+        randomness.generator(1, "x"), light, shot(iso=1e-4, exposure_error_stops=math.log2(1 / 0.9))
+    )
     np.testing.assert_allclose(seen, mosaic(light), atol=2e-3)
 
 
@@ -92,24 +104,36 @@ def test_demosaicing_is_bilinear():
                     if (j % 2) + (i % 2) == channel
                 ]
                 nearest = min(distance for distance, _ in around)
-                expected[y - 1, x - 1, channel] = np.mean([value for distance, value in around if distance == nearest])
+                expected[y - 1, x - 1, channel] = np.mean(
+                    [value for distance, value in around if distance == nearest]
+                )
     difference = camera.develop(seen)[1:-1, 1:-1].astype(float) - srgb(expected)
     assert np.abs(difference).max() <= 1.01
 
 
 @given(st.floats(0, 1))
 def test_srgb_is_the_standards_curve_to_one_level(linear):
-    assert abs(int(camera.encode_srgb(np.full(1, linear, np.float32))[0]) - srgb(np.array(linear))) <= 1.01
+    assert (
+        abs(int(camera.encode_srgb(np.full(1, linear, np.float32))[0]) - srgb(np.array(linear)))
+        <= 1.01
+    )
 
 
 def test_srgb_is_exact_at_the_ends_monotone_and_clipped():
     levels = camera.encode_srgb(np.linspace(-0.5, 1.5, 5000, dtype=np.float32)).astype(int)
-    assert levels[0] == 0 and levels[-1] == 255 and (np.diff(levels) >= 0).all() and len(set(levels)) > 240
+    assert (
+        levels[0] == 0
+        and levels[-1] == 255
+        and (np.diff(levels) >= 0).all()
+        and len(set(levels)) > 240
+    )
 
 
 def test_jpeg_keeps_the_picture_and_loses_more_at_low_quality():
     y, x = np.mgrid[0:88, 0:88]
-    picture = np.stack([100 + 50 * np.sin(x / 3), 120 + 40 * np.cos(y / 4), 90 + x], axis=-1).astype(np.uint8)
+    picture = np.stack(
+        [100 + 50 * np.sin(x / 3), 120 + 40 * np.cos(y / 4), 90 + x], axis=-1
+    ).astype(np.uint8)
     errors = [np.abs(camera.jpeg(picture, q).astype(int) - picture).mean() for q in (97, 90, 30)]
     assert errors[0] < errors[1] < errors[2] < 20 and errors[0] < 4
     assert camera.jpeg(picture, 95).shape == picture.shape
@@ -129,7 +153,9 @@ def test_exposure_triangle_closes_to_a_third_of_a_stop():
         clipped += at_the_end
         assert at_the_end or abs(stops) <= 1 / 3, taken
         assert taken.iso in shots.ISO_STEPS and taken.f_number in shots.F_NUMBERS
-        assert round(1 / taken.exposure_time_s) in shots.SHUTTER and 18 <= taken.focal_length_mm <= 200
+        assert (
+            round(1 / taken.exposure_time_s) in shots.SHUTTER and 18 <= taken.focal_length_mm <= 200
+        )
         assert abs(taken.exposure_error_stops) <= 1.2
     assert clipped < 400
 
@@ -154,12 +180,17 @@ def test_a_darker_scene_takes_a_higher_iso_or_a_longer_time():
 @given(st.floats(0.5, 30))
 def test_nearest_step_is_nearest_in_ratio(value):
     chosen = shots.nearest(shots.F_NUMBERS, value)
-    assert all(max(chosen / value, value / chosen) <= max(s / value, value / s) + 1e-9 for s in shots.F_NUMBERS)
+    assert all(
+        max(chosen / value, value / chosen) <= max(s / value, value / s) + 1e-9
+        for s in shots.F_NUMBERS
+    )
 
 
 def test_a_photograph_depends_on_its_key_alone():
     layers = scene.Layers(np.full((R, R, 3), 0.3, np.float32), np.zeros((R, R, 4), np.float32))
-    first, again, other = (camera.photograph(randomness.generator(1, "p", k), layers, SHOT) for k in (1, 1, 2))
+    first, again, other = (
+        camera.photograph(randomness.generator(1, "p", k), layers, SHOT) for k in (1, 1, 2)
+    )
     assert first.dtype == np.uint8 and first.shape == (SIDE, SIDE, 3)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()

@@ -1,4 +1,6 @@
-"""What a stage loads when it starts, seen by Python itself: no stage waits for a library that it does not use."""
+"""What a stage loads when it starts, seen by Python itself: no stage waits for a library that it
+does not use.
+"""
 
 import json
 import subprocess
@@ -8,24 +10,44 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pipeline.base import artifacts
-from pipeline.mixture import Mixture
+from pipeline.common import artifacts
+from pipeline.density.mixture import Mixture
 from tests.closure import ROOT
 
 STAGES = sorted(path.stem for path in (ROOT / "pipeline/stages").glob("[a-z]*.py"))
 # Each costs between a tenth of a second and several seconds of CPU time.
 HEAVY = {
-    *("torch", "torchvision", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "PIL", "jinja2", "safetensors"),
+    *(
+        "torch",
+        "torchvision",
+        "sklearn",
+        "scipy",
+        "pandas",
+        "pyarrow",
+        "matplotlib",
+        "PIL",
+        "jinja2",
+        "safetensors",
+    ),
     *("ijson", "dvc", "cv2", "skimage", "hypothesis", "pytest"),
 }
 WITH_AN_ENCODER = (
-    *("train_pretext", "train_shuffled", "extract_features", "extract_perturbed", "confounds", "controls", "explain"),
+    *(
+        "train_pretext",
+        "train_shuffled",
+        "extract_features",
+        "extract_perturbed",
+        "confounds",
+        "controls",
+        "explain",
+    ),
 )
 AT_ONCE = {"simulate_sample": {"scipy"}, **{name: {"torch"} for name in WITH_AN_ENCODER}}
 AT_ONCE |= {name: {"torch", "PIL"} for name in ("extract_perturbed", "confounds")}
 
 
-# Each --help in a process split off from one that has its libraries already: importing torch takes seconds.
+# Each --help in a process split off from one that has its libraries already: importing torch takes
+# seconds.
 HELPS = """
 import contextlib, io, json, multiprocessing, runpy, sys
 
@@ -58,9 +80,13 @@ def packages(modules):
 
 
 def helps_of(names, library=""):
-    """By stage: the packages that its --help loads, and what it prints, where only this library is there before."""
+    """By stage: the packages that its --help loads, and what it prints, where only this library is
+    there before.
+    """
     command = [sys.executable, "-c", HELPS, library, *names]
-    there, found = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    there, found = json.loads(
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    )
     assert packages(there) & (HEAVY | {"pipeline"}) == ({library} if library else set())
     return {name: (packages(loaded), printed) for name, (loaded, printed) in found.items()}
 
@@ -82,14 +108,28 @@ def test_a_stage_starts_with_what_it_needs_at_once(helps, name):
 
 
 def test_calibrating_loads_neither_torch_nor_sklearn_nor_pandas(tmp_path):
-    mixture = Mixture("spherical", np.zeros(3), np.ones(3), np.zeros((0, 3)), np.ones(1), np.zeros((1, 3)), np.ones(1))
+    mixture = Mixture(
+        "spherical",
+        np.zeros(3),
+        np.ones(3),
+        np.zeros((0, 3)),
+        np.ones(1),
+        np.zeros((1, 3)),
+        np.ones(1),
+    )
     artifacts.write_npz(tmp_path / "gmm.npz", **mixture.to_arrays())
     sets = []
     for seed, name in enumerate(("fit", "calibration", "test")):
         features = np.random.default_rng(seed).normal(size=(100, 3)).astype(np.float32)
         names = np.array([f"{name}/{i}" for i in range(100)])
         heads = np.zeros((100, 5), dtype=np.float32)
-        artifacts.write_npz(tmp_path / f"{name}.npz", names=names, features=features, heads=heads, source_sha256=names)
+        artifacts.write_npz(
+            tmp_path / f"{name}.npz",
+            names=names,
+            features=features,
+            heads=heads,
+            source_sha256=names,
+        )
         sets += [f"--{name}", f"{name}.npz"]
     (tmp_path / "params.yaml").write_text(
         "{seed: 1, data: {root: data, person_pattern: ''}, "

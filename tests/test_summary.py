@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import summary
+from pipeline.report import summary
 
 
 def rates(detected):
     return {"detection_rate": detected, "false_alarm_rate": 0.0512}
 
 
-NUMBERS = {"auc": 0.75, "auc_low": 0.7, "auc_high": 0.8, "at_5_percent": rates(0.41), "at_0_1_percent": rates(0.12)}
+NUMBERS = {
+    "auc": 0.75,
+    "auc_low": 0.7,
+    "auc_high": 0.8,
+    "at_5_percent": rates(0.41),
+    "at_0_1_percent": rates(0.12),
+}
 LONG = "sim_vector_quantised_with_a_long_name"
 EVALUATION = {
     "mean": NUMBERS,
@@ -23,7 +29,12 @@ EVALUATION = {
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pipeline.summary", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.report.summary", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_prints_each_generator_the_mean_and_the_worst_and_where_the_report_lies(tmp_path):
@@ -32,7 +43,11 @@ def test_prints_each_generator_the_mean_and_the_worst_and_where_the_report_lies(
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and max(map(len, lines)) <= 80
     assert lines[1].endswith("at 0.1 %  at 5 %")
-    assert lines[3].startswith("sim_vector_quantised") and lines[4].startswith("ddpm") and lines[5].startswith("mean")
+    assert (
+        lines[3].startswith("sim_vector_quantised")
+        and lines[4].startswith("ddpm")
+        and lines[5].startswith("mean")
+    )
     assert lines[3].split()[-5:] == ["0.700", "to", "0.800", "0.120", "0.410"]
     assert "none" in lines[4]
     assert lines[6] == "false alarms on test photographs: 5.12 % at 0.1 %, 5.12 % at 5 %"
@@ -57,4 +72,7 @@ def test_many_rates_and_long_names_fit_the_terminal():
 def test_errors_say_what_to_do(arguments):
     done = run(*arguments)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "usage: python -m pipeline.summary" in done.stderr or "run `dvc repro`" in done.stderr
+    assert (
+        "usage: python -m pipeline.report.summary" in done.stderr
+        or "run `dvc repro`" in done.stderr
+    )

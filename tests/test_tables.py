@@ -5,14 +5,18 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import tables
-from pipeline.base import artifacts
+from pipeline.common import artifacts, tables
 
 
 def columns(count, start=0):
     rows = np.arange(start, start + count)
     numbers = np.where(rows % 3 == 0, np.nan, rows / 7).astype(np.float32)
-    return {"name": [f"é{row}" for row in rows], "none": [""] * count, "row": rows, "number": numbers}
+    return {
+        "name": [f"é{row}" for row in rows],
+        "none": [""] * count,
+        "row": rows,
+        "number": numbers,
+    }
 
 
 def write(path, sizes):
@@ -32,10 +36,18 @@ def test_up_to_one_group_the_bytes_are_those_of_a_table_written_at_once(tmp_path
 
 def test_bytes_and_groups_do_not_depend_on_how_many_rows_come_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROWS_PER_GROUP", 16)
-    written = [write(tmp_path / str(i), sizes) for i, sizes in enumerate(([50], [7] * 7 + [1], [16, 0, 16, 18], [2, 48]))]
+    written = [
+        write(tmp_path / str(i), sizes)
+        for i, sizes in enumerate(([50], [7] * 7 + [1], [16, 0, 16, 18], [2, 48]))
+    ]
     assert len(set(written)) == 1
     metadata = pq.ParquetFile(tmp_path / "0").metadata
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [16, 16, 16, 2]
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [
+        16,
+        16,
+        16,
+        2,
+    ]
     pd.testing.assert_frame_equal(artifacts.read_table(tmp_path / "0"), pd.DataFrame(columns(50)))
 
 

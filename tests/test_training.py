@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import losses
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Pretext
-from pipeline.datasets import epoch_plan, face_set
-from pipeline.encoder import Encoder, normalise
-from pipeline.faces import crop_resize
-from pipeline.training import forward, mean_losses, pretext_losses, read_losses, train
-from pipeline.training_state import start_training
+from pipeline.encoder.crop import crop_resize
+from pipeline.encoder.network import Encoder, normalise
+from pipeline.pretext import losses
+from pipeline.pretext.batches import epoch_plan, face_set
+from pipeline.pretext.state import start_training
+from pipeline.pretext.training import forward, mean_losses, pretext_losses, read_losses, train
 
 
 def pretext(**changes):
@@ -27,7 +27,9 @@ def pretext(**changes):
 
 
 def bright_faces(n, name="t"):
-    """Faces that are brighter the larger all their tags are; a manipulation blackens the upper half."""
+    """Faces that are brighter the larger all their tags are; a manipulation blackens the upper
+    half.
+    """
     level = np.random.default_rng(n).uniform(size=n)
     pixels = (40 + 180 * level[:, None, None, None] + np.zeros((n, 48, 48, 3))).astype(np.uint8)
     manipulations = pixels.repeat(4, axis=0)
@@ -53,7 +55,10 @@ def test_training_learns_and_leaves_a_usable_encoder():
     accuracies = result.metrics["ranking_accuracy"]
     assert set(accuracies) == {"iso", "f_number", "exposure_time", "focal_length", "mean"}
     assert accuracies["mean"] > 0.9 and result.metrics["manipulation_auc"] > 0.9
-    assert result.metrics["faces"] == {"train": 64, "held_out": 12} and result.metrics["not_computed"] == {}
+    assert (
+        result.metrics["faces"] == {"train": 64, "held_out": 12}
+        and result.metrics["not_computed"] == {}
+    )
     assert not encoder.training and (result.faces_per_second or 0) > 0
     losses_seen = [float(row["train_loss_total"] or 0) for row in result.history]
     assert losses_seen[-1] < losses_seen[0]
@@ -61,12 +66,16 @@ def test_training_learns_and_leaves_a_usable_encoder():
 
 
 def test_metrics_agree_with_the_last_row_of_the_history():
-    result = train(Encoder("resnet10", 8), bright_faces(20), bright_faces(6, "v"), pretext(epochs=2), seed=1)
+    result = train(
+        Encoder("resnet10", 8), bright_faces(20), bright_faces(6, "v"), pretext(epochs=2), seed=1
+    )
     last, metrics = result.history[-1], result.metrics
     assert last["ranking_accuracy_mean"] == metrics["ranking_accuracy"]["mean"]
     assert last["manipulation_auc"] == metrics["manipulation_auc"]
     for kind in ("train", "held_out"):
-        assert metrics["losses"][kind] == {name: last[f"{kind}_loss_{name}"] for name in metrics["losses"][kind]}
+        assert metrics["losses"][kind] == {
+            name: last[f"{kind}_loss_{name}"] for name in metrics["losses"][kind]
+        }
         five = [value for name, value in metrics["losses"][kind].items() if name != "total"]
         assert metrics["losses"][kind]["total"] == pytest.approx(sum(five)) and len(five) == 5
 
@@ -76,7 +85,9 @@ def test_same_seed_same_weights_other_seed_others():
     for seed, changes in ((1, {}), (1, {"channels_last": False}), (1, {}), (2, {})):
         torch.manual_seed(len(runs))  # the global state has no influence
         encoder = Encoder("resnet10", 8, seed=5)
-        result = train(encoder, bright_faces(20), bright_faces(4, "v"), pretext(**changes), seed=seed)
+        result = train(
+            encoder, bright_faces(20), bright_faces(4, "v"), pretext(**changes), seed=seed
+        )
         runs.append((weights_of(encoder), result.metrics))
     assert same(runs[0][0], runs[2][0]) and runs[0][1] == runs[2][1]
     assert not same(runs[0][0], runs[3][0])
@@ -90,7 +101,10 @@ def test_zero_epochs_keep_the_start_weights():
     result = train(encoder, bright_faces(8), bright_faces(6, "v"), pretext(epochs=0), seed=1)
     assert same(before, weights_of(encoder))
     assert result.faces_per_second is None and result.history[0]["epoch"] == 0
-    assert result.metrics["losses"]["train"]["total"] is None and result.metrics["losses"]["held_out"]["total"] > 0
+    assert (
+        result.metrics["losses"]["train"]["total"] is None
+        and result.metrics["losses"]["held_out"]["total"] > 0
+    )
 
 
 def test_one_step_is_the_written_recipe():
@@ -100,7 +114,9 @@ def test_one_step_is_the_written_recipe():
     train(ours, faces, bright_faces(0), settings, seed=1)
 
     batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
-    adam = torch.optim.Adam(theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4)
+    adam = torch.optim.Adam(
+        theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4
+    )
     _, scores = theirs.train()(normalise(crop_resize(batch.pixels, batch.boxes, 32)))
     total = sum(losses.ranking_loss(scores[:, i], batch.tags[:, i]) for i in range(4))
     (total + losses.manipulation_loss(scores[:, 4], batch.manipulated)).backward()
@@ -121,20 +137,31 @@ def test_tags_count_for_manipulated_faces_too():
 
 
 def test_learning_rate_follows_the_cosine_per_epoch():
-    result = train(Encoder("resnet10", 8), bright_faces(8), bright_faces(2, "v"), pretext(epochs=4), seed=1)
+    result = train(
+        Encoder("resnet10", 8), bright_faces(8), bright_faces(2, "v"), pretext(epochs=4), seed=1
+    )
     expected = [1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
     assert [row["learning_rate"] for row in result.history] == pytest.approx(expected)
 
 
 def test_optimiser_has_the_parameters_of_the_file():
-    group = start_training(Encoder("resnet10", 8), pretext(weight_decay=0.5, betas=(0.8, 0.9))).optimiser.param_groups[0]
-    assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (1e-3, (0.8, 0.9), 1e-6, 0.5)
+    group = start_training(
+        Encoder("resnet10", 8), pretext(weight_decay=0.5, betas=(0.8, 0.9))
+    ).optimiser.param_groups[0]
+    assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (
+        1e-3,
+        (0.8, 0.9),
+        1e-6,
+        0.5,
+    )
 
 
 def test_bfloat16_computes_in_it_and_returns_float32():
     faces, seen = bright_faces(2), []
     encoder = Encoder("resnet10", 8).eval()
-    encoder.backbone.fc.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
+    encoder.backbone.fc.register_forward_hook(
+        lambda module, args, output: seen.append(output.dtype)
+    )
     batch = faces.load(np.arange(2), np.full(2, -1))
     with torch.no_grad():
         assert forward(encoder, batch, pretext(precision="bfloat16")).dtype == torch.float32
@@ -180,7 +207,8 @@ def test_divergence_names_step_rate_and_remedy():
     state.epoch = 2
     five = torch.tensor([1, math.nan, 1, 1, math.inf])
     with pytest.raises(
-        PipelineError, match=r"loss of f_number, loss of manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
+        PipelineError,
+        match=r"loss of f_number, loss of manipulation not finite in epoch 3, step 2, .*0\.5\. Lower",
     ):
         read_losses(state, [(8, torch.ones(5)), (8, five)], 0.0)
     assert state.step == 0  # nothing of a reading that diverged enters the state
@@ -188,7 +216,13 @@ def test_divergence_names_step_rate_and_remedy():
 
 def test_infinite_rate_stops_training():
     with pytest.raises(PipelineError, match="training diverged"):
-        train(Encoder("resnet10", 8), bright_faces(24), bright_faces(2), pretext(learning_rate=1e30, epochs=3), seed=1)
+        train(
+            Encoder("resnet10", 8),
+            bright_faces(24),
+            bright_faces(2),
+            pretext(learning_rate=1e30, epochs=3),
+            seed=1,
+        )
 
 
 def test_mean_losses_weigh_by_faces_however_they_are_read():
@@ -201,7 +235,9 @@ def test_mean_losses_weigh_by_faces_however_they_are_read():
             rest = rest[size:]
         assert state.step == 21
         means.append(mean_losses(state.losses))
-    assert means[0]["iso"] == pytest.approx((60 + 2) / 61) and means[0]["total"] == pytest.approx(5 * 62 / 61)
+    assert means[0]["iso"] == pytest.approx((60 + 2) / 61) and means[0]["total"] == pytest.approx(
+        5 * 62 / 61
+    )
     assert means[0] == means[1] == means[2]
 
 
@@ -210,4 +246,6 @@ def test_too_few_faces_and_absent_cuda_are_said(monkeypatch):
         train(Encoder("resnet10", 8), bright_faces(1), bright_faces(2), pretext(), seed=1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(PipelineError, match=r"pretext\.device: cuda"):
-        train(Encoder("resnet10", 8), bright_faces(4), bright_faces(2), pretext(device="cuda"), seed=1)
+        train(
+            Encoder("resnet10", 8), bright_faces(4), bright_faces(2), pretext(device="cuda"), seed=1
+        )

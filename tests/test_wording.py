@@ -7,7 +7,14 @@ from pipeline.report import wording
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0.0 %"), (0.05, "5.0 %"), (0.001, "0.10 %"), (0.009949, "0.99 %"), (0.00999, "1.0 %"), (1, "100.0 %")],
+    [
+        (0, "0.0 %"),
+        (0.05, "5.0 %"),
+        (0.001, "0.10 %"),
+        (0.009949, "0.99 %"),
+        (0.00999, "1.0 %"),
+        (1, "100.0 %"),
+    ],
 )
 def test_percent(value, text):
     assert wording.percent(value) == text
@@ -15,11 +22,17 @@ def test_percent(value, text):
 
 def test_numbers():
     assert wording.number(-1234.5678, 1) == "−1,234.6" and wording.plural(1, "epoch") == "1 epoch"
-    assert wording.plural(2000, "face") == "2,000 faces" and wording.cell(float("nan")) == wording.cell(None) == "–"
+    assert (
+        wording.plural(2000, "face") == "2,000 faces"
+        and wording.cell(float("nan")) == wording.cell(None) == "–"
+    )
     assert wording.cell(0.5, wording.percent) == "50.0 %"
 
 
-@pytest.mark.parametrize(("rate", "text"), [(0.05, "5 %"), (0.001, "0.1 %"), (0.025, "2.5 %"), (0.07, "7 %"), (0.29, "29 %")])
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0.05, "5 %"), (0.001, "0.1 %"), (0.025, "2.5 %"), (0.07, "7 %"), (0.29, "29 %")],
+)
 def test_chosen_rates_read_as_written(rate, text):
     assert wording.chosen(rate) == text
 
@@ -30,7 +43,10 @@ def test_intervals():
     assert wording.span(None, 0.07) == wording.span(0.07, None) == ""
 
 
-@pytest.mark.parametrize(("names", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
+)
 def test_lists(names, text):
     assert wording.listed(names) == text
 
@@ -67,7 +83,9 @@ def test_whether_a_choice_holds(verdict, qualifier, said, reason):
     assert wording.held(rate) == f"Chosen false alarm rate 5 %: {said}. 21 of 400 are above."
 
 
-@pytest.mark.parametrize(("auc", "alike"), [(0.5, True), (0.55, True), (0.56, False), (0.44, False)])
+@pytest.mark.parametrize(
+    ("auc", "alike"), [(0.5, True), (0.55, True), (0.56, False), (0.44, False)]
+)
 def test_the_verdict_on_photographs_against_photographs(auc, alike):
     calibration = {"real_against_real_auc": auc, "real_against_real_auc_standard_error": 0.02}
     text, verdict = wording.verdict_of_real_against_real(calibration)

@@ -6,13 +6,21 @@ import pandas as pd
 PARAMS = "seed: 3\nbootstrap: {resamples: 150}\n"
 
 
-def table(run: int, *, generators=("ddpm", "sim_b"), people: int = 40, gain: float = 0.0) -> pd.DataFrame:
-    """Scores of two faces of each person; `run` makes the detector's own noise, `gain` how much better it detects."""
+def table(
+    run: int, *, generators=("ddpm", "sim_b"), people: int = 40, gain: float = 0.0
+) -> pd.DataFrame:
+    """Scores of two faces of each person; `run` makes the detector's own noise, `gain` how much
+    better it detects.
+    """
     frames = []
     for label, name in enumerate(["photographic_test", *generators]):
         rng = np.random.default_rng(label)
         own = np.random.default_rng([run, label])
-        scores = np.repeat(rng.normal(size=people), 2) + 0.3 * rng.normal(size=2 * people) + 0.3 * own.normal(size=2 * people)
+        scores = (
+            np.repeat(rng.normal(size=people), 2)
+            + 0.3 * rng.normal(size=2 * people)
+            + 0.3 * own.normal(size=2 * people)
+        )
         scores += (label > 0) * (0.8 + 0.2 * label + gain)
         frames.append(
             pd.DataFrame(

@@ -1,1 +1,1 @@
-"""What every stage stands on: parameters, files, keyed randomness, processes, the terminal."""
+"""Parameters, errors, the terminal, processes, atomic writing: nothing in here can change a result."""

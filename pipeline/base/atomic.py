@@ -1,4 +1,6 @@
-"""Writing all or nothing: a file or folder appears complete or not at all, and what a killed writer left is swept away."""
+"""Writing all or nothing: a file or folder appears complete or not at all, and what a killed writer
+left is swept away.
+"""
 
 import errno
 import fcntl
@@ -17,13 +19,15 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved there on success and removed on failure; for files and folders.
+    """A temporary path beside `path`, moved there on success and removed on failure; for files and
+    folders.
 
-    What a killed process leaves is removed by the next `atomic` on the same path. A file lies on the disk before it is moved,
-    so that a crash of the machine too leaves the old or the new one. A folder is left to the system to write out: a disk
-    takes about as long to store a gigabyte of pictures as two cores to make it. It cannot be replaced in one step either: a
-    kill between the two leaves none, and the next `atomic` on its path brings the old one back. OSError if the disk is full.
-    """
+    What a killed process leaves is removed by the next `atomic` on the same path. A file lies on
+    the disk before it is moved, so that a crash of the machine too leaves the old or the new one. A
+    folder is left to the system to write out: a disk takes about as long to store a gigabyte of
+    pictures as two cores to make it. It cannot be replaced in one step either: a kill between the
+    two leaves none, and the next `atomic` on its path brings the old one back. OSError if the disk
+    is full."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch, claim = _claim(path)
@@ -51,7 +55,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def _holds_the_last(scratch: Path, path: Path) -> bool:
-    """Whether a writer ended between its two moves: what was at `path` lies in its scratch folder alone."""
+    """Whether a writer ended between its two moves: what was at `path` lies in its scratch folder
+    alone.
+    """
     return os.path.lexists(scratch / BEFORE) and not os.path.lexists(path)
 
 
@@ -61,7 +67,9 @@ def _bring_back(scratch: Path, path: Path) -> None:
 
 
 def _claim(path: Path) -> tuple[Path, int]:
-    """A new scratch folder, and a descriptor that locks it while its process lives; those of dead processes are removed."""
+    """A new scratch folder, and a descriptor that locks it while its process lives; those of dead
+    processes are removed.
+    """
     with _turn(path.parent) as locks_work:
         if locks_work:
             _sweep(path)
@@ -72,7 +80,9 @@ def _claim(path: Path) -> tuple[Path, int]:
 
 
 def _sweep(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}{SUFFIX}"):  # mkdtemp's eight random characters
+    for left in path.parent.glob(
+        f".{glob.escape(path.name)}.{'?' * 8}{SUFFIX}"
+    ):  # mkdtemp's eight random characters
         try:
             claim = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # its owner has just removed it, or it is no folder of ours
@@ -87,7 +97,9 @@ def _sweep(path: Path) -> None:
 
 @contextmanager
 def _turn(folder: Path) -> Iterator[bool]:
-    """One process at a time claims, sweeps or moves in a folder; false where the file system knows no locks."""
+    """One process at a time claims, sweeps or moves in a folder; false where the file system knows
+    no locks.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield _lock(descriptor, fcntl.LOCK_EX)

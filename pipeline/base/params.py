@@ -13,27 +13,38 @@ from pipeline.base.yaml_files import read_yaml
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:
     """The named top-level sections of a params file; the others are not visible.
 
-    Named as in dvc.yaml's `params:`, so that a stage sees what DVC watches. All sections that are there are validated, so
-    that the first stage finds what would stop the last one. Raises PipelineError with file, key and value.
-    """
+    Named as in dvc.yaml's `params:`, so that a stage sees what DVC watches. All sections that are
+    there are validated, so that the first stage finds what would stop the last one. Raises
+    PipelineError with file, key and value."""
     tree = read_yaml(path)
     if unknown := sorted(map(str, tree.keys() - Params.model_fields.keys())):
-        raise PipelineError(f"{path}: unknown sections: {', '.join(unknown)}; known are {', '.join(Params.model_fields)}")
+        raise PipelineError(
+            f"{path}: unknown sections: {', '.join(unknown)}; known are "
+            f"{', '.join(Params.model_fields)}"
+        )
     _validate(_part(*tree), tree, path)
-    return _validate(_part(*sections), {name: tree[name] for name in sections if name in tree}, path)
+    return _validate(
+        _part(*sections), {name: tree[name] for name in sections if name in tree}, path
+    )
 
 
 def _part(*sections: str) -> type[Section]:
-    fields: Any = {name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in sections}
+    fields: Any = {
+        name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in sections
+    }
     return create_model("Params", __base__=Section, **fields)
 
 
 def check_generator(name: str) -> str:
-    """The name, if `generators` may hold it: it becomes a folder, a file name and a part of a command."""
+    """The name, if `generators` may hold it: it becomes a folder, a file name and a part of a
+    command.
+    """
     try:
         TypeAdapter(Generators).validate_python([name])
     except ValidationError as error:
-        raise PipelineError(f"generators: {name!r} is no usable name: {error.errors()[0]['msg']}") from None
+        raise PipelineError(
+            f"generators: {name!r} is no usable name: {error.errors()[0]['msg']}"
+        ) from None
     return name
 
 
@@ -46,7 +57,9 @@ def _validate(model: type[Section], tree: dict[str, Any], path: str | Path) -> A
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise PipelineError(f"{path}: wrong parameters\n" + "\n".join(_explain(e) for e in error.errors())) from None
+        raise PipelineError(
+            f"{path}: wrong parameters\n" + "\n".join(_explain(e) for e in error.errors())
+        ) from None
 
 
 def _explain(problem: Any) -> str:
@@ -55,5 +68,7 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"  {key}: missing; params.yaml's comments say what is allowed"
     if problem["type"] == "extra_forbidden":
-        return f"  {key}: unknown key; correct its spelling (params.yaml shows every key) or remove it"
+        return (
+            f"  {key}: unknown key; correct its spelling (params.yaml shows every key) or remove it"
+        )
     return f"  {key} = {value:.60}: {problem['msg'].removeprefix('Value error, ')}"

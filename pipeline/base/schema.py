@@ -20,7 +20,9 @@ from pipeline.base.values import (
 
 
 class Section(BaseModel):
-    """A part of params.yaml: no unknown keys, no silent conversions ("5", `no` and 1 are not 5, false and true)."""
+    """A part of params.yaml: no unknown keys, no silent conversions ("5", `no` and 1 are not 5,
+    false and true).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -30,6 +32,9 @@ class Data(Section):
 
     root: str = Field(min_length=1)
     person_pattern: PersonPattern
+    maximum_unreadable_share: float = Field(ge=0, lt=1)
+    maximum_fit_faces: Count
+    maximum_faces: Count
 
 
 class Simulation(Section):
@@ -75,6 +80,7 @@ class Pretext(Section):
     face_scale: float = Field(ge=0.5, le=4)
     antialias: bool
     photograph_probability: Share
+    tie_stops: float = Field(ge=0, le=2)
     epochs: int = Field(ge=0)
     batch_size: int = Field(ge=4)
     learning_rate: float = Field(gt=0)
@@ -85,21 +91,15 @@ class Pretext(Section):
     minimum_learning_rate: float = Field(ge=0)
     device: Device
     precision: Precision
-    channels_last: bool
     compile: bool
 
 
 class FeatureExtraction(Section):
     """How whole pictures become features."""
 
-    resize: Literal["bilinear", "bicubic", "nearest"]
-    antialias: bool
     batch_size: Count
     device: Device
     precision: Precision
-    maximum_unreadable_share: float = Field(ge=0, lt=1)
-    maximum_fit_faces: Count
-    maximum_faces: Count
 
 
 class Gmm(Section):
@@ -122,7 +122,6 @@ class Calibration(Section):
     false_alarm_rates: RisingShares
     review_rate: Share
     flag_rate: Share
-    curve_draws: Count
 
     @field_validator("review_rate", "flag_rate")
     @classmethod
@@ -131,30 +130,17 @@ class Calibration(Section):
         if rate not in (rates := info.data.get("false_alarm_rates", [rate])):
             raise ValueError(f"none of false_alarm_rates {rates}: name one")
         if rate > info.data.get("review_rate", rate):
-            raise ValueError("must not be larger than review_rate: what is flagged is rarer than what is reviewed")
+            raise ValueError(
+                "must not be larger than review_rate: what is flagged is rarer than what is "
+                "reviewed"
+            )
         return rate
-
-
-class Evaluation(Section):
-    """Sizes of the evaluation per generator."""
-
-    histogram_bins: int = Field(ge=2, le=500)
-    faces_shown: int = Field(ge=1, le=20)
 
 
 class Bootstrap(Section):
     """How often the test faces are resampled for intervals."""
 
     resamples: int = Field(ge=100)
-
-
-class Selection(Section):
-    """Mixtures to compare, as components x covariance types x principal components; no components = no comparison."""
-
-    components: list[Count]
-    covariance_types: list[CovarianceType] = Field(min_length=1)
-    pca_components: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    folds: int = Field(ge=2)
 
 
 class Robustness(Section):
@@ -189,8 +175,6 @@ class Explanation(Section):
 
     projected_faces: int = Field(ge=2)
     faces: int = Field(ge=1, le=20)
-    neighbours: int = Field(ge=1, le=8)
-    patch: int = Field(ge=2)
 
 
 class Params(Section):
@@ -207,9 +191,7 @@ class Params(Section):
     features: FeatureExtraction
     gmm: Gmm
     calibration: Calibration
-    evaluation: Evaluation
     bootstrap: Bootstrap
-    selection: Selection
     robustness: Robustness
     harmonisation: Harmonisation
     controls: Controls

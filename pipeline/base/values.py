@@ -42,15 +42,22 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _distinct_sets(names: list[str]) -> list[str]:
-    reserved = sorted(name for name in names if name.startswith("photographic_") or name in ("mean", "worst"))
+    reserved = sorted(
+        name for name in names if name.startswith("photographic_") or name in ("mean", "worst")
+    )
     if reserved:
-        raise ValueError(f"{', '.join(reserved)}: 'mean', 'worst' and 'photographic_*' name results, rename the folder")
+        raise ValueError(
+            f"{', '.join(reserved)}: 'mean', 'worst' and 'photographic_*' name results, rename the "
+            "folder"
+        )
     return _distinct(names)
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Pair = Annotated[tuple[float, float], Field(strict=False)]  # YAML has lists only; the two numbers stay strict
+Pair = Annotated[
+    tuple[float, float], Field(strict=False)
+]  # YAML has lists only; the two numbers stay strict
 SmallShares = Annotated[Pair, AfterValidator(_small_shares)]
 Range = Annotated[Pair, AfterValidator(_ascending)]
 RisingShares = Annotated[list[Share], Field(min_length=1), AfterValidator(_rising)]
@@ -60,4 +67,7 @@ Precision = Literal["float32", "bfloat16"]
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct_sets)]
-Perturbations = Annotated[list[Annotated[str, AfterValidator(lambda name: parse(name) and name)]], AfterValidator(_distinct)]
+Perturbations = Annotated[
+    list[Annotated[str, AfterValidator(lambda name: parse(name) and name)]],
+    AfterValidator(_distinct),
+]

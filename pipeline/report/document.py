@@ -1,4 +1,6 @@
-"""A report as plain blocks, written once and rendered as Markdown and as one self-contained HTML page."""
+"""A report as plain blocks, written once and rendered as Markdown and as one self-contained HTML
+page.
+"""
 
 import base64
 import io
@@ -63,7 +65,9 @@ class Tiles:
 
 
 class Cell(NamedTuple):
-    """A cell with more than its text: a note below it (an interval), the number to sort by, a shade (0 to 1)."""
+    """A cell with more than its text: a note below it (an interval), the number to sort by, a shade
+    (0 to 1).
+    """
 
     text: str
     note: str = ""
@@ -76,11 +80,12 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as shown; the first `text_columns` columns, or those of these numbers, are set to the left, the rest to the right.
+    """Cells as shown; the first `text_columns` columns, or those of these numbers, are set to the
+    left, the rest to the right.
 
-    groups: titles above the columns with the number of columns each spans. last_is_total: set the last row apart. marked:
-    rows that are warned of. sortable: a click on a title sorts. folded: only the caption's first sentence, until a click.
-    """
+    groups: titles above the columns with the number of columns each spans. last_is_total: set the
+    last row apart. marked: rows that are warned of. sortable: a click on a title sorts. folded:
+    only the caption's first sentence, until a click."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
@@ -101,18 +106,25 @@ class Table:
     @property
     def texts(self) -> set[int]:
         """Columns that are set to the left."""
-        return set(range(self.text_columns) if isinstance(self.text_columns, int) else self.text_columns)
+        return set(
+            range(self.text_columns) if isinstance(self.text_columns, int) else self.text_columns
+        )
 
     @property
     def full_head(self) -> list[str]:
         """Column titles that stand without the groups."""
-        titles = [f"{title}: " if title else "" for title, span in self.groups for _ in range(span)] or [""] * len(self.head)
+        titles = [
+            f"{title}: " if title else "" for title, span in self.groups for _ in range(span)
+        ] or [""] * len(self.head)
         return [title + name for title, name in zip(titles, self.head, strict=True)]
 
     @property
     def cells(self) -> list[list[Cell]]:
         """The rows with every cell as a Cell."""
-        return [[value if isinstance(value, Cell) else Cell(value) for value in row] for row in self.rows]
+        return [
+            [value if isinstance(value, Cell) else Cell(value) for value in row]
+            for row in self.rows
+        ]
 
 
 class LegendEntry(NamedTuple):
@@ -201,20 +213,30 @@ def to_html(document: Document) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.tests["block"] = lambda block, name: type(block).__name__ == name
     page = environment.get_template("report.html").render(document=document)
-    return re.sub(r" (?=[%×])|(?<=[×σ±]) ", "\N{NO-BREAK SPACE}", page) + "\n"  # a sign stays with its number
+    return (
+        re.sub(r" (?=[%×])|(?<=[×σ±]) ", "\N{NO-BREAK SPACE}", page) + "\n"
+    )  # a sign stays with its number
 
 
 def to_markdown(document: Document) -> str:
-    """The same texts and tables, without drawings and pictures, and without the headings of nothing else."""
+    """The same texts and tables, without drawings and pictures, and without the headings of nothing
+    else.
+    """
     warned = [f"> **{document.banner}**"] if document.banner else []
     beside = "Curves, histograms and pictures are in `index.html` beside this file."
     parts = [f"# {document.title}", document.lead, *warned, beside]
     for section in document.sections:
-        blocks = _without_empty([block for block in section.blocks if not isinstance(block, Panels | Picture)])
+        blocks = _without_empty(
+            [block for block in section.blocks if not isinstance(block, Panels | Picture)]
+        )
         if blocks:
             parts += [f"## {section.title}", *map(_markdown, blocks)]
     return "\n\n".join(parts) + "\n"
@@ -233,7 +255,10 @@ def _markdown(block: Block) -> str:
         case Text(text=text, kind=kind):
             return text if kind == "plain" else f"> **{text}**"
         case Findings(items=items):
-            return "\n".join(f"- {'**Warning:** ' if item.kind == 'warning' else ''}{item.text}" for item in items)
+            return "\n".join(
+                f"- {'**Warning:** ' if item.kind == 'warning' else ''}{item.text}"
+                for item in items
+            )
         case Tiles(tiles=tiles):
             return "\n".join(f"- {tile.label}: **{tile.value}** ({tile.remark})" for tile in tiles)
         case Table():
@@ -247,4 +272,7 @@ def _markdown(block: Block) -> str:
 def _markdown_table(table: Table) -> str:
     ruler = ["---" if i in table.texts else "---:" for i in range(len(table.head))]
     lines = [table.full_head, ruler, *([str(value) for value in row] for row in table.rows)]
-    return "\n".join("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )

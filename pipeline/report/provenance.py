@@ -7,15 +7,25 @@ from importlib import metadata
 from pathlib import Path
 
 CODE = ("pipeline", "dvc.yaml", "params.yaml", "requirements.txt")
-PACKAGES = ("torch", "torchvision", "scikit-learn", "scipy", "numpy", "pandas", "pillow", "matplotlib", "dvc")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+    "pandas",
+    "pillow",
+    "matplotlib",
+    "dvc",
+)
 
 
 def revision(folder: str | Path = ".", paths: Sequence[str] = CODE) -> str:
-    """The last git commit that touched `paths`, with `-modified` where they differ from it; "unknown" without git.
+    """The last git commit that touched `paths`, with `-modified` where they differ from it;
+    "unknown" without git.
 
-    Not HEAD: a commit of results alone must leave the report, and so dvc.lock, as they are. In a shallow clone git
-    knows no older commit than the first it holds.
-    """
+    Not HEAD: a commit of results alone must leave the report, and so dvc.lock, as they are. In a
+    shallow clone git knows no older commit than the first it holds."""
     commit = _git(folder, "log", "-1", "--format=%H", "--", *paths)
     changes = _git(folder, "status", "--porcelain", "--", *paths)
     if not commit or changes is None:

@@ -54,7 +54,9 @@ def span(low: float | None, high: float | None, form: Callable[[float], str] = n
     if low is None or high is None:
         return ""
     first, last = form(low), form(high)
-    return f"{first.removesuffix(' %')}{DASH}{last}" if last.endswith(" %") else f"{first}{DASH}{last}"
+    return (
+        f"{first.removesuffix(' %')}{DASH}{last}" if last.endswith(" %") else f"{first}{DASH}{last}"
+    )
 
 
 def listed(names: list[str]) -> str:
@@ -74,7 +76,9 @@ def sentence(text: str) -> str:
 
 
 def unusual(p_value: float) -> str:
-    """What a conformal p-value means, in words: it bounds the share, also where no calibration photograph is as unusual."""
+    """What a conformal p-value means, in words: it bounds the share, also where no calibration
+    photograph is as unusual.
+    """
     return f"no more than about {percent(p_value)} of photographs look this unusual"
 
 
@@ -84,14 +88,25 @@ def outcome(rate: Mapping[str, Any]) -> str:
 
 
 def held(rate: Mapping[str, Any]) -> str:
-    """Whether a chosen false alarm rate holds, and why. rate: an entry of `rates` in metrics/calibration.json."""
+    """Whether a chosen false alarm rate holds, and why. rate: an entry of `rates` in
+    metrics/calibration.json.
+    """
     return f"Chosen false alarm rate {chosen(rate['chosen'])}: {outcome(rate)}. {sentence(rate['reason'])}"
 
 
 def verdict_of_real_against_real(calibration: Mapping[str, Any]) -> tuple[str, bool]:
-    """Whether calibration and test photographs look alike to the detector (within 2.58 standard errors: 99 %)."""
-    auc, error = calibration["real_against_real_auc"], calibration["real_against_real_auc_standard_error"]
+    """Whether calibration and test photographs look alike to the detector (within 2.58 standard
+    errors: 99 %).
+    """
+    auc, error = (
+        calibration["real_against_real_auc"],
+        calibration["real_against_real_auc_standard_error"],
+    )
     alike = abs(auc - 0.5) <= 2.58 * error
-    end = "no difference beyond chance." if alike else "they differ, so an AUC near this says nothing about a generator."
+    end = (
+        "no difference beyond chance."
+        if alike
+        else "they differ, so an AUC near this says nothing about a generator."
+    )
     said = f"Photographs against photographs (calibration, test): ROC AUC {number(auc)} ± {number(error)} (standard error): "
     return said + end, alike

@@ -1,1 +1,3 @@
-"""The simulated world of the sample: procedural scenes, a physical camera, and documented generator artefacts."""
+"""The simulated world of the sample: procedural scenes, a physical camera, and documented generator
+artefacts.
+"""

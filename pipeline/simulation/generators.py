@@ -1,11 +1,12 @@
-"""Simulated generators: each one carries one artefact that the literature documents for a real family.
+"""Simulated generators: each one carries one artefact that the literature documents for a real
+family.
 
-A generator has seen portraits of the target domain and imitates their scenes, framing and depth of field, but has no
-sensor: what stands for its noise is what its family makes of noise. The strengths are those of the sources (or the
-simplest reading of them), not tuned until the detector looks good; vector quantisation alone was rewritten after its
-score was known, and the score hardly moved. All pictures leave as JPEG of the same qualities as the photographs, so
-that the file format tells nothing.
-"""
+A generator has seen portraits of the target domain and imitates their scenes, framing and depth of
+field, but has no
+sensor: what stands for its noise is what its family makes of noise. The strengths are those of the
+sources (or the simplest reading of them), not tuned until the detector looks good; vector
+quantisation alone was rewritten after its score was known, and the score hardly moved. All pictures
+leave as JPEG of the same qualities as the photographs, so that the file format tells nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from functools import cache
 import numpy as np
 from scipy import fft, ndimage
 
-from pipeline.base import randomness
+from pipeline.common import randomness
 from pipeline.simulation import camera, head, parts, scene, shots
 
 Picture = np.ndarray
@@ -33,10 +34,17 @@ class Subject:
 def draw_subject(rng: np.random.Generator) -> Subject:
     """A portrait of the target domain: one kind of light, and the tags of a portrait session."""
     shot = shots.draw_portrait_shot(rng)
-    return Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, float(rng.normal(11, 0.5))), shot)
+    return Subject(
+        scene.draw_person(rng),
+        scene.draw_pose(rng),
+        scene.draw_light(rng, float(rng.normal(11, 0.5))),
+        shot,
+    )
 
 
-def render(rng: np.random.Generator, subject: Subject, eyes: parts.Eyes | None = None) -> scene.Layers:
+def render(
+    rng: np.random.Generator, subject: Subject, eyes: parts.Eyes | None = None
+) -> scene.Layers:
     """The scene's light in front of the lens."""
     background = scene.draw_background(rng, subject.light)
     who = parts.Sitting(subject.person, subject.pose, subject.light, subject.shot.perspective)
@@ -45,17 +53,20 @@ def render(rng: np.random.Generator, subject: Subject, eyes: parts.Eyes | None =
 
 
 def clean(layers: scene.Layers, shot: shots.Shot) -> Picture:
-    """What a generator aims at: the optical image without sensor, display-referred, float32 (SIDE, SIDE, 3) in 0..1."""
+    """What a generator aims at: the optical image without sensor, display-referred, float32 (SIDE,
+    SIDE, 3) in 0..1.
+    """
     linear = camera.optics(layers, shot) * np.float32(0.9 * 2**shot.exposure_error_stops)
     return camera.encode_srgb(np.clip(linear, 0, 1)).astype(np.float32) / 255
 
 
 def sim_upsampling(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Checkerboard of transposed convolutions: kernel 3, stride 2 overlaps unevenly (Odena et al., Distill 2016).
+    """Checkerboard of transposed convolutions: kernel 3, stride 2 overlaps unevenly (Odena et al.,
+    Distill 2016).
 
-    The last upsampling layer of a convolutional generator: features at half resolution, zero insertion, a learnt
-    3 x 3 kernel. The kernel is bilinear interpolation with weights off by 10 %, once for the whole generator.
-    """
+    The last upsampling layer of a convolutional generator: features at half resolution, zero
+    insertion, a learnt 3 x 3 kernel. The kernel is bilinear interpolation with weights off by 10 %,
+    once for the whole generator."""
     picture = clean(render(rng, subject), subject.shot)
     half = ndimage.zoom(picture, (0.5, 0.5, 1), order=1, grid_mode=True, mode="nearest")
     inserted = np.zeros_like(picture)
@@ -64,14 +75,17 @@ def sim_upsampling(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
     bilinear = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
     kernels = [(bilinear * wrong[c]).astype(np.float32) for c in range(3)]
     kernels = [kernel * np.float32(4 / kernel.sum()) for kernel in kernels]
-    return np.stack([ndimage.convolve(inserted[..., c], kernels[c], mode="mirror") for c in range(3)], axis=-1)
+    return np.stack(
+        [ndimage.convolve(inserted[..., c], kernels[c], mode="mirror") for c in range(3)], axis=-1
+    )
 
 
 def sim_vector_quantised(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Patches replaced by the nearest entry of a learnt codebook (van den Oord et al. 2017; VQ-GAN, Esser et al. 2021).
+    """Patches replaced by the nearest entry of a learnt codebook (van den Oord et al. 2017; VQ-GAN,
+    Esser et al. 2021).
 
-    Two levels as in VQ-VAE-2 (Razavi et al. 2019), 512 codes each: the mean colour of a 4 x 4 patch, and its detail.
-    """
+    Two levels as in VQ-VAE-2 (Razavi et al. 2019), 512 codes each: the mean colour of a 4 x 4
+    patch, and its detail."""
     picture = clean(render(rng, subject), subject.shot)
     patches = _patches(picture, 4)
     means = patches.mean(axis=1)
@@ -82,11 +96,12 @@ def sim_vector_quantised(rng: np.random.Generator, subject: Subject, seed: int) 
 
 
 def sim_latent(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Decoding from a low-dimensional latent: f = 8 patches kept in 16 of 192 dimensions (LDM, Rombach et al. 2022).
+    """Decoding from a low-dimensional latent: f = 8 patches kept in 16 of 192 dimensions (LDM,
+    Rombach et al. 2022).
 
-    A linear autoencoder (PCA) on 8 x 8 patches learnt from portraits, decoded from four overlapping grids and averaged, as a
-    convolutional decoder smooths its seams; what the latent cannot hold is missing.
-    """
+    A linear autoencoder (PCA) on 8 x 8 patches learnt from portraits, decoded from four overlapping
+    grids and averaged, as a convolutional decoder smooths its seams; what the latent cannot hold is
+    missing."""
     picture = clean(render(rng, subject), subject.shot)
     mean, basis = _latent(seed)
     total = np.zeros_like(picture)
@@ -99,19 +114,24 @@ def sim_latent(rng: np.random.Generator, subject: Subject, seed: int) -> Picture
 
 
 def sim_denoised(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Over-smooth denoising: a noisy image cleaned until sensor noise and skin texture are gone (DDPM, Ho et al. 2020).
+    """Over-smooth denoising: a noisy image cleaned until sensor noise and skin texture are gone
+    (DDPM, Ho et al. 2020).
 
-    Diffusion samples lack the camera's noise residual and high-frequency energy (Ricker et al. 2022; Corvi et al. 2023).
-    Noise of 0.1 is removed by 12 steps of edge-preserving diffusion (Perona and Malik 1990), the edges found in a
-    smoothed copy so that no speckle survives (Catté et al. 1992).
-    """
+    Diffusion samples lack the camera's noise residual and high-frequency energy (Ricker et al.
+    2022; Corvi et al. 2023). Noise of 0.1 is removed by 12 steps of edge-preserving diffusion
+    (Perona and Malik 1990), the edges found in a smoothed copy so that no speckle survives (Catté
+    et al. 1992)."""
     picture = clean(render(rng, subject), subject.shot)
     picture = picture + np.float32(0.1) * rng.standard_normal(picture.shape, dtype=np.float32)
     for _ in range(12):
         smooth = ndimage.gaussian_filter(picture, (1, 1, 0), truncate=3)
         for axis in (0, 1):
             edge = np.diff(smooth, axis=axis)
-            flow = np.diff(picture, axis=axis) * np.exp(-((edge / np.float32(0.05)) ** 2)) * np.float32(0.22)
+            flow = (
+                np.diff(picture, axis=axis)
+                * np.exp(-((edge / np.float32(0.05)) ** 2))
+                * np.float32(0.22)
+            )
             before, after = [(0, 0)] * 3, [(0, 0)] * 3
             before[axis], after[axis] = (0, 1), (1, 0)
             picture = picture + np.pad(flow, before) - np.pad(flow, after)
@@ -119,11 +139,11 @@ def sim_denoised(rng: np.random.Generator, subject: Subject, seed: int) -> Pictu
 
 
 def sim_asymmetric(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Inconsistent eyes: iris colour, gaze, size and catchlight differ (Matern et al. 2019; Hu et al. 2021).
+    """Inconsistent eyes: iris colour, gaze, size and catchlight differ (Matern et al. 2019; Hu et
+    al. 2021).
 
-    As StyleGAN does, the generator adds the same Gaussian noise to every pixel and channel alike, whatever its
-    brightness (Karras et al. 2019): no photon statistics, no mosaic.
-    """
+    As StyleGAN does, the generator adds the same Gaussian noise to every pixel and channel alike,
+    whatever its brightness (Karras et al. 2019): no photon statistics, no mosaic."""
     other = scene.draw_person(rng)
     light = (rng.uniform(-0.45, 0.45), rng.uniform(-0.35, 0.1))
     eyes = parts.natural_eyes(subject.person, subject.pose, subject.light)
@@ -135,11 +155,15 @@ def sim_asymmetric(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
         size=(eyes.size[0], eyes.size[0] * rng.uniform(0.85, 1.15)),
     )
     picture = clean(render(rng, subject, eyes), subject.shot)
-    return picture + np.float32(0.012) * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
+    return (
+        picture
+        + np.float32(0.012) * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
+    )
 
 
 def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
-    """Spectral roll-off: power decays too fast towards the highest frequencies (Durall et al. 2020; Dzanic et al. 2020).
+    """Spectral roll-off: power decays too fast towards the highest frequencies (Durall et al. 2020;
+    Dzanic et al. 2020).
 
     The generator has learnt the photographs' noise as well, and both pass a Butterworth low-pass
     of order 2 at 0.3 cycles per pixel.
@@ -153,7 +177,14 @@ def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Pictur
 
 GENERATORS: dict[str, Callable[[np.random.Generator, Subject, int], Picture]] = {
     generator.__name__: generator
-    for generator in (sim_upsampling, sim_vector_quantised, sim_latent, sim_denoised, sim_asymmetric, sim_rolloff)
+    for generator in (
+        sim_upsampling,
+        sim_vector_quantised,
+        sim_latent,
+        sim_denoised,
+        sim_asymmetric,
+        sim_rolloff,
+    )
 }
 
 
@@ -165,27 +196,37 @@ def _patches(picture: Picture, side: int) -> np.ndarray:
 
 def _unpatch(patches: np.ndarray, side: int) -> Picture:
     count = scene.SIDE // side
-    return patches.reshape(count, count, side, side, 3).swapaxes(1, 2).reshape(scene.SIDE, scene.SIDE, 3)
+    return (
+        patches.reshape(count, count, side, side, 3)
+        .swapaxes(1, 2)
+        .reshape(scene.SIDE, scene.SIDE, 3)
+    )
 
 
 def _training_patches(seed: int, purpose: str, side: int, portraits: int) -> np.ndarray:
     pictures = []
     for number in range(portraits):
         rng = randomness.generator(seed, purpose, number)
-        pictures.append(_patches(clean(render(rng, subject := draw_subject(rng)), subject.shot), side))
+        pictures.append(
+            _patches(clean(render(rng, subject := draw_subject(rng)), subject.shot), side)
+        )
     return np.concatenate(pictures)
 
 
 @cache
 def _codebooks(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """512 mean colours (512, 3) and 512 mean-free details (512, 48) of 4 x 4 patches of 40 portraits in no face set."""
+    """512 mean colours (512, 3) and 512 mean-free details (512, 48) of 4 x 4 patches of 40
+    portraits in no face set.
+    """
     from sklearn.cluster import MiniBatchKMeans
 
     patches = _training_patches(seed, "sim_vector_quantised portraits", 4, 40)
     means = patches.mean(axis=1)
     state = randomness.key(seed, "sim_vector_quantised codes") % 2**32
     books = [
-        MiniBatchKMeans(512, random_state=state, n_init=1, max_iter=10, batch_size=4096).fit(vectors).cluster_centers_
+        MiniBatchKMeans(512, random_state=state, n_init=1, max_iter=10, batch_size=4096)
+        .fit(vectors)
+        .cluster_centers_
         for vectors in (means, (patches - means[:, None]).reshape(len(patches), -1))
     ]
     return books[0].astype(np.float32), books[1].astype(np.float32)
@@ -198,8 +239,12 @@ def _nearest(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 @cache
 def _latent(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (192,) and 16 principal directions (16, 192) of 8 x 8 patches of 60 portraits that are in no face set."""
-    flat = _training_patches(seed, "sim_latent portraits", 8, 60).reshape(-1, 192).astype(np.float64)
+    """Mean (192,) and 16 principal directions (16, 192) of 8 x 8 patches of 60 portraits that are
+    in no face set.
+    """
+    flat = (
+        _training_patches(seed, "sim_latent portraits", 8, 60).reshape(-1, 192).astype(np.float64)
+    )
     mean = flat.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov(flat - mean, rowvar=False))
     return mean.astype(np.float32), np.ascontiguousarray(vectors[:, -16:].T).astype(np.float32)

@@ -1,4 +1,6 @@
-"""The parts of a face that manipulations move: eyes with brows, mouth, nostrils; and where they are."""
+"""The parts of a face that manipulations move: eyes with brows, mouth, nostrils; and where they
+are.
+"""
 
 from dataclasses import dataclass
 
@@ -26,7 +28,9 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class Eyes:
-    """What may differ between the two eyes of a generated face; a photograph has twice the same (0 = right, 1 = left)."""
+    """What may differ between the two eyes of a generated face; a photograph has twice the same (0
+    = right, 1 = left).
+    """
 
     iris: tuple[np.ndarray, np.ndarray]
     gaze: tuple[tuple[float, float], tuple[float, float]]
@@ -57,7 +61,9 @@ class Sitting:
 
 @dataclass(frozen=True)
 class Patch:
-    """A part of the raster: the picture (h, w, 3) to draw on, face coordinates, light and skin texture there."""
+    """A part of the raster: the picture (h, w, 3) to draw on, face coordinates, light and skin
+    texture there.
+    """
 
     picture: np.ndarray
     x: np.ndarray
@@ -67,11 +73,18 @@ class Patch:
 
     def around(self, point: tuple[float, float], reach: float, who: Sitting) -> "Patch":
         """The patch around a face point, in a patch that holds the head."""
-        column, row = (value - SIDE / 2 + HEAD_REACH for value in project(point, who.pose, who.perspective))
+        column, row = (
+            value - SIDE / 2 + HEAD_REACH for value in project(point, who.pose, who.perspective)
+        )
         half = int(reach * PIXELS_PER_UNIT * 1.5) + 2
         rows = slice(max(0, int(row) - half), min(2 * HEAD_REACH, int(row) + half))
         columns = slice(max(0, int(column) - half), min(2 * HEAD_REACH, int(column) + half))
-        return Patch(*(field[rows, columns] for field in (self.picture, self.x, self.y, self.shade, self.texture)))
+        return Patch(
+            *(
+                field[rows, columns]
+                for field in (self.picture, self.x, self.y, self.shade, self.texture)
+            )
+        )
 
 
 def landmarks(person: Person, pose: Pose) -> Landmarks:
@@ -96,18 +109,36 @@ def draw_eyes(head: Patch, who: Sitting, eyes: Eyes) -> None:
         patch = head.around(centre, 0.3, who)
         size = np.float32(eyes.size[side])
         inner = np.float32(1 if side == 0 else -1)  # towards the nose
-        u, v = inner * (patch.x - np.float32(centre[0])) / size, (patch.y - np.float32(centre[1])) / size
+        u, v = (
+            inner * (patch.x - np.float32(centre[0])) / size,
+            (patch.y - np.float32(centre[1])) / size,
+        )
         _draw_eyeball(patch, who, eyes, side, (inner, u, v))
         _draw_lids_and_brow(patch, who, size, u, v)
 
 
-def _lids(who: Sitting, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """v from the eye's slanted axis (the inner corner lies lower), the arch, the upper and the lower lid."""
+def _lids(
+    who: Sitting, u: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """v from the eye's slanted axis (the inner corner lies lower), the arch, the upper and the
+    lower lid.
+    """
     arch = np.maximum(0, 1 - u * u)
-    return v - np.float32(0.2) * u, arch, -np.float32(who.pose.lid) * arch ** np.float32(0.7), np.float32(0.38) * arch
+    return (
+        v - np.float32(0.2) * u,
+        arch,
+        -np.float32(who.pose.lid) * arch ** np.float32(0.7),
+        np.float32(0.38) * arch,
+    )
 
 
-def _draw_eyeball(patch: Patch, who: Sitting, eyes: Eyes, side: int, place: tuple[np.float32, np.ndarray, np.ndarray]) -> None:
+def _draw_eyeball(
+    patch: Patch,
+    who: Sitting,
+    eyes: Eyes,
+    side: int,
+    place: tuple[np.float32, np.ndarray, np.ndarray],
+) -> None:
     """One eye in its own coordinates: u towards the nose, v down, in eye half-widths."""
     inner, u, v = place
     picture, shade, size = patch.picture, patch.shade, np.float32(eyes.size[side])
@@ -122,25 +153,37 @@ def _draw_eyeball(patch: Patch, who: Sitting, eyes: Eyes, side: int, place: tupl
     gx, gy = inner * np.float32(eyes.gaze[side][0]), np.float32(eyes.gaze[side][1])
     radius = np.hypot(u - gx, v - gy)
     ring = np.float32(0.75) + np.float32(0.25) * np.cos(9 * np.arctan2(v - gy, u - gx))
-    iris = (eyes.iris[side] * shade) * (ring * (np.float32(1.25) - radius / np.float32(0.75)))[..., None]
+    iris = (eyes.iris[side] * shade) * (ring * (np.float32(1.25) - radius / np.float32(0.75)))[
+        ..., None
+    ]
     colour += coverage((radius - np.float32(0.48)) * size)[..., None] * (iris - colour)
     colour *= 1 - coverage((radius - np.float32(0.2)) * size)[..., None] * np.float32(0.93)
     sx, sy = (np.float32(value) for value in eyes.catchlight[side])
-    spark = coverage((np.hypot(u - gx - inner * sx, v - gy - sy) - np.float32(0.16)) * size)[..., None]
+    spark = coverage((np.hypot(u - gx - inner * sx, v - gy - sy) - np.float32(0.16)) * size)[
+        ..., None
+    ]
     colour += spark * np.float32(1.1)
     picture += blend * (colour - picture)
 
 
-def _draw_lids_and_brow(patch: Patch, who: Sitting, size: np.float32, u: np.ndarray, v: np.ndarray) -> None:
+def _draw_lids_and_brow(
+    patch: Patch, who: Sitting, size: np.float32, u: np.ndarray, v: np.ndarray
+) -> None:
     """Lash line, crease, and a brow that is thick at the nose and thin at its tail."""
     picture, shade = patch.picture, patch.shade
     v, arch, upper, _ = _lids(who, u, v)
-    lash = np.exp(-(((v - upper) * size / np.float32(0.022)) ** 2)) * coverage((np.abs(u) - np.float32(1.12)) * size)
+    lash = np.exp(-(((v - upper) * size / np.float32(0.022)) ** 2)) * coverage(
+        (np.abs(u) - np.float32(1.12)) * size
+    )
     picture *= 1 - (np.float32(0.75) * lash)[..., None]
-    crease = np.exp(-(((v - upper * np.float32(1.25) + np.float32(0.32)) * size / np.float32(0.02)) ** 2))
+    crease = np.exp(
+        -(((v - upper * np.float32(1.25) + np.float32(0.32)) * size / np.float32(0.02)) ** 2)
+    )
     picture *= 1 - (np.float32(0.25) * crease * coverage((np.abs(u) - 1) * size))[..., None]
     arc = v + np.float32(1.55) - np.float32(0.3) * arch - np.float32(0.1) * u
-    thick = np.float32(0.26) * (np.float32(0.55) + np.float32(0.45) * u)  # thick at the nose, a thin tail
+    thick = np.float32(0.26) * (
+        np.float32(0.55) + np.float32(0.45) * u
+    )  # thick at the nose, a thin tail
     brow = coverage((np.abs(arc) - thick) * size) * coverage((np.abs(u) - np.float32(1.25)) * size)
     picture += (np.float32(who.person.brow) * brow)[..., None] * (who.person.hair * shade - picture)
 
@@ -171,11 +214,21 @@ def draw_mouth(head: Patch, who: Sitting) -> None:
         -(((x - np.float32(0.5 * wide * who.light.direction[0])) / np.float32(0.08)) ** 2)
         - ((y - middle - np.float32(0.07)) / np.float32(0.03)) ** 2
     )
-    picture += lower[..., None] * (who.person.lip * shade * grain + (np.float32(0.2) * spot)[..., None] * shade - picture)
+    picture += lower[..., None] * (
+        who.person.lip * shade * grain + (np.float32(0.2) * spot)[..., None] * shade - picture
+    )
     gap = coverage(np.maximum(middle - open_half - y, y - middle - open_half)) * ends
-    teeth = np.where((y < middle + open_half * np.float32(0.3))[..., None], np.float32(0.55) * shade, np.float32(0.02))
+    teeth = np.where(
+        (y < middle + open_half * np.float32(0.3))[..., None],
+        np.float32(0.55) * shade,
+        np.float32(0.02),
+    )
     picture += (gap * np.float32(who.pose.mouth_open > 0.02))[..., None] * (teeth - picture)
-    line = np.exp(-(((y - middle) / np.float32(0.016)) ** 2)) * ends * np.float32(who.pose.mouth_open <= 0.02)
+    line = (
+        np.exp(-(((y - middle) / np.float32(0.016)) ** 2))
+        * ends
+        * np.float32(who.pose.mouth_open <= 0.02)
+    )
     picture *= 1 - (np.float32(0.6) * line)[..., None]
 
 
@@ -185,5 +238,8 @@ def draw_nostrils(head: Patch, who: Sitting) -> None:
     picture, y = patch.picture, patch.y
     for nostril in (-0.5, 0.5):
         nx = patch.x - np.float32(who.marks.nose[0] + nostril * who.person.nose_width * 1.3)
-        dark = np.exp(-((nx / np.float32(0.04)) ** 2) - ((y - np.float32(NOSE_Y + 0.07)) / np.float32(0.022)) ** 2)
+        dark = np.exp(
+            -((nx / np.float32(0.04)) ** 2)
+            - ((y - np.float32(NOSE_Y + 0.07)) / np.float32(0.022)) ** 2
+        )
         picture *= 1 - (np.float32(0.65) * dark)[..., None]

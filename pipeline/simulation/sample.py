@@ -1,11 +1,13 @@
-"""Items of the simulated sample, each a pure function of (seed, number): photographs with EXIF, portraits, generated faces."""
+"""Items of the simulated sample, each a pure function of (seed, number): photographs with EXIF,
+portraits, generated faces.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeline.base import randomness
+from pipeline.common import randomness
 from pipeline.simulation import camera, generators, parts, scene, shots
 
 CROP = 88  # pixels, side of the face box enlarged by 1.3
@@ -24,7 +26,9 @@ BAD_KINDS = (
 
 @dataclass(frozen=True)
 class FaceRecord:
-    """One face of the pretext part: picture uint8 (128, 128, 3), its photo's EXIF strings and FDF metadata."""
+    """One face of the pretext part: picture uint8 (128, 128, 3), its photo's EXIF strings and FDF
+    metadata.
+    """
 
     face_id: str
     photo_id: str
@@ -35,11 +39,15 @@ class FaceRecord:
 
 
 def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -> FaceRecord:
-    """Photograph `number` of the wide domain: everything that cameras do, a share of the records broken."""
+    """Photograph `number` of the wide domain: everything that cameras do, a share of the records
+    broken.
+    """
     rng = randomness.generator(seed, "photograph", number)
     ev100 = float(rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)]))
     shot = shots.draw_shot(rng, ev100)
-    subject = generators.Subject(scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot)
+    subject = generators.Subject(
+        scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot
+    )
     picture = camera.photograph(rng, generators.render(rng, subject), shot)
     photo_id = str(FIRST_PHOTO_ID + number)
     author = f"author{randomness.key(seed, 'author', number) % max(1, photographs // 3):05d}"
@@ -55,7 +63,9 @@ def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -
 
 
 def exif_strings(rng: np.random.Generator, shot: shots.Shot) -> dict[str, str]:
-    """The four tags written as YFCC100M has them; now and then a camera that does not reduce its fractions."""
+    """The four tags written as YFCC100M has them; now and then a camera that does not reduce its
+    fractions.
+    """
     denominator = round(1 / shot.exposure_time_s)
     exposure = f"1/{denominator}sec" if rng.random() > 0.05 else f"10/{10 * denominator} sec"
     return {
@@ -69,14 +79,18 @@ def exif_strings(rng: np.random.Generator, shot: shots.Shot) -> dict[str, str]:
 
 
 def portrait(seed: int, number: int) -> tuple[str, np.ndarray]:
-    """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face crop (CROP, CROP, 3)."""
+    """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face
+    crop (CROP, CROP, 3).
+    """
     person, picture = divmod(number, PICTURES_PER_PERSON)
     rng = randomness.generator(seed, "portrait", number)
     subject = generators.draw_subject(rng)
     who = scene.draw_person(randomness.generator(seed, "portrait person", person))
     subject = generators.Subject(who, subject.pose, subject.light, subject.shot)
     taken = camera.photograph(rng, generators.render(rng, subject), subject.shot)
-    return f"{person:05d}_{picture}.png", _crop(rng, camera.jpeg(taken, subject.shot.jpeg_quality), subject)
+    return f"{person:05d}_{picture}.png", _crop(
+        rng, camera.jpeg(taken, subject.shot.jpeg_quality), subject
+    )
 
 
 def in_test_list(seed: int, name: str) -> bool:
@@ -88,18 +102,25 @@ def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
     """Face `number` of a simulated generator: file name and the face crop (CROP, CROP, 3)."""
     rng = randomness.generator(seed, generator, number)
     subject = generators.draw_subject(rng)
-    picture = np.clip(np.round(generators.GENERATORS[generator](rng, subject, seed) * 255), 0, 255).astype(np.uint8)
+    picture = np.clip(
+        np.round(generators.GENERATORS[generator](rng, subject, seed) * 255), 0, 255
+    ).astype(np.uint8)
     return f"{number:05d}.png", _crop(rng, camera.jpeg(picture, subject.shot.jpeg_quality), subject)
 
 
-def face_box(rng: np.random.Generator, subject: generators.Subject) -> tuple[float, float, float, float]:
+def face_box(
+    rng: np.random.Generator, subject: generators.Subject
+) -> tuple[float, float, float, float]:
     """A detector's box in pixels (x0, y0, x1, y1), off by a pixel or so.
 
-    All faces are taken at one size and the enlarged box (x 1.3) lies on whole pixels, so that cropping to CROP pixels
-    needs no resampling: interpolation would wash out the sensor's traces.
+    All faces are taken at one size and the enlarged box (x 1.3) lies on whole pixels, so that
+    cropping to CROP pixels needs no resampling: interpolation would wash out the sensor's traces.
     """
     x, y = scene.project((0.0, 0.02), subject.pose, subject.shot.perspective)
-    left, top = (round(float(np.clip(v + rng.normal(0, 0.8) - CROP / 2, 0, scene.SIDE - CROP))) for v in (x, y))
+    left, top = (
+        round(float(np.clip(v + rng.normal(0, 0.8) - CROP / 2, 0, scene.SIDE - CROP)))
+        for v in (x, y)
+    )
     margin = (CROP - CROP / 1.3) / 2
     return left + margin, top + margin, left + CROP - margin, top + CROP - margin
 
@@ -112,15 +133,26 @@ def _crop(rng: np.random.Generator, picture: np.ndarray, subject: generators.Sub
 
 
 def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict[str, Any]:
-    """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure estimates against."""
+    """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure
+    estimates against.
+    """
     box = face_box(rng, subject)
     marks = parts.landmarks(subject.person, subject.pose)
     names = ("nose", "r_eye", "l_eye", "r_ear", "l_ear", "r_shoulder", "l_shoulder")
-    points = [scene.project(getattr(marks, name), subject.pose, subject.shot.perspective) for name in names]
+    points = [
+        scene.project(getattr(marks, name), subject.pose, subject.shot.perspective)
+        for name in names
+    ]
     seen = [[value + rng.normal(0, 0.4) for value in point] for point in points]
     return {
         "bounding_box": [round(value / scene.SIDE, 8) for value in box],
-        "landmark": [[round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point] for point in seen],
-        "true_mouth": [round(v / scene.SIDE, 5) for v in scene.project(marks.mouth, subject.pose, subject.shot.perspective)],
+        "landmark": [
+            [round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point]
+            for point in seen
+        ],
+        "true_mouth": [
+            round(v / scene.SIDE, 5)
+            for v in scene.project(marks.mouth, subject.pose, subject.shot.perspective)
+        ],
         "license": "simulated",
     }

@@ -1,9 +1,10 @@
-"""A procedural portrait: who stands before the camera, in what pose and light, before what background.
+"""A procedural portrait: who stands before the camera, in what pose and light, before what
+background.
 
-Everything is linear radiance (1 = a white wall in the scene's light) on a square raster somewhat larger than the
-picture, so that blur has something to draw from. Geometry is in face units: the face box is 2 units high, x to the
-right, y down, the origin between the eyes and the mouth. The face itself is drawn by `head`.
-"""
+Everything is linear radiance (1 = a white wall in the scene's light) on a square raster somewhat
+larger than the picture, so that blur has something to draw from. Geometry is in face units: the
+face box is 2 units high, x to the right, y down, the origin between the eyes and the mouth. The
+face itself is drawn by `head`."""
 
 import math
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ class Pose:
 
 @dataclass(frozen=True)
 class Light:
-    """Direction (unit vector towards the light, z to the camera), ambient share, colour, scene EV at ISO 100."""
+    """Direction (unit vector towards the light, z to the camera), ambient share, colour, scene EV
+    at ISO 100.
+    """
 
     direction: np.ndarray
     ambient: float
@@ -68,7 +71,9 @@ class Light:
 
 @dataclass(frozen=True)
 class Layers:
-    """What reaches the lens: background (R, R, 3), and subject premultiplied with its coverage (R, R, 4)."""
+    """What reaches the lens: background (R, R, 3), and subject premultiplied with its coverage (R,
+    R, 4).
+    """
 
     background: np.ndarray
     subject: np.ndarray
@@ -79,12 +84,24 @@ def draw_person(rng: np.random.Generator) -> Person:
     skin = np.array([1.0, 0.72, 0.56]) * np.exp(rng.uniform(np.log(0.13), np.log(0.75)))
     redder = rng.uniform(0, 0.25)
     skin = skin ** np.array([1.0, 1.0 + redder, 1.0 + redder + rng.uniform(0.05, 0.2)])
-    hair = np.array([[0.02, 0.016, 0.014], [0.07, 0.04, 0.025], [0.2, 0.12, 0.06], [0.45, 0.33, 0.18], [0.35, 0.34, 0.33]])
+    hair = np.array(
+        [
+            [0.02, 0.016, 0.014],
+            [0.07, 0.04, 0.025],
+            [0.2, 0.12, 0.06],
+            [0.45, 0.33, 0.18],
+            [0.35, 0.34, 0.33],
+        ]
+    )
     iris = np.array([[0.06, 0.03, 0.015], [0.14, 0.08, 0.03], [0.12, 0.2, 0.28], [0.12, 0.18, 0.1]])
     return Person(
         skin=skin.astype(np.float32),
-        hair=(hair[rng.choice(5, p=[0.35, 0.3, 0.15, 0.1, 0.1])] * rng.uniform(0.8, 1.25)).astype(np.float32),
-        iris=(iris[rng.choice(4, p=[0.4, 0.25, 0.2, 0.15])] * rng.uniform(0.8, 1.25)).astype(np.float32),
+        hair=(hair[rng.choice(5, p=[0.35, 0.3, 0.15, 0.1, 0.1])] * rng.uniform(0.8, 1.25)).astype(
+            np.float32
+        ),
+        iris=(iris[rng.choice(4, p=[0.4, 0.25, 0.2, 0.15])] * rng.uniform(0.8, 1.25)).astype(
+            np.float32
+        ),
         lip=(skin * np.array([0.95, 0.55, 0.6]) * rng.uniform(0.75, 1.0)).astype(np.float32),
         head_width=rng.uniform(0.7, 0.82),
         jaw=rng.uniform(0.12, 0.32),
@@ -118,9 +135,17 @@ def draw_pose(rng: np.random.Generator) -> Pose:
 
 
 def draw_light(rng: np.random.Generator, ev100: float) -> Light:
-    """Light that goes with the scene's brightness: sun is hard, an overcast sky soft, lamps warm and mixed."""
+    """Light that goes with the scene's brightness: sun is hard, an overcast sky soft, lamps warm
+    and mixed.
+    """
     azimuth, elevation = rng.uniform(-1.25, 1.25), rng.uniform(0.1, 1.0)
-    direction = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
+    direction = np.array(
+        [
+            np.sin(azimuth) * np.cos(elevation),
+            -np.sin(elevation),
+            np.cos(azimuth) * np.cos(elevation),
+        ]
+    )
     hard = 1 / (1 + np.exp(-(ev100 - 11.5)))
     warmth = np.clip(rng.normal(0.12 - 0.17 * hard, 0.06), -0.15, 0.3)
     return Light(
@@ -134,9 +159,9 @@ def draw_light(rng: np.random.Generator, ev100: float) -> Light:
 def face_grid(pose: Pose, perspective: float) -> tuple[np.ndarray, np.ndarray]:
     """Face coordinates (x, y), each (R, R) float32, seen at every pixel of the raster.
 
-    perspective: depth of the face over its distance. A point at depth z before the ears is magnified by
-    1 / (1 - z / distance); the face is taken as a dome, z = perspective * (1 - r^2) (pinhole projection).
-    """
+    perspective: depth of the face over its distance. A point at depth z before the ears is
+    magnified by 1 / (1 - z / distance); the face is taken as a dome, z = perspective * (1 - r^2)
+    (pinhole projection)."""
     axis = (np.arange(RASTER, dtype=np.float32) + 0.5 - RASTER / 2) / PIXELS_PER_UNIT
     x = axis[None, :] - np.float32(pose.centre[0])
     y = axis[:, None] - np.float32(pose.centre[1])
@@ -152,12 +177,16 @@ def dome_shrink(x: np.ndarray, y: np.ndarray, perspective: float) -> np.ndarray:
 
 
 def project(point: tuple[float, float], pose: Pose, perspective: float) -> tuple[float, float]:
-    """Where a face point (x, y) appears in the picture, in pixels of the SIDE x SIDE picture (inverse of `face_grid`)."""
+    """Where a face point (x, y) appears in the picture, in pixels of the SIDE x SIDE picture
+    (inverse of `face_grid`).
+    """
     true = seen = math.hypot(*point)
     for _ in range(20):  # Newton on true = seen (1 - p + p seen^2), inside the unit dome
         if seen >= 1:
             break
-        seen -= (seen * (1 - perspective + perspective * seen**2) - true) / (1 - perspective + 3 * perspective * seen**2)
+        seen -= (seen * (1 - perspective + perspective * seen**2) - true) / (
+            1 - perspective + 3 * perspective * seen**2
+        )
     scale = seen / true if 0 < true < 1 else 1.0 if true else 0.0
     seen_x, seen_y = point[0] * scale, point[1] * scale
     cos, sin = np.cos(pose.roll), np.sin(pose.roll)
@@ -167,15 +196,18 @@ def project(point: tuple[float, float], pose: Pose, perspective: float) -> tuple
 
 
 def coverage(distance: np.ndarray) -> np.ndarray:
-    """Share of a pixel inside a shape from the signed distance to its edge (face units, negative = inside)."""
+    """Share of a pixel inside a shape from the signed distance to its edge (face units, negative =
+    inside).
+    """
     return np.clip(0.5 - distance * np.float32(PIXELS_PER_UNIT), 0, 1)
 
 
 def coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
-    """Gaussian noise (R, R) float32 of unit variance whose amplitude falls as frequency^-slope; periodic.
+    """Gaussian noise (R, R) float32 of unit variance whose amplitude falls as frequency^-slope;
+    periodic.
 
-    Natural scenes have slopes of 1 and more (Field 1987): texture that is white would pass for sensor noise.
-    """
+    Natural scenes have slopes of 1 and more (Field 1987): texture that is white would pass for
+    sensor noise."""
     white = rng.standard_normal((RASTER, RASTER // 2 + 1, 2), dtype=np.float32)
     spectrum = white.view(np.complex64)[..., 0] * _frequency() ** np.float32(-slope)
     spectrum[0, 0] = 0
@@ -184,22 +216,36 @@ def coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
 
 
 def draw_background(rng: np.random.Generator, light: Light) -> np.ndarray:
-    """A background (R, R, 3): a wall or foliage of natural 1/f texture, edges, and small lights that bloom out of focus."""
+    """A background (R, R, 3): a wall or foliage of natural 1/f texture, edges, and small lights
+    that bloom out of focus.
+    """
     axis = (np.arange(RASTER, dtype=np.float32) - RASTER / 2) / RASTER
     x, y = axis[None, :], axis[:, None]
     base = np.exp(rng.uniform(np.log(0.04), np.log(0.5))) * rng.uniform(0.8, 1.2, 3)
-    texture = np.exp(np.float32(rng.uniform(0.15, 0.6)) * coloured_noise(rng, rng.uniform(1.0, 1.5)))
+    texture = np.exp(
+        np.float32(rng.uniform(0.15, 0.6)) * coloured_noise(rng, rng.uniform(1.0, 1.5))
+    )
     picture = texture[..., None] * base.astype(np.float32)
     for _ in range(rng.integers(3, 9)):
-        angle, offset, width = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5), rng.uniform(0.01, 0.15)
-        across = np.abs(np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y - np.float32(offset))
+        angle, offset, width = (
+            rng.uniform(0, np.pi),
+            rng.uniform(-0.5, 0.5),
+            rng.uniform(0.01, 0.15),
+        )
+        across = np.abs(
+            np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y - np.float32(offset)
+        )
         band = coverage((across - np.float32(width)) * 4)[..., None]
         tint = np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.15, 3)).astype(np.float32)
         picture *= 1 + band * (tint - 1)
-    gloom = np.clip(11 - light.ev100, 0, 8)  # lamps stay as bright as they are when the scene around them darkens
+    gloom = np.clip(
+        11 - light.ev100, 0, 8
+    )  # lamps stay as bright as they are when the scene around them darkens
     for _ in range(rng.poisson(3 + gloom)):
         row, column = rng.integers(2, RASTER - 2, 2)
-        picture[row - 1 : row + 1, column - 1 : column + 1] += np.float32(np.exp(rng.uniform(0.5, 2.0)) * 1.3**gloom)
+        picture[row - 1 : row + 1, column - 1 : column + 1] += np.float32(
+            np.exp(rng.uniform(0.5, 2.0)) * 1.3**gloom
+        )
     return picture * light.colour
 
 

@@ -1,4 +1,6 @@
-"""Shots: the four EXIF tags as a photographer sets them, and the circumstances that decide what they do."""
+"""Shots: the four EXIF tags as a photographer sets them, and the circumstances that decide what
+they do.
+"""
 
 from dataclasses import dataclass
 
@@ -33,8 +35,58 @@ ISO_STEPS = (
     5000,
     6400,
 )
-F_NUMBERS = (1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.5, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0, 10.0, 11.0, 13.0, 14.0, 16.0)
-SHUTTER = (4, 5, 6, 8, 10, 13, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1000, 1250)
+F_NUMBERS = (
+    1.4,
+    1.6,
+    1.8,
+    2.0,
+    2.2,
+    2.5,
+    2.8,
+    3.2,
+    3.5,
+    4.0,
+    4.5,
+    5.0,
+    5.6,
+    6.3,
+    7.1,
+    8.0,
+    9.0,
+    10.0,
+    11.0,
+    13.0,
+    14.0,
+    16.0,
+)
+SHUTTER = (
+    4,
+    5,
+    6,
+    8,
+    10,
+    13,
+    15,
+    20,
+    25,
+    30,
+    40,
+    50,
+    60,
+    80,
+    100,
+    125,
+    160,
+    200,
+    250,
+    320,
+    400,
+    500,
+    640,
+    800,
+    1000,
+    1250,
+)
 SENSOR_HEIGHT_MM = 24.0  # full frame
 FACE_DEPTH_M = 0.12
 
@@ -73,16 +125,19 @@ class Shot:
 
 
 def draw_shot(rng: np.random.Generator, ev100: float) -> Shot:
-    """Tags as a photographer sets them for a scene of this brightness, all over what cameras do (the wide domain).
+    """Tags as a photographer sets them for a scene of this brightness, all over what cameras do
+    (the wide domain).
 
-    Focal length and f-number are taste; the exposure time is what the light gives at a preferred ISO, and the ISO
-    makes up the rest: N^2 / t = 2^EV * ISO / 100 to the nearest third of a stop.
+    Focal length and f-number are taste; the exposure time is what the light gives at a preferred
+    ISO, and the ISO makes up the rest: N^2 / t = 2^EV * ISO / 100 to the nearest third of a stop.
     """
     focal = float(np.round(np.exp(rng.uniform(np.log(18), np.log(200)))))
     preferred = rng.normal(4.0 + 0.25 * (ev100 - 8), 1.6)  # in stops, 2 log2 N
     f_number = nearest(F_NUMBERS, 2 ** (np.clip(preferred, 1, 8) / 2))
     wished_iso = 100 * 2 ** np.clip(rng.normal(1.5 - 0.28 * (ev100 - 8), 1.6), -2, 6)
-    time = 1 / nearest(SHUTTER, 1 / np.clip(f_number**2 / (2**ev100 * wished_iso / 100), 1 / 1250, 1 / 4))
+    time = 1 / nearest(
+        SHUTTER, 1 / np.clip(f_number**2 / (2**ev100 * wished_iso / 100), 1 / 1250, 1 / 4)
+    )
     iso = nearest(ISO_STEPS, 100 * f_number**2 / (time * 2**ev100))
     return _circumstances(rng, (iso, f_number, time, focal), ev100)
 
@@ -94,12 +149,18 @@ def draw_portrait_shot(rng: np.random.Generator) -> Shot:
     """
     focal = float(rng.choice([50, 60, 70, 85, 90, 100, 105]))
     f_number = nearest(F_NUMBERS[3:13], 2 ** rng.uniform(1.0, 2.55))
-    time = 1 / nearest((60, 80, 100, 125, 160, 200, 250), np.exp(rng.uniform(np.log(60), np.log(250))))
+    time = 1 / nearest(
+        (60, 80, 100, 125, 160, 200, 250), np.exp(rng.uniform(np.log(60), np.log(250)))
+    )
     iso = nearest(ISO_STEPS[6:13], 100 * 2 ** rng.uniform(0, 2))
-    return _circumstances(rng, (iso, f_number, time, focal), np.log2(100 * f_number**2 / (time * iso)))
+    return _circumstances(
+        rng, (iso, f_number, time, focal), np.log2(100 * f_number**2 / (time * iso))
+    )
 
 
-def _circumstances(rng: np.random.Generator, tags: tuple[float, float, float, float], ev100: float) -> Shot:
+def _circumstances(
+    rng: np.random.Generator, tags: tuple[float, float, float, float], ev100: float
+) -> Shot:
     iso, f_number, time, focal = tags
     metered = np.log2(100 * f_number**2 / (time * iso)) - ev100  # > 0: the picture comes out darker
     share = float(np.exp(rng.uniform(np.log(0.3), np.log(0.55))))

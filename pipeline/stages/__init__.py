@@ -1,1 +1,3 @@
-"""The verbs: each module is one stage of dvc.yaml; it reads, calls and writes, and no module imports it."""
+"""The verbs: each module is one stage of dvc.yaml; it reads, calls and writes, and no module
+imports it.
+"""

@@ -1,4 +1,6 @@
-"""Make four manipulated negatives of each photographic face: mouth turned, mouth mirrored, one eye mirrored, face warped."""
+"""Make four manipulated negatives of each photographic face: mouth turned, mouth mirrored, one eye
+mirrored, face warped.
+"""
 
 import argparse
 import functools
@@ -14,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import negatives, plots
-from pipeline.base import artifacts, console, params, processes, schema
+from pipeline.base import params, schema, terminal
 from pipeline.base.errors import PipelineError
-from pipeline.faces import LANDMARK_COLUMNS
-from pipeline.layout import Layout
-from pipeline.manipulations import OPERATIONS
-from pipeline.negatives import Chunk, Negatives, Summary
-from pipeline.tables import TableWriter
+from pipeline.common import artifacts, process_group, shards
+from pipeline.common import contact_sheet as plots
+from pipeline.common.layout import Layout
+from pipeline.common.names import LANDMARK_COLUMNS
+from pipeline.common.tables import TableWriter
+from pipeline.manipulation import negatives
+from pipeline.manipulation.negatives import Chunk, Negatives, Summary
+from pipeline.manipulation.operations import OPERATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,19 +37,31 @@ TABLE = "manipulated.parquet"
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with faces.parquet and its shards")
     parser.add_argument(
-        "--root", type=Path, required=True, help="data root: 68 landmarks and ready-made negatives lie below it"
+        "--faces", type=Path, required=True, help="folder with faces.parquet and its shards"
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write: manipulated.parquet and shards")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        help="data root: 68 landmarks and ready-made negatives lie below it",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder to write: manipulated.parquet and shards"
+    )
     parser.add_argument("--metrics", type=Path, required=True, help="metrics to write, .json")
-    parser.add_argument("--sheet", type=Path, required=True, help="contact sheet of before and after to write, .png")
+    parser.add_argument(
+        "--sheet", type=Path, required=True, help="contact sheet of before and after to write, .png"
+    )
     options = parser.parse_args(argv)
     p = params.load("seed", "manipulation")
 
     columns = ["face_id", "row", *LANDMARK_COLUMNS]
-    faces, pictures = artifacts.read_table(options.faces / "faces.parquet", columns), artifacts.read_shards(options.faces)
-    with processes.group() as team:
+    faces, pictures = (
+        artifacts.read_table(options.faces / "faces.parquet", columns),
+        shards.read_shards(options.faces),
+    )
+    with process_group.group() as team:
         with _shared(options.output, team) as folder:
             own, summary = _own(len(faces), team), Summary()
             work = functools.partial(negatives.write, folder=folder, faces=len(faces))
@@ -53,10 +69,12 @@ def main(argv: list[str] | None = None) -> None:
             part = TABLE if team.count == 1 else f"part-{team.rank}.parquet"
             with (
                 closing(TableWriter(folder / part)) as table,
-                console.progress((), total=min(CHUNK * len(own), len(faces)), what="faces") as bar,
+                terminal.progress((), total=min(CHUNK * len(own), len(faces)), what="faces") as bar,
             ):
-                table.append(_columns({name: [] for name in negatives.COLUMNS}))  # without faces, too, there is a table
-                for chunk, result in _in_order(work, chunks, min(console.workers(), len(own))):
+                table.append(
+                    _columns({name: [] for name in negatives.COLUMNS})
+                )  # without faces, too, there is a table
+                for chunk, result in _in_order(work, chunks, min(terminal.workers(), len(own))):
                     table.append(_columns(result.table))
                     summary.add(chunk, result)
                     bar.update(len(chunk.rows))
@@ -64,43 +82,56 @@ def main(argv: list[str] | None = None) -> None:
             if team.first and team.count > 1:
                 _join(folder, team.count)
             if team.first and not len(faces):
-                artifacts.ShardWriter(folder, pictures.shape).close()
+                shards.ShardWriter(folder, pictures.shape).close()
         if team.first:
             _report(options, pictures, sum(summaries[1:], summaries[0]))
 
 
-def _report(options: argparse.Namespace, pictures: artifacts.Shards, summary: Summary) -> None:
+def _report(options: argparse.Namespace, pictures: shards.Shards, summary: Summary) -> None:
     """Metrics, contact sheet and what the terminal shows."""
     artifacts.write_json(options.metrics, summary.metrics())
-    manipulated = artifacts.read_shards(options.output)
-    sheet = [[pictures[[row]][0], *manipulated[4 * face : 4 * face + 4]] for row, face in summary.sheet]
+    manipulated = shards.read_shards(options.output)
+    sheet = [
+        [pictures[[row]][0], *manipulated[4 * face : 4 * face + 4]] for row, face in summary.sheet
+    ]
     plots.contact_sheet(sheet, ("original", *OPERATIONS), options.sheet)
-    console.table([{"operation": name, "pictures": n} for name, n in summary.by("operations").items()], "Manipulated faces")
+    terminal.table(
+        [{"operation": name, "pictures": n} for name, n in summary.by("operations").items()],
+        "Manipulated faces",
+    )
     for reason, count in summary.by("unusable_landmarks").items():
         print(f"{count} faces only warped: {reason.replace('_', ' ')}")
 
 
 @contextmanager
-def _shared(path: Path, team: processes.Team) -> Iterator[Path]:
-    """The folder that all processes write into, which the first makes and moves to `path` at the end."""
+def _shared(path: Path, team: process_group.Team) -> Iterator[Path]:
+    """The folder that all processes write into, which the first makes and moves to `path` at the
+    end.
+    """
     with artifacts.atomic(path) if team.first else nullcontext(path) as own:
         folder = Path(os.fsdecode(team.broadcast(os.fsencode(own))))
         folder.mkdir(exist_ok=True)
         yield folder
 
 
-def _own(faces: int, team: processes.Team) -> range:
+def _own(faces: int, team: process_group.Team) -> range:
     """Where the chunks of this process start: consecutive ones, in the order of ranks."""
     starts = range(0, faces, CHUNK)
-    return starts[len(starts) * team.rank // team.count : len(starts) * (team.rank + 1) // team.count]
+    return starts[
+        len(starts) * team.rank // team.count : len(starts) * (team.rank + 1) // team.count
+    ]
 
 
 def _join(folder: Path, count: int) -> None:
-    """One table from the parts of all processes, with the row groups that one process would have written."""
+    """One table from the parts of all processes, with the row groups that one process would have
+    written.
+    """
     import pyarrow.parquet as pq
 
     with closing(TableWriter(folder / TABLE)) as table:
-        table.append(_columns({name: [] for name in negatives.COLUMNS}))  # parts without rows leave none
+        table.append(
+            _columns({name: [] for name in negatives.COLUMNS})
+        )  # parts without rows leave none
         for rank in range(count):
             part = folder / f"part-{rank}.parquet"
             for batch in pq.ParquetFile(part).iter_batches():
@@ -110,11 +141,14 @@ def _join(folder: Path, count: int) -> None:
 
 def _columns(rows: dict[str, list[Any]]) -> dict[str, list[str] | np.ndarray]:
     """The table's columns with the numbers as arrays."""
-    return {name: np.array(rows[name], dtype=np.int64) if name.endswith("row") else rows[name] for name in negatives.COLUMNS}
+    return {
+        name: np.array(rows[name], dtype=np.int64) if name.endswith("row") else rows[name]
+        for name in negatives.COLUMNS
+    }
 
 
 def _chunks(
-    faces: "pd.DataFrame", pictures: artifacts.Shards, starts: range, root: Layout, p: schema.Params
+    faces: "pd.DataFrame", pictures: shards.Shards, starts: range, root: Layout, p: schema.Params
 ) -> Iterator[Chunk]:
     """The work from each start, cut the same way for any number of processes."""
     points_68 = root.images.parent.parent / "landmarks"
@@ -141,17 +175,23 @@ def _chunks(
         )
 
 
-def _in_order(work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[Chunk, Negatives]]:
+def _in_order(
+    work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], workers: int
+) -> Iterator[tuple[Chunk, Negatives]]:
     """Chunks with their results, in order, made by so many processes, with a few waiting at most."""
     if workers <= 1:
         for chunk in chunks:
             yield chunk, work(chunk)
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch"])  # imported once; forking this process with its threads would not be safe
+    context.set_forkserver_preload(
+        ["torch"]
+    )  # imported once; forking this process with its threads would not be safe
     waiting: deque[tuple[Chunk, Future[Negatives]]] = deque()
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=console.end_with_stage) as pool:
+        with ProcessPoolExecutor(
+            workers, mp_context=context, initializer=terminal.end_with_stage
+        ) as pool:
             for chunk in chunks:
                 waiting.append((chunk, pool.submit(work, chunk)))
                 if len(waiting) > workers + 2:
@@ -160,7 +200,8 @@ def _in_order(work: Callable[[Chunk], Negatives], chunks: Iterator[Chunk], worke
                 yield _first(waiting)
     except BrokenProcessPool:
         raise PipelineError(
-            "a worker process was killed, most often for want of memory; set PIPELINE_WORKERS to fewer than "
+            "a worker process was killed, most often for want of memory; set PIPELINE_WORKERS to "
+            "fewer than "
             f"{workers} processes and run again"
         ) from None
 
@@ -171,4 +212,4 @@ def _first(waiting: deque[tuple[Chunk, Future[Negatives]]]) -> tuple[Chunk, Nega
 
 
 if __name__ == "__main__":
-    console.run(main)
+    terminal.run(main)

@@ -5,9 +5,9 @@ import textwrap
 from dataclasses import fields
 from pathlib import Path
 
-from pipeline import results, summary
-from pipeline.base import artifacts, console, params
-from pipeline.report import document, provenance, reporting
+from pipeline.base import params, terminal
+from pipeline.common import artifacts
+from pipeline.report import document, provenance, reporting, results, summary
 from pipeline.report.figures import detection
 from pipeline.report.sections import generators
 
@@ -20,7 +20,9 @@ def main(argv: list[str] | None = None) -> None:
         "evaluation", "bootstrap", "selection", "robustness", "harmonisation", "controls", "shuffled", "explanation",
         "generators", "perturbations",
     )  # fmt: skip
-    sources = results.Sources(**{field.name: getattr(options, field.name) for field in fields(results.Sources)})
+    sources = results.Sources(
+        **{field.name: getattr(options, field.name) for field in fields(results.Sources)}
+    )
     found = results.read(sources, p.generators, p.perturbations)
     origin = {"revision": provenance.revision(), "versions": provenance.versions()}
     page = reporting.document(found, p.model_dump(mode="json"), origin, options.root)
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         (folder / "index.html").write_text(document.to_html(page), encoding="utf-8")
         (folder / "report.md").write_text(document.to_markdown(page), encoding="utf-8")
     if left := results.left_aside(sources, p.generators, p.perturbations):
-        print(textwrap.fill(left, console.WIDTH, break_long_words=False, break_on_hyphens=False))
+        print(textwrap.fill(left, terminal.WIDTH, break_long_words=False, break_on_hyphens=False))
     summary.show(found.evaluation, options.output)
 
 
@@ -66,11 +68,21 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     }
     for name, meaning in inputs.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=meaning)
-    parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="contact sheets, .png; absent ones are left out")
-    parser.add_argument("--figure", type=Path, required=True, help="overview picture to write, .png")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write: index.html and report.md")
+    parser.add_argument(
+        "--sheets",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="contact sheets, .png; absent ones are left out",
+    )
+    parser.add_argument(
+        "--figure", type=Path, required=True, help="overview picture to write, .png"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder to write: index.html and report.md"
+    )
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    terminal.run(main)

@@ -1,4 +1,6 @@
-"""The small world of pictures that several stages read: built once, and copied for tests that change it."""
+"""The small world of pictures that several stages read: built once, and copied for tests that
+change it.
+"""
 
 import shutil
 
@@ -9,7 +11,9 @@ from tests import controls_world, picture_world
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory, narrow):
-    """The folder of the world, to be copied and left as it is, and the names of its sets; its encoder is narrow."""
+    """The folder of the world, to be copied and left as it is, and the names of its sets; its
+    encoder is narrow.
+    """
     folder = tmp_path_factory.mktemp("pictures")
     with pytest.MonkeyPatch.context() as patch:
         narrow(patch)

@@ -20,7 +20,9 @@ generators: [sdxl, flux]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Lists of 100 and 20 photographs by two, and two generators' folders; of the pictures only twins are decoded."""
+    """Lists of 100 and 20 photographs by two, and two generators' folders; of the pictures only
+    twins are decoded.
+    """
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data/data"
     for name in ("sdxl", "flux"):
@@ -42,7 +44,18 @@ def write_list(folder, name, people):
 
 
 def run():
-    check_inputs.main(["--root", "data", "--train", "data/train.txt", "--test", "data/test.txt", "--output", "checked.txt"])
+    check_inputs.main(
+        [
+            "--root",
+            "data",
+            "--train",
+            "data/train.txt",
+            "--test",
+            "data/test.txt",
+            "--output",
+            "checked.txt",
+        ]
+    )
 
 
 def stopped(folder, said):
@@ -60,8 +73,17 @@ def replace(folder, before, after):
 def test_inputs_that_are_there_are_counted_and_the_output_never_changes(folder, capsys):
     run()
     first, printed = (folder / "checked.txt").read_bytes(), capsys.readouterr().out
-    counts = {line.rsplit(None, 1)[0].strip(): line.rsplit(None, 1)[1] for line in printed.splitlines()[3:]}
-    assert counts.keys() == {"photographs to fit", "photographs to calibrate", "photographs to test", "sdxl", "flux"}
+    counts = {
+        line.rsplit(None, 1)[0].strip(): line.rsplit(None, 1)[1]
+        for line in printed.splitlines()[3:]
+    }
+    assert counts.keys() == {
+        "photographs to fit",
+        "photographs to calibrate",
+        "photographs to test",
+        "sdxl",
+        "flux",
+    }
     assert int(counts["photographs to fit"]) + int(counts["photographs to calibrate"]) == 100
     assert counts["photographs to test"] == "20" and counts["sdxl"] == "1"
     write_list(folder, "test", range(50, 55))
@@ -69,7 +91,9 @@ def test_inputs_that_are_there_are_counted_and_the_output_never_changes(folder, 
     assert (folder / "checked.txt").read_bytes() == first
 
 
-def test_a_rate_that_the_calibration_photographs_cannot_support_is_refused_with_the_number_needed(folder):
+def test_a_rate_that_the_calibration_photographs_cannot_support_is_refused_with_the_number_needed(
+    folder,
+):
     replace(folder, "[0.05, 0.1]", "[0.01, 0.05, 0.1]")
     stopped(folder, "rate of 0.01 needs at least 99 calibration photographs, got ")
 
@@ -86,19 +110,27 @@ def test_everybody_to_calibrate_leaves_nothing_to_fit(folder):
 
 def calibrating(folder):
     """People who are to calibrate."""
-    from pipeline.people import of_split
+    from pipeline.face_sets.people import of_split
 
     names = [f"{person:03}_0.jpg" for person in range(50)]
-    return (int(name[:3]) for name in of_split(names, "calibration", pattern="^([^_]+)_", seed=1, calibration=0.4))
+    return (
+        int(name[:3])
+        for name in of_split(names, "calibration", pattern="^([^_]+)_", seed=1, calibration=0.4)
+    )
 
 
 def test_a_photograph_in_both_lists_is_named(folder):
     write_list(folder, "test", range(49, 60))
-    stopped(folder, r"2 photographs are both in data/train.txt and in data/test.txt \(first: data/celeba-face/049_0.jpg\)")
+    stopped(
+        folder,
+        r"2 photographs are both in data/train.txt and in data/test.txt \(first: data/celeba-face/049_0.jpg\)",
+    )
 
 
 def copy(folder, name, other):
-    (folder / f"data/data/celeba-face/{other}.jpg").write_bytes((folder / f"data/data/celeba-face/{name}.jpg").read_bytes())
+    (folder / f"data/data/celeba-face/{other}.jpg").write_bytes(
+        (folder / f"data/data/celeba-face/{name}.jpg").read_bytes()
+    )
 
 
 def test_the_same_picture_for_two_purposes_is_named_with_both_names_and_no_other(folder):
@@ -107,7 +139,10 @@ def test_the_same_picture_for_two_purposes_is_named_with_both_names_and_no_other
     copy(folder, "056_0", "056_1")  # of one purpose: allowed
     copy(folder, "057_0", "056_1")
     (folder / "data/data/celeba-face/058_0.jpg").unlink()  # for extract_features to count
-    stopped(folder, rf"pair out of its list: \S*{person:03}_0\.jpg \(to calibrate\) and \S*055_1\.jpg \(to test\)$")
+    stopped(
+        folder,
+        rf"pair out of its list: \S*{person:03}_0\.jpg \(to calibrate\) and \S*055_1\.jpg \(to test\)$",
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"not found"])
@@ -130,7 +165,10 @@ def test_a_person_in_both_lists_is_warned_of(folder, capsys):
         file.write("data/celeba-face/001_7.jpg\n")
     run()
     printed = capsys.readouterr().out
-    assert "warning: persons both in data/train.txt and in data/test.txt: 1 (first: 001)" in " ".join(printed.split())
+    assert (
+        "warning: persons both in data/train.txt and in data/test.txt: 1 (first: 001)"
+        in " ".join(printed.split())
+    )
     assert max(map(len, printed.splitlines())) <= 80
 
 

@@ -11,13 +11,14 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from pipeline import density, features
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.base.randomness import key
-from pipeline.calibration import conformal_threshold
-from pipeline.checkpoints import load_encoder
-from pipeline.layout import read_picture
+from pipeline.calibration.thresholds import conformal_threshold
+from pipeline.common import artifacts
+from pipeline.common.pictures import read_picture
+from pipeline.common.randomness import key
+from pipeline.density import fitting as density
+from pipeline.encoder.checkpoints import load_encoder
+from pipeline.extraction import features
 from pipeline.stages import confounds
 from tests import picture_world
 
@@ -43,7 +44,9 @@ def once(pictures, narrow, tmp_path_factory):
 
 @pytest.fixture
 def small_forests(monkeypatch):
-    """For runs in which the classifier of metadata is not asked about: it takes most of the stage's time here."""
+    """For runs in which the classifier of metadata is not asked about: it takes most of the stage's
+    time here.
+    """
     monkeypatch.setattr(confounds.confounds, "TREES", 2)
 
 
@@ -51,17 +54,25 @@ def harmonised_features(names, folder):
     """Features of pictures that PIL resizes, compresses and saves, extracted as any other."""
     encoder, meta = load_encoder(folder / "encoder.safetensors")
     for i, name in enumerate(names):
-        square = Image.fromarray(read_picture(folder / "root" / name)).resize((28, 28), Image.Resampling.BICUBIC)
+        square = Image.fromarray(read_picture(folder / "root" / name)).resize(
+            (28, 28), Image.Resampling.BICUBIC
+        )
         square.save(folder / f"{i:03}.jpg", quality=80)
     saved = [f"{i:03}.jpg" for i in range(len(names))]
-    return features.extract(encoder, meta["input_size"], folder, saved, picture_world.settings()).features
+    return features.extract(
+        encoder, meta["input_size"], folder, saved, picture_world.settings()
+    ).features
 
 
 def expected_figures(tables):
-    """By scikit-learn and NumPy: AUC and detection rate of the blurred, false alarm rate, all from a mixture of their own."""
+    """By scikit-learn and NumPy: AUC and detection rate of the blurred, false alarm rate, all from
+    a mixture of their own.
+    """
     mixture = density.fit(tables[FIT], **picture_world.GMM, seed=key(3, "fit_gmm")).mixture
     threshold = conformal_threshold(mixture.anomaly_score(tables[CALIBRATION]), 0.2)
-    photographic, generated = (mixture.anomaly_score(tables[name]) for name in (TEST, "sim_blurred"))
+    photographic, generated = (
+        mixture.anomaly_score(tables[name]) for name in (TEST, "sim_blurred")
+    )
     labels = np.repeat([0, 1], [len(photographic), len(generated)])
     auc = roc_auc_score(labels, np.concatenate([photographic, generated]))
     return auc, np.mean(generated > threshold), np.mean(photographic > threshold)
@@ -89,13 +100,21 @@ def test_each_state_is_fitted_and_calibrated_on_its_own_pictures(once, world, tm
 
 @pytest.mark.usefixtures("small_forests")
 def test_only_harmonisation_differs_between_the_states(world, monkeypatch):
-    """Where it changes nothing, the figures are the same, also of a part of the faces, and by a fit that hangs on its seed."""
+    """Where it changes nothing, the figures are the same, also of a part of the faces, and by a fit
+    that hangs on its seed.
+    """
     monkeypatch.setattr(confounds, "harmonise", lambda picture, *how: (picture, b""))
     folder = Path.cwd()
     picture_world.change_params(folder, "{fit_faces: 1000, faces: 1000", "{fit_faces: 30, faces: 9")
-    picture_world.change_params(folder, "components: 1, covariance_type: full", "components: 3, covariance_type: diag")
+    picture_world.change_params(
+        folder, "components: 1, covariance_type: full", "components: 3, covariance_type: diag"
+    )
     got = run()["harmonised"]
-    for one in (*got["generators"]["sim_blurred"].values(), *got["generators"]["sim_noisy"].values(), got["false_alarm_rate"]):
+    for one in (
+        *got["generators"]["sim_blurred"].values(),
+        *got["generators"]["sim_noisy"].values(),
+        got["false_alarm_rate"],
+    ):
         assert one["as_found"] == one["harmonised"]
 
 
@@ -105,7 +124,11 @@ def test_a_fit_that_rests_on_its_regularisation_is_said(world, tmp_path, capsys)
     warnings = run()["harmonised"]["warnings"]
     shown = " ".join(capsys.readouterr().out.split())
     for state in ("as found", "harmonised"):
-        (found,) = (one for one in warnings if one.startswith(f"{state}: 40 faces for 7 full covariances in 6 dimensions"))
+        (found,) = (
+            one
+            for one in warnings
+            if one.startswith(f"{state}: 40 faces for 7 full covariances in 6 dimensions")
+        )
         assert "rest on gmm.regularisation" in found and f"warning: {found}" in shown
 
 
@@ -116,7 +139,9 @@ def test_the_table_of_formats_has_every_set(once, world):
         photographs = name.startswith("photographic")
         assert one["faces"] == len(world[name]) and one["sizes"] == {"36x36": len(world[name])}
         assert one["formats"] == {"JPEG" if photographs else "PNG": one["faces"]}
-        expected = {"files": one["faces"], "min": 92, "median": 92, "max": 92} if photographs else None
+        expected = (
+            {"files": one["faces"], "min": 92, "median": 92, "max": 92} if photographs else None
+        )
         assert one["jpeg_quality"] == expected
         assert one["chroma_subsampling"] == ({"4:2:0": one["faces"]} if photographs else {})
 
@@ -142,7 +167,9 @@ def test_the_size_of_files_is_bytes_over_pixels(once, world, tmp_path):
 
 @pytest.mark.usefixtures("small_forests")
 def test_at_most_so_many_faces(world, tmp_path):
-    picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", "{fit_faces: 25, faces: 9")
+    picture_world.change_params(
+        tmp_path, "{fit_faces: 1000, faces: 1000", "{fit_faces: 25, faces: 9"
+    )
     got = run()
     assert got["harmonised"]["fit_faces"] == got["harmonised"]["calibration_faces"] == 25
     assert set(got["harmonised"]["faces"].values()) == {9}
@@ -155,15 +182,19 @@ def test_same_bytes_twice_and_with_other_workers(once, world, monkeypatch):
     assert Path("out/metrics.json").read_bytes() == once[2]
 
 
-# ---------------------------------------------------------------- what cannot be computed, and what is wrong
+# ---------------------------------------------------------------- what cannot be computed, and what
+# is wrong
 
 
 @pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize(
-    ("faces", "reason"), [(3, r"at least 4 calibration photographs, got 3"), (1, "are the same for all 1 fit faces")]
+    ("faces", "reason"),
+    [(3, r"at least 4 calibration photographs, got 3"), (1, "are the same for all 1 fit faces")],
 )
 def test_too_few_photographs_to_calibrate_leave_the_rest(world, tmp_path, capsys, faces, reason):
-    picture_world.change_params(tmp_path, "{fit_faces: 1000, faces: 1000", f"{{fit_faces: {faces}, faces: 1000")
+    picture_world.change_params(
+        tmp_path, "{fit_faces: 1000, faces: 1000", f"{{fit_faces: {faces}, faces: 1000"
+    )
     picture_world.change_params(tmp_path, "covariance_type: full", "covariance_type: diag")
     got = run()
     shown = " ".join(capsys.readouterr().out.split())
@@ -181,7 +212,10 @@ def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path, monkeyp
     got = run()
     one = got["harmonised"]["generators"]["sim_noisy"]["auc"]
     assert one["harmonised"]["value"] is None and one["as_found"]["low"] is not None
-    assert "harmonised figures" in got["not_computed"] and "as found figures" not in got["not_computed"]
+    assert (
+        "harmonised figures" in got["not_computed"]
+        and "as found figures" not in got["not_computed"]
+    )
 
 
 @pytest.mark.usefixtures("small_forests")
@@ -199,7 +233,10 @@ def test_a_generator_with_one_face_has_stated_gaps(world, tmp_path):
 @pytest.mark.usefixtures("small_forests")
 def test_files_with_odd_headers_are_counted(world, tmp_path, monkeypatch):
     """A file that PIL decodes though its header cannot be described."""
-    describe, odd = confounds.formats.describe, (tmp_path / "root" / world["sim_noisy"][0]).read_bytes()
+    describe, odd = (
+        confounds.formats.describe,
+        (tmp_path / "root" / world["sim_noisy"][0]).read_bytes(),
+    )
 
     def strict(content):
         if content == odd:

@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.bootstrap import Sample
-from pipeline.bootstrap import replicates as replicates_of
+from pipeline.common import artifacts
+from pipeline.evaluation.bootstrap import Sample
+from pipeline.evaluation.bootstrap import replicates as replicates_of
 from pipeline.stages import evaluate
-from tests.evaluated_world import HEADS, MIXTURE, RATES, THRESHOLD, run, world, write_calibration, write_faces
+from tests.evaluated_world import (
+    HEADS,
+    MIXTURE,
+    RATES,
+    THRESHOLD,
+    run,
+    world,
+    write_calibration,
+    write_faces,
+)
 
 __all__ = ["world"]  # a fixture
 
@@ -30,12 +39,21 @@ def columns(path):
 def test_metrics_are_scikit_learns(world, capsys):
     got = run()
     values = got["values"]
-    labels, pooled = np.repeat([0, 1], [200, 40]), np.concatenate([scores("photographs"), scores("sim_a")])
-    assert (got["generator"], got["photographic_faces"], got["generated_faces"]) == ("sim_a", 200, 40)
+    labels, pooled = (
+        np.repeat([0, 1], [200, 40]),
+        np.concatenate([scores("photographs"), scores("sim_a")]),
+    )
+    assert (got["generator"], got["photographic_faces"], got["generated_faces"]) == (
+        "sim_a",
+        200,
+        40,
+    )
     assert (got["photographic_groups"], got["generated_groups"]) == (100, 40)
     assert values["auc"] == pytest.approx(oracle.roc_auc_score(labels, pooled))
     assert values["ap_generated"] == pytest.approx(oracle.average_precision_score(labels, pooled))
-    assert values["ap_photographic"] == pytest.approx(oracle.average_precision_score(1 - labels, -pooled))
+    assert values["ap_photographic"] == pytest.approx(
+        oracle.average_precision_score(1 - labels, -pooled)
+    )
     for key, threshold in {**RATES, "paper_protocol": 3.0}.items():
         rates = values[key]
         assert rates["accuracy"] == pytest.approx(oracle.accuracy_score(labels, pooled > threshold))
@@ -47,7 +65,10 @@ def test_metrics_are_scikit_learns(world, capsys):
 def test_intervals_are_those_of_the_replicates_by_person(world):
     got = run()
     replicates = artifacts.read_npz("sim_a.bootstrap.npz")
-    photographs, faces = artifacts.read_npz("photographs.npz")["names"], artifacts.read_npz("sim_a.npz")["names"]
+    photographs, faces = (
+        artifacts.read_npz("photographs.npz")["names"],
+        artifacts.read_npz("sim_a.npz")["names"],
+    )
     people = np.array([name.split("/")[-1].split("_")[0] for name in photographs])
     samples = Sample(scores("photographs"), people), Sample(scores("sim_a"), faces)
     expected = replicates_of(*samples, {**RATES, "paper_protocol": 3.0}, resamples=150, seed=3)
@@ -62,7 +83,9 @@ def test_intervals_are_those_of_the_replicates_by_person(world):
 def test_metrics_name_the_very_files_that_were_written(world):
     got = run()
     for kind in ("scores", "bootstrap"):
-        content = (world / ("sim_a.parquet" if kind == "scores" else "sim_a.bootstrap.npz")).read_bytes()
+        content = (
+            world / ("sim_a.parquet" if kind == "scores" else "sim_a.bootstrap.npz")
+        ).read_bytes()
         assert got[f"{kind}_sha256"] == hashlib.sha256(content).hexdigest()
 
 
@@ -73,7 +96,9 @@ def test_curve_and_histogram_files(world):
     assert oracle.auc(roc["fpr"], roc["tpr"]) == pytest.approx(got["values"]["auc"], abs=1e-6)
     histogram = columns("sim_a.histogram.csv")
     assert len(histogram["anomaly_score"]) == 12
-    assert histogram["photographic"].sum() == pytest.approx(1) and histogram["generated"].sum() == pytest.approx(1)
+    assert histogram["photographic"].sum() == pytest.approx(1) and histogram[
+        "generated"
+    ].sum() == pytest.approx(1)
 
 
 def test_scores_file_says_everything_about_every_face(world):
@@ -95,7 +120,9 @@ def test_scores_file_says_everything_about_every_face(world):
         above = [face.anomaly_score > threshold for threshold in (4.5, 6.2)]
         assert [face.at_5_percent, face.at_1_percent] == above
         assert face.verdict == ("pass", "review", "flag")[sum(above)]
-    assert got["verdicts"] == {word: int((generated.verdict == word).sum()) for word in ("pass", "review", "flag")}
+    assert got["verdicts"] == {
+        word: int((generated.verdict == word).sum()) for word in ("pass", "review", "flag")
+    }
     heads = artifacts.read_npz("sim_a.npz")["heads"].astype(float)
     for i, head in enumerate(HEADS):
         np.testing.assert_allclose(generated[f"z_{head}"], (heads[:, i] - 1) / 2, rtol=1e-6)
@@ -116,13 +143,20 @@ def test_every_generator_meets_the_same_photographs_in_any_order(world):
     chosen = artifacts.read_table("sim_a.parquet").query("label == 0")["name"]
     listed = "".join(f"{name}\n" for name in sorted(chosen))
     assert (
-        first["photographic_list_sha256"] == second["photographic_list_sha256"] == hashlib.sha256(listed.encode()).hexdigest()
+        first["photographic_list_sha256"]
+        == second["photographic_list_sha256"]
+        == hashlib.sha256(listed.encode()).hexdigest()
     )
     assert (first["photographic_faces"], first["generated_faces"]) == (200, 40)
     photographs = artifacts.read_npz("photographs.npz")
-    artifacts.write_npz("photographs.npz", **{key: array[::-1] for key, array in photographs.items()})
+    artifacts.write_npz(
+        "photographs.npz", **{key: array[::-1] for key, array in photographs.items()}
+    )
     assert run("sim_a") == first
-    alarms = [artifacts.read_npz(f"{name}.bootstrap.npz")["at_5_percent.false_alarm_rate"] for name in ("sim_a", "sim_b")]
+    alarms = [
+        artifacts.read_npz(f"{name}.bootstrap.npz")["at_5_percent.false_alarm_rate"]
+        for name in ("sim_a", "sim_b")
+    ]
     np.testing.assert_array_equal(alarms[0], alarms[1])  # their replicates are paired
 
 
@@ -136,11 +170,17 @@ def test_same_bytes_twice(world):
 
 def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
     sheets = []
-    monkeypatch.setattr(evaluate, "contact_sheet", lambda rows, *_, **titles: sheets.append((rows, titles["row_titles"])))
+    monkeypatch.setattr(
+        evaluate,
+        "contact_sheet",
+        lambda rows, *_, **titles: sheets.append((rows, titles["row_titles"])),
+    )
     run()
     (most, least), titles = sheets[0]
     order = np.argsort(scores("sim_a"))
-    assert [picture[0, 0, 0] for picture in most] == list(order[::-1][:3])  # red tells the face's number
+    assert [picture[0, 0, 0] for picture in most] == list(
+        order[::-1][:3]
+    )  # red tells the face's number
     assert [picture[0, 0, 0] for picture in least] == list(order[:3])
     assert titles == ["most anomalous", "least anomalous"]
 
@@ -159,7 +199,9 @@ def test_a_generator_without_usable_faces_is_a_clear_error(world, features, mess
     assert not (world / "sim_a.json").exists()
 
 
-@pytest.mark.parametrize("content", [{}, {**THRESHOLD, "rates": {}}, {**THRESHOLD, "paper_protocol": 3}, []])
+@pytest.mark.parametrize(
+    "content", [{}, {**THRESHOLD, "rates": {}}, {**THRESHOLD, "paper_protocol": 3}, []]
+)
 def test_a_malformed_threshold_file_is_named(world, content):
     artifacts.write_json("threshold.json", content)
     with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate"):

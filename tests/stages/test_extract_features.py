@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.checkpoints import save_encoder
-from pipeline.encoder import Encoder
+from pipeline.common import artifacts
+from pipeline.encoder.checkpoints import save_encoder
+from pipeline.encoder.network import Encoder
 from pipeline.stages import extract_features
 
 PARAMS = """
@@ -23,13 +23,26 @@ features: {resize: bilinear, antialias: true, batch_size: 4, device: cpu, precis
 
 def run(*source):
     written = ["--output", "out/a_set.npz", "--metrics", "metrics/a_set.json"]
-    extract_features.main(["--root", "root", "--set-name", "a_set", "--encoder", "encoder.safetensors", *written, *source])
+    extract_features.main(
+        [
+            "--root",
+            "root",
+            "--set-name",
+            "a_set",
+            "--encoder",
+            "encoder.safetensors",
+            *written,
+            *source,
+        ]
+    )
     return artifacts.read_npz("out/a_set.npz"), artifacts.read_json("metrics/a_set.json")
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A generator's folder of nine pictures, one of them broken, and twenty photographs of ten persons in a list."""
+    """A generator's folder of nine pictures, one of them broken, and twenty photographs of ten
+    persons in a list.
+    """
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     names = [f"data/gen/{i}.png" for i in range(8)]
@@ -41,7 +54,9 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "root/data/gen/broken.png").write_bytes(b"\x89PNG\r\n")
     (tmp_path / "root/data/train.txt").write_text("".join(f"./{name}\n" for name in listed))
     (tmp_path / "params.yaml").write_text(PARAMS)
-    save_encoder(tmp_path / "encoder.safetensors", Encoder("resnet10", 6, seed=1), {"input_size": 32})
+    save_encoder(
+        tmp_path / "encoder.safetensors", Encoder("resnet10", 6, seed=1), {"input_size": 32}
+    )
     return tmp_path / "root"
 
 
@@ -68,7 +83,10 @@ def test_same_bytes_twice_and_with_other_workers(root, monkeypatch):
 
 
 def test_list_splits_by_person(root):
-    parts = {split: run("--list", "data/train.txt", "--split", split)[0]["names"] for split in ("fit", "calibration")}
+    parts = {
+        split: run("--list", "data/train.txt", "--split", split)[0]["names"]
+        for split in ("fit", "calibration")
+    }
     assert sum(map(len, parts.values())) == 20
     persons = [{name.rsplit("/", 1)[1][:3] for name in names} for names in parts.values()]
     assert len(persons[0]) and len(persons[1]) and not persons[0] & persons[1]
@@ -76,20 +94,28 @@ def test_list_splits_by_person(root):
 
 def test_test_split_is_the_whole_list_up_to_the_maximum(root):
     arrays, metrics = run("--list", "data/train.txt", "--split", "test")
-    assert metrics["listed"] == 20 and metrics["chosen"] == metrics["readable"] == len(arrays["names"]) == 12
+    assert (
+        metrics["listed"] == 20
+        and metrics["chosen"] == metrics["readable"] == len(arrays["names"]) == 12
+    )
     assert arrays["names"].tolist() == sorted(arrays["names"])
 
 
 def test_missing_entries_count_as_unreadable(root):
     path = root / "data/train.txt"
     path.write_text("data/celeba-face/000_0.jpg\n" * 2 + "data/celeba-face/nobody_0.jpg\n")
-    with pytest.raises(PipelineError, match=r"train\.txt: 1 of 2 pictures are unreadable .1 x missing.*share of 0\.2"):
+    with pytest.raises(
+        PipelineError,
+        match=r"train\.txt: 1 of 2 pictures are unreadable .1 x missing.*share of 0\.2",
+    ):
         run("--list", "data/train.txt", "--split", "test")
     assert not (root.parent / "out").exists()
 
 
 def test_nothing_readable_is_an_error_whatever_the_share(root):
-    (root.parent / "params.yaml").write_text(PARAMS.replace("maximum_unreadable_share: 0.2", "maximum_unreadable_share: 0.99"))
+    (root.parent / "params.yaml").write_text(
+        PARAMS.replace("maximum_unreadable_share: 0.2", "maximum_unreadable_share: 0.99")
+    )
     folder = root / "data/bad"
     folder.mkdir()
     for i in range(3):
@@ -129,7 +155,9 @@ def test_absent_folder_and_encoder_are_said(root):
         run("--folder", "data/gen")
 
 
-@pytest.mark.parametrize("source", [[], ["--list", "data/train.txt"], ["--folder", "data/gen", "--split", "fit"]])
+@pytest.mark.parametrize(
+    "source", [[], ["--list", "data/train.txt"], ["--folder", "data/gen", "--split", "fit"]]
+)
 def test_command_line_without_a_clear_source_is_refused(root, source):
     with pytest.raises(SystemExit):
         run(*source)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base import artifacts
-from pipeline.checkpoints import save_encoder
-from pipeline.encoder import Encoder
+from pipeline.common import artifacts
+from pipeline.encoder.checkpoints import save_encoder
+from pipeline.encoder.network import Encoder
 
 PARAMS = """
 seed: 3
@@ -24,7 +24,9 @@ OUTS = ("a_set.npz", "a_set.json")
 
 @pytest.fixture
 def folder(tmp_path):
-    """27 pictures of several sizes: seven parts, the last one short, three pictures unreadable for two reasons."""
+    """27 pictures of several sizes: seven parts, the last one short, three pictures unreadable for
+    two reasons.
+    """
     rng = np.random.default_rng(0)
     pictures = tmp_path / "root/data/gen"
     pictures.mkdir(parents=True)
@@ -35,19 +37,46 @@ def folder(tmp_path):
         (pictures / f"{i:02}.png").write_bytes(b"nothing")
     (pictures / "20.png").write_bytes(b"")
     (tmp_path / "params.yaml").write_text(PARAMS)
-    save_encoder(tmp_path / "encoder.safetensors", Encoder("resnet10", 6, seed=1), {"input_size": 32})
+    save_encoder(
+        tmp_path / "encoder.safetensors", Encoder("resnet10", 6, seed=1), {"input_size": 32}
+    )
     return tmp_path
 
 
 def run(folder, root, count, *, threads=None, source="data/gen"):
-    """The outs of the stage with `count` processes, or its exit status and what it said where it fails."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
+    """The outs of the stage with `count` processes, or its exit status and what it said where it
+    fails.
+    """
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        if count > 1
+        else []
+    )
     outs = ["--output", f"{count}/a_set.npz", "--metrics", f"{count}/a_set.json"]
-    common = ["--root", "root", "--folder", source, "--set-name", "a_set", "--encoder", "encoder.safetensors"]
+    common = [
+        "--root",
+        "root",
+        "--folder",
+        source,
+        "--set-name",
+        "a_set",
+        "--encoder",
+        "encoder.safetensors",
+    ]
     command = [sys.executable, *launcher, "-m", "pipeline.stages.extract_features", *common, *outs]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    environment |= {"PYTHONPATH": str(root)} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
-    done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    environment |= {"PYTHONPATH": str(root)} | (
+        {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    )
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     if done.returncode:
         return done.returncode, done.stderr
     assert done.stdout.count("Features") == 1, "the first process alone prints"
@@ -71,7 +100,7 @@ def test_an_error_ends_all_processes_and_is_said_once(folder, root):
 
 
 def test_later_processes_write_and_print_nothing(folder, monkeypatch, capsys):
-    from pipeline.base.processes import Team
+    from pipeline.common.process_group import Team
     from pipeline.stages import extract_features
     from tests.test_features import pretend
 
@@ -79,6 +108,15 @@ def test_later_processes_write_and_print_nothing(folder, monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     pretend(monkeypatch, Team(1, 2), broadcast=b'["data/gen/00.png"]')
     outs = ["--output", "out/a_set.npz", "--metrics", "out/a_set.json"]
-    common = ["--root", "root", "--folder", "data/absent", "--set-name", "a_set", "--encoder", "encoder.safetensors"]
+    common = [
+        "--root",
+        "root",
+        "--folder",
+        "data/absent",
+        "--set-name",
+        "a_set",
+        "--encoder",
+        "encoder.safetensors",
+    ]
     extract_features.main([*common, *outs])
     assert not (folder / "out").exists() and capsys.readouterr().out == ""

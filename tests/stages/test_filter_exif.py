@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import exif, faces
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.layout import Layout
+from pipeline.common import artifacts, names, shards
+from pipeline.common.layout import Layout
 from pipeline.stages import filter_exif
 
-REAL_MINI = Path(os.environ.get("REAL_MINI", "absent"))  # a real miniature in the authors' layout, where there is one
+REAL_MINI = Path(
+    os.environ.get("REAL_MINI", "absent")
+)  # a real miniature in the authors' layout, where there is one
 PARAMS = """
 seed: 2
 exif: {iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}
@@ -40,17 +41,30 @@ class World:
         self.layout.images.mkdir(parents=True)
         self.metainfo, self.mapping = {}, {}
 
-    def add(self, face_id, photo_id, *, author="", record=None, size=(128, 128), box=(0.25, 0.2, 0.75, 0.8)):
+    def add(
+        self,
+        face_id,
+        photo_id,
+        *,
+        author="",
+        record=None,
+        size=(128, 128),
+        box=(0.25, 0.2, 0.75, 0.8),
+    ):
         landmark = [[0.5, 0.5 + i / 100] for i in range(7)]
         self.metainfo[face_id] = {"author": author, "bounding_box": list(box), "landmark": landmark}
         self.mapping[face_id] = photo_id
         self.photo(photo_id, GOOD if record is None else record)
-        picture = np.random.default_rng(int(face_id)).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        picture = np.random.default_rng(int(face_id)).integers(
+            0, 256, (*size[::-1], 3), dtype=np.uint8
+        )
         Image.fromarray(picture).save(self.layout.images / f"{face_id}.png", compress_level=1)
         return picture
 
     def photo(self, photo_id, record):
-        (self.layout.exif / f"{photo_id}.json").write_text(json.dumps({"EXIF": record, "photo_id": photo_id}))
+        (self.layout.exif / f"{photo_id}.json").write_text(
+            json.dumps({"EXIF": record, "photo_id": photo_id})
+        )
 
     def save(self):
         self.layout.metainfo.write_text(json.dumps(self.metainfo))
@@ -67,15 +81,30 @@ def world(tmp_path, monkeypatch):
 
 def run(root="sample", out="out"):
     filter_exif.main(
-        ["--root", str(root), "--faces", f"{out}/faces", "--metrics", f"{out}/exif.json", "--tags", f"{out}/tags.csv"]
+        [
+            "--root",
+            str(root),
+            "--faces",
+            f"{out}/faces",
+            "--metrics",
+            f"{out}/exif.json",
+            "--tags",
+            f"{out}/tags.csv",
+        ]
     )
-    return artifacts.read_json(f"{out}/exif.json"), artifacts.read_table(f"{out}/faces/faces.parquet")
+    return artifacts.read_json(f"{out}/exif.json"), artifacts.read_table(
+        f"{out}/faces/faces.parquet"
+    )
 
 
 def fill(world, count=40):
-    """`count` good faces, two per photograph, of authors with two photographs each; every fifth photograph has no author."""
+    """`count` good faces, two per photograph, of authors with two photographs each; every fifth
+    photograph has no author.
+    """
     return {
-        str(100 + i): world.add(str(100 + i), f"p{i // 2}", author="" if i // 2 % 5 == 0 else f"author {i // 4}")
+        str(100 + i): world.add(
+            str(100 + i), f"p{i // 2}", author="" if i // 2 % 5 == 0 else f"author {i // 4}"
+        )
         for i in range(count)
     }
 
@@ -84,17 +113,23 @@ def test_good_faces_are_packed_with_their_table(world):
     pictures = fill(world)
     world.save()
     metrics, table = run()
-    assert metrics["records"] == metrics["kept"] == 40 and metrics["reasons"] == {} and metrics["photographs"] == 20
+    assert (
+        metrics["records"] == metrics["kept"] == 40
+        and metrics["reasons"] == {}
+        and metrics["photographs"] == 20
+    )
     assert table["face_id"].tolist() == list(pictures) and table["row"].tolist() == list(range(40))
-    shards = artifacts.read_shards("out/faces")
-    np.testing.assert_array_equal(shards[table["row"]], np.stack(list(pictures.values())))
+    stored = shards.read_shards("out/faces")
+    np.testing.assert_array_equal(stored[table["row"]], np.stack(list(pictures.values())))
     first = table.iloc[0]
-    assert [first[name] for name in faces.BOX_COLUMNS] == pytest.approx([32.0, 25.6, 96.0, 102.4])
-    assert [first[name] for name in faces.LANDMARK_COLUMNS[:4]] == pytest.approx([64.0, 64.0, 64.0, 65.28])
-    assert [first[tag] for tag in exif.TAGS] == [200.0, 2.8, 1 / 60, 50.0]
+    assert [first[name] for name in names.BOX_COLUMNS] == pytest.approx([32.0, 25.6, 96.0, 102.4])
+    assert [first[name] for name in names.LANDMARK_COLUMNS[:4]] == pytest.approx(
+        [64.0, 64.0, 64.0, 65.28]
+    )
+    assert [first[tag] for tag in names.TAGS] == [200.0, 2.8, 1 / 60, 50.0]
     assert (table["group"] == table["author"].where(table["author"] != "", table["photo_id"])).all()
     assert metrics["authors"] == table.loc[table["author"] != "", "author"].nunique()
-    assert metrics["tied_pairs_share"] == dict.fromkeys(exif.TAGS, 1.0)
+    assert metrics["tied_pairs_share"] == dict.fromkeys(names.TAGS, 1.0)
 
 
 def test_no_group_or_photograph_is_on_both_sides(world):
@@ -103,7 +138,10 @@ def test_no_group_or_photograph_is_on_both_sides(world):
     metrics, table = run()
     assert (table.groupby("group")["split"].nunique() == 1).all()
     assert (table.groupby("photo_id")["split"].nunique() == 1).all()
-    assert metrics["splits"] == Counter(table["split"]) and set(metrics["splits"]) == {"train", "validation"}
+    assert metrics["splits"] == Counter(table["split"]) and set(metrics["splits"]) == {
+        "train",
+        "validation",
+    }
 
 
 def spoil(world):
@@ -133,9 +171,27 @@ def spoil(world):
     add("15", "bad15")
     (layout.exif / "bad15.json").write_text("{}")
     return [
-        *("iso_missing", "f_number_empty", "exposure_time_s_not_a_number", "focal_length_mm_zero", "photo_json_missing"),
-        *("photo_json_broken", "picture_size", "picture_truncated", "picture_missing", "box_outside_picture"),
-        *("photo_id_missing", "photo_id_unsafe", "photo_of_two_authors", "face_id_unsafe", "exif_missing"),
+        *(
+            "iso_missing",
+            "f_number_empty",
+            "exposure_time_s_not_a_number",
+            "focal_length_mm_zero",
+            "photo_json_missing",
+        ),
+        *(
+            "photo_json_broken",
+            "picture_size",
+            "picture_truncated",
+            "picture_missing",
+            "box_outside_picture",
+        ),
+        *(
+            "photo_id_missing",
+            "photo_id_unsafe",
+            "photo_of_two_authors",
+            "face_id_unsafe",
+            "exif_missing",
+        ),
     ]
 
 
@@ -155,7 +211,9 @@ def test_a_face_listed_twice_counts_once(world):
     fill(world)
     world.save()
     text = world.layout.metainfo.read_text()
-    world.layout.metainfo.write_text(text[:-1] + ', "100": ' + json.dumps(world.metainfo["100"]) + "}")
+    world.layout.metainfo.write_text(
+        text[:-1] + ', "100": ' + json.dumps(world.metainfo["100"]) + "}"
+    )
     metrics, _ = run()
     assert (metrics["kept"], metrics["reasons"]) == (40, {"face_repeated": 1})
 
@@ -165,7 +223,9 @@ def test_missing_landmarks_become_nan(world):
     world.metainfo["100"]["landmark"] = None
     world.save()
     _, table = run()
-    assert table.loc[0, list(faces.LANDMARK_COLUMNS)].isna().all() and not math.isnan(table.loc[1, "nose_x"])
+    assert table.loc[0, list(names.LANDMARK_COLUMNS)].isna().all() and not math.isnan(
+        table.loc[1, "nose_x"]
+    )
 
 
 @pytest.mark.parametrize("ending", [".pkl", ".json"])
@@ -190,16 +250,23 @@ def test_bytes_do_not_depend_on_processes_or_jobs(world, monkeypatch, ending):
 
 def test_distributions_hold_every_face(world):
     for i in range(12):
-        world.add(str(i), f"p{i}", author=f"a{i}", record=GOOD | {"ISO Speed Ratings": str(100 * 2 ** (i % 4))})
+        world.add(
+            str(i),
+            f"p{i}",
+            author=f"a{i}",
+            record=GOOD | {"ISO Speed Ratings": str(100 * 2 ** (i % 4))},
+        )
     world.save()
     run()
     header, *lines = Path("out/tags.csv").read_text().splitlines()
     cells = [line.split(",") for line in lines]
     assert header == "tag,value_from,value_to,faces" and len(lines) <= 500
-    assert list(dict.fromkeys(cell[0] for cell in cells)) == list(exif.TAGS)
-    for tag in exif.TAGS:
+    assert list(dict.fromkeys(cell[0] for cell in cells)) == list(names.TAGS)
+    for tag in names.TAGS:
         assert sum(int(cell[3]) for cell in cells if cell[0] == tag) == 12
-    near_400 = [int(n) for tag, low, high, n in cells if tag == "iso" and float(low) <= 400 < float(high)]
+    near_400 = [
+        int(n) for tag, low, high, n in cells if tag == "iso" and float(low) <= 400 < float(high)
+    ]
     assert near_400 == [3]
 
 
@@ -222,7 +289,10 @@ def test_an_empty_split_is_an_error(world):
     for i in range(5):
         world.add(str(i), f"p{i}", author="the only one")
     world.save()
-    with pytest.raises(PipelineError, match=r"no face falls into the split '\w+'.*split\.validation or seed in params\.yaml"):
+    with pytest.raises(
+        PipelineError,
+        match=r"no face falls into the split '\w+'.*split\.validation or seed in params\.yaml",
+    ):
         run()
 
 

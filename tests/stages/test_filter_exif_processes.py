@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.processes import Team
+from pipeline.common.process_group import Team
 from pipeline.stages import filter_exif
 from tests.stages.test_filter_exif import PARAMS, World, fill, run, spoil
 
-BOUNDS = {"iso": (6, 409600), "f_number": (0.7, 64), "exposure_time_s": (0.00003125, 60), "focal_length_mm": (1, 2000)}
+BOUNDS = {
+    "iso": (6, 409600),
+    "f_number": (0.7, 64),
+    "exposure_time_s": (0.00003125, 60),
+    "focal_length_mm": (1, 2000),
+}
 SHORT_JOBS = """
 from pipeline.base import console
 from pipeline.stages import filter_exif
@@ -66,7 +71,9 @@ def test_every_process_makes_its_share_of_the_parts(world, monkeypatch, tmp_path
     parts.mkdir()
     work = partial(filter_exif.pack, parts=parts, layout=world.layout, bounds=BOUNDS)
     reasons = Counter[str]()
-    assert list(filter_exif.make_parts(work, world.layout, reasons, Alone(2, 3))) == [] and not reasons
+    assert (
+        list(filter_exif.make_parts(work, world.layout, reasons, Alone(2, 3))) == [] and not reasons
+    )
     assert sorted(path.stem for path in parts.glob("*.npy")) == ["2", "5"]
     deque(filter_exif.make_parts(work, world.layout, Counter(), Alone(1, 3)), maxlen=0)
     done = filter_exif.make_parts(work, world.layout, reasons, Alone(0, 3))
@@ -74,7 +81,10 @@ def test_every_process_makes_its_share_of_the_parts(world, monkeypatch, tmp_path
     assert (kept, (reasons + refused).total()) == (40, 15) and reasons["photo_id_missing"] == 1
     assert not list(parts.iterdir())
     written, expected = files(joined), files("out/faces")
-    assert written["pixels-00000.npy"] == expected["pixels-00000.npy"] and len(written) == len(expected) == 2
+    assert (
+        written["pixels-00000.npy"] == expected["pixels-00000.npy"]
+        and len(written) == len(expected) == 2
+    )
 
 
 def test_neither_parts_nor_scratch_are_left(world):
@@ -86,10 +96,21 @@ def test_neither_parts_nor_scratch_are_left(world):
 def test_two_processes_write_the_same_bytes_as_one(world, root):
     run()
     Path("stage.py").write_text(SHORT_JOBS)
-    outs = ["--root", "sample", "--faces", "two/faces", "--metrics", "two/exif.json", "--tags", "two/tags.csv"]
+    outs = [
+        "--root",
+        "sample",
+        "--faces",
+        "two/faces",
+        "--metrics",
+        "two/exif.json",
+        "--tags",
+        "two/tags.csv",
+    ]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*torchrun, "stage.py", *outs], check=False, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*torchrun, "stage.py", *outs], check=False, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert files("two") == files("out") and len(files("out")) == 4
     assert sorted(os.listdir("two")) == sorted(os.listdir("out"))
@@ -111,10 +132,14 @@ def wait_for(condition, seconds=120.0):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells a process of its parent's death")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="only Linux tells a process of its parent's death"
+)
 def test_no_worker_outlives_a_killed_stage(tmp_path, root):
     (tmp_path / "stage.py").write_text(SLEEPERS)
-    stage = subprocess.Popen([sys.executable, "stage.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)})
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}
+    )
     try:
         wait_for(lambda: len(list(tmp_path.glob("started.*"))) == 2)
     finally:

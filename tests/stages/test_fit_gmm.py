@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.base import artifacts
 from pipeline.base.errors import PipelineError
-from pipeline.mixture import Mixture
+from pipeline.common import artifacts
+from pipeline.density.mixture import Mixture
 from pipeline.stages import fit_gmm
 from tests.closure import ROOT
 
@@ -22,7 +22,9 @@ gmm: {components: 2, covariance_type: full, standardise: true, pca_components: %
 
 def write_faces(path, n, seed, d=12):
     x = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
-    artifacts.write_npz(path, names=np.array([f"data/{path.stem}/{i:04d}.png" for i in range(n)]), features=x)
+    artifacts.write_npz(
+        path, names=np.array([f"data/{path.stem}/{i:04d}.png" for i in range(n)]), features=x
+    )
 
 
 @pytest.fixture
@@ -33,7 +35,18 @@ def run(tmp_path, monkeypatch):
         (tmp_path / "params.yaml").write_text(PARAMS % (pca, device))
         write_faces(tmp_path / "fit.npz", n, seed=1)
         write_faces(tmp_path / "held_out.npz", 200, seed=2)
-        fit_gmm.main(["--fit", "fit.npz", "--held-out", "held_out.npz", "--gmm", gmm, "--metrics", "gmm.json"])
+        fit_gmm.main(
+            [
+                "--fit",
+                "fit.npz",
+                "--held-out",
+                "held_out.npz",
+                "--gmm",
+                gmm,
+                "--metrics",
+                "gmm.json",
+            ]
+        )
         return json.loads((tmp_path / "gmm.json").read_text())
 
     return run
@@ -45,8 +58,14 @@ def test_writes_a_mixture_that_reproduces_its_metrics(run, capsys):
     held_out = mixture.log_likelihood(artifacts.read_npz("held_out.npz")["features"])
     assert metrics["log_likelihood_held_out"] == pytest.approx(held_out.mean())
     assert (metrics["components"], metrics["dimensions"], metrics["features"]) == (2, 4, 12)
-    assert (metrics["faces"], metrics["held_out_faces"], metrics["n_over_k_d"]) == (300, 200, 300 / 8)
-    assert metrics["converged"] and metrics["warnings"] == [] and metrics["covariance_type"] == "full"
+    assert (metrics["faces"], metrics["held_out_faces"], metrics["n_over_k_d"]) == (
+        300,
+        200,
+        300 / 8,
+    )
+    assert (
+        metrics["converged"] and metrics["warnings"] == [] and metrics["covariance_type"] == "full"
+    )
     assert "log_likelihood_held_out" in capsys.readouterr().out
 
 
@@ -94,4 +113,15 @@ def test_nan_features_name_the_file(run, tmp_path):
     run()
     artifacts.write_npz("fit.npz", names=np.array(["a"]), features=np.array([[np.nan]]))
     with pytest.raises(PipelineError, match=r"fit\.npz: 1 of 1 faces have NaN"):
-        fit_gmm.main(["--fit", "fit.npz", "--held-out", "held_out.npz", "--gmm", "g.npz", "--metrics", "m.json"])
+        fit_gmm.main(
+            [
+                "--fit",
+                "fit.npz",
+                "--held-out",
+                "held_out.npz",
+                "--gmm",
+                "g.npz",
+                "--metrics",
+                "m.json",
+            ]
+        )

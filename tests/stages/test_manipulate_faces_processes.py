@@ -1,4 +1,6 @@
-"""The stage in several processes: the same bytes as one, an end in order when one fails, and nothing left after a kill."""
+"""The stage in several processes: the same bytes as one, an end in order when one fails, and
+nothing left after a kill.
+"""
 
 import os
 import subprocess
@@ -10,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.base import artifacts
-from pipeline.faces import LANDMARK_COLUMNS
+from pipeline.common import artifacts, shards
+from pipeline.common.names import LANDMARK_COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +26,7 @@ PARAMS = "seed: 1\nmanipulation: {source: generate, warp_sigma: [0.04, 0.05], bl
 def prepare(folder: Path, n: int) -> None:
     random = np.random.default_rng(5)
     (folder / "params.yaml").write_text(PARAMS)
-    writer = artifacts.ShardWriter(folder / "faces", (SIDE, SIDE, 3), pictures_per_shard=500)
+    writer = shards.ShardWriter(folder / "faces", (SIDE, SIDE, 3), pictures_per_shard=500)
     writer.append(random.integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8))
     writer.close()
     points = POINTS / 2 + random.normal(0, 1, (n, 14))
@@ -33,16 +35,30 @@ def prepare(folder: Path, n: int) -> None:
     landmarks.mkdir(parents=True)
     for i in range(0, n, 50):
         np.save(landmarks / f"f{i}.npy", random.uniform(10, 50, (68, 2)))
-    columns = {"face_id": [f"f{i}" for i in range(n)], "row": range(n)} | dict(zip(LANDMARK_COLUMNS, points.T, strict=True))
+    columns = {"face_id": [f"f{i}" for i in range(n)], "row": range(n)} | dict(
+        zip(LANDMARK_COLUMNS, points.T, strict=True)
+    )
     artifacts.write_table(folder / "faces/faces.parquet", pd.DataFrame(columns))
 
 
 def start(folder: Path, out: str, processes: int, workers: int = 1) -> subprocess.Popen[bytes]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    stage = ["-m", "pipeline.stages.manipulate_faces", "--faces=faces", "--root=sample", f"--output={out}"]
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        if processes > 1
+        else []
+    )
+    stage = [
+        "-m",
+        "pipeline.stages.manipulate_faces",
+        "--faces=faces",
+        "--root=sample",
+        f"--output={out}",
+    ]
     command = [sys.executable, *launcher, *stage, f"--metrics={out}.json", f"--sheet={out}.png"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PIPELINE_WORKERS": str(workers)}
-    return subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def run(folder: Path, out: str, processes: int) -> str:
@@ -71,7 +87,9 @@ def test_several_processes_give_the_bytes_of_one(tmp_path, faces, processes):
 def test_when_one_process_dies_all_end_and_nothing_is_written(tmp_path):
     prepare(tmp_path, 4000)
     stage = start(tmp_path, "out", 2)
-    victim = wait_for(lambda: [pid for pid in stages_below(stage.pid) if environment(pid).get("RANK") == "1"])[0]
+    victim = wait_for(
+        lambda: [pid for pid in stages_below(stage.pid) if environment(pid).get("RANK") == "1"]
+    )[0]
     wait_for(lambda: list(tmp_path.glob(".out.*.partial/out/pixels-*")))
     os.kill(victim, 9)
     output = stage.communicate(timeout=60)[0].decode()
@@ -93,7 +111,7 @@ def test_nothing_survives_a_kill_of_the_stage(tmp_path, number):
     if number == 15:
         assert not list(tmp_path.glob(".out.*"))
     run(tmp_path, "out", 1)
-    assert not list(tmp_path.glob(".out.*")) and len(artifacts.read_shards(tmp_path / "out")) == 16000
+    assert not list(tmp_path.glob(".out.*")) and len(shards.read_shards(tmp_path / "out")) == 16000
 
 
 def wait_for(condition, seconds: float = 60):

@@ -34,7 +34,9 @@ def command(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
-    """The outputs of one run, what it printed and which files it wrote: drawing a report takes seconds."""
+    """The outputs of one run, what it printed and which files it wrote: drawing a report takes
+    seconds.
+    """
     folder = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.chdir(folder)
@@ -42,7 +44,11 @@ def once(tmp_path_factory):
         before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
         report.main(command)
         after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
-        return contents(), printed.getvalue(), {path.as_posix() for path in after if after[path] != before.get(path)}
+        return (
+            contents(),
+            printed.getvalue(),
+            {path.as_posix() for path in after if after[path] != before.get(path)},
+        )
 
 
 def test_outputs_and_nothing_else(once):
@@ -53,7 +59,10 @@ def test_outputs_and_nothing_else(once):
     assert max(map(len, printed.splitlines())) <= 80
 
 
-@pytest.mark.parametrize(("folder", "end"), [("generators", "json"), ("roc", "csv"), ("histograms", "csv"), ("faces", "png")])
+@pytest.mark.parametrize(
+    ("folder", "end"),
+    [("generators", "json"), ("roc", "csv"), ("histograms", "csv"), ("faces", "png")],
+)
 def test_results_of_another_list_of_generators_do_not_stand_in(command, folder, end):
     old = Path("metrics") / folder / f"sim_a.{end}"
     old.rename(old.with_name(f"sim_old.{end}"))
@@ -63,7 +72,9 @@ def test_results_of_another_list_of_generators_do_not_stand_in(command, folder, 
 
 
 def test_an_old_report_is_replaced_as_a_whole(command, monkeypatch):
-    monkeypatch.setattr(Drawings, "draw", lambda *arguments, **named: "<svg></svg>")  # what is drawn is not asked here
+    monkeypatch.setattr(
+        Drawings, "draw", lambda *arguments, **named: "<svg></svg>"
+    )  # what is drawn is not asked here
     Path("data/report").mkdir(parents=True)
     Path("data/report/old.html").touch()
     report.main(command)
@@ -71,14 +82,14 @@ def test_an_old_report_is_replaced_as_a_whole(command, monkeypatch):
 
 
 def test_torch_and_scikit_learn_are_not_imported():
-    code = (
-        "import sys; from pipeline.stages import report; sys.exit(bool({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
-    )
+    code = "import sys; from pipeline.stages import report; sys.exit(bool({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     root = Path(report.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
-def test_another_process_writes_the_same_bytes_beside_what_another_list_left_and_imports_nothing_slow(once, command):
+def test_another_process_writes_the_same_bytes_beside_what_another_list_left_and_imports_nothing_slow(
+    once, command
+):
     """What is left from another list is named; it changes no byte."""
     assert "left aside" not in once[1]
     for number in range(9):  # more than fit on a line
@@ -89,8 +100,17 @@ def test_another_process_writes_the_same_bytes_beside_what_another_list_left_and
         "sys.exit(bool({'torch', 'sklearn', 'pandas', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", code, *command], check=False, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert contents() == once[0]
     printed = done.stdout
-    assert "generator-8. To delete" in " ".join(printed.split()) and max(map(len, printed.splitlines())) <= 80
+    assert (
+        "generator-8. To delete" in " ".join(printed.split())
+        and max(map(len, printed.splitlines())) <= 80
+    )

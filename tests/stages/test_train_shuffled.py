@@ -1,4 +1,6 @@
-"""The whole stage on a few faces: shuffled tags in training, true ones in the metrics, and how it ends and goes on."""
+"""The whole stage on a few faces: shuffled tags in training, true ones in the metrics, and how it
+ends and goes on.
+"""
 
 import json
 import os
@@ -8,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import pretext
 from pipeline.base.errors import PipelineError
-from pipeline.checkpoints import load_encoder
-from pipeline.encoder import Encoder
-from pipeline.resume import Store, lock
+from pipeline.encoder.checkpoints import load_encoder
+from pipeline.encoder.network import Encoder
+from pipeline.pretext import task as pretext
+from pipeline.pretext.resume import Store, lock
 from pipeline.stages import train_pretext, train_shuffled
 from tests.stages.test_train_pretext import PARAMS, write_inputs
 
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.usefixtures("narrow_network")
 
 def run(folder, stage=train_shuffled, more=""):
     stage.main(
-        f"--faces faces --manipulated manipulated --encoder {folder}/encoder.safetensors --metrics {folder}/metrics.json "
+        f"--faces faces --manipulated manipulated --encoder {folder}/encoder.safetensors --metrics "
+        f"{folder}/metrics.json "
         f"{more}".split()
     )
 
@@ -57,16 +60,27 @@ def trained_with(monkeypatch):
 def test_only_the_tags_of_the_training_faces_are_shuffled(workspace, trained_with, capsys):
     run("out")
     faces, held_out, settings = trained_with[0]
-    true_faces, true_held_out = pretext.read_faces(workspace / "faces", workspace / "manipulated", 1.3)
+    true_faces, true_held_out = pretext.read_faces(
+        workspace / "faces", workspace / "manipulated", 1.3
+    )
     assert not np.array_equal(faces.tags, true_faces.tags)
     assert np.array_equal(np.sort(faces.tags, axis=0), np.sort(true_faces.tags, axis=0))
     assert np.array_equal(held_out.tags, true_held_out.tags)
     assert (settings.epochs, settings.schedule_epochs, settings.batch_size) == (2, 2, 16)
-    assert sorted(path.name for path in (workspace / "out").iterdir()) == [pretext.RESUME, *OUTPUTS]  # no speed, no history
+    assert sorted(path.name for path in (workspace / "out").iterdir()) == [
+        pretext.RESUME,
+        *OUTPUTS,
+    ]  # no speed, no history
 
     metrics = json.loads((workspace / "out/metrics.json").read_text())
     assert metrics["epochs"] == 2 and metrics["faces"] == {"train": 55, "held_out": 5}
-    assert set(metrics["ranking_accuracy"]) == {"iso", "f_number", "exposure_time", "focal_length", "mean"}
+    assert set(metrics["ranking_accuracy"]) == {
+        "iso",
+        "f_number",
+        "exposure_time",
+        "focal_length",
+        "mean",
+    }
     shown = capsys.readouterr().out
     assert "shuffled EXIF tags" in shown and max(len(line) for line in shown.splitlines()) <= 80
 
@@ -78,13 +92,17 @@ def test_the_file_says_that_its_tags_were_shuffled(workspace):
 
 
 def test_zero_epochs_are_the_random_weights_of_the_same_start(workspace):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: 0"))
+    (workspace / "params.yaml").write_text(
+        PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: 0")
+    )
     run("out")
     encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
     assert torch.equal(encoder.heads.weight, Encoder("resnet10", 8, seed=3).heads.weight)
 
 
-def test_ended_by_a_signal_it_goes_on_to_the_same_bytes_beside_the_states_of_train_pretext(workspace, monkeypatch):
+def test_ended_by_a_signal_it_goes_on_to_the_same_bytes_beside_the_states_of_train_pretext(
+    workspace, monkeypatch
+):
     run("undisturbed")
     looks, found = [], []
 
@@ -115,11 +133,16 @@ def test_ended_by_a_signal_it_goes_on_to_the_same_bytes_beside_the_states_of_tra
 
 
 def test_one_training_at_a_time_writes_beside_an_encoder(workspace):
-    with lock(workspace / "out" / pretext.RESUME), pytest.raises(PipelineError, match="another run holds the lock"):
+    with (
+        lock(workspace / "out" / pretext.RESUME),
+        pytest.raises(PipelineError, match="another run holds the lock"),
+    ):
         run("out")
 
 
 def test_a_wrong_number_of_epochs_is_named(workspace):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: -1"))
+    (workspace / "params.yaml").write_text(
+        PARAMS.replace("EPOCHS", "5") + SHUFFLED.replace("epochs: 2", "epochs: -1")
+    )
     with pytest.raises(PipelineError, match=r"shuffled\.epochs = -1"):
         run("out")

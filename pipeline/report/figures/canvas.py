@@ -1,4 +1,6 @@
-"""What all drawings share: the style, a look per generator, and panels as inline SVG in the page's colours."""
+"""What all drawings share: the style, a look per generator, and panels as inline SVG in the page's
+colours.
+"""
 
 import io
 import re
@@ -7,11 +9,23 @@ from html import escape
 from itertools import count
 from typing import Any, NamedTuple
 
-# Written into the SVG and then replaced by the page's own colours, so that a drawing is readable in light and in dark.
+# Written into the SVG and then replaced by the page's own colours, so that a drawing is readable in
+# light and in dark.
 INK, MUTED, RULE, PAPER = "#1c2430", "#66707d", "#d8dde4", "#fffffe"
 THEME = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
 PHOTOGRAPHIC = "#8d98a5"
-PALETTE = ("#3f7fd9", "#e08214", "#2e9e6b", "#d6455d", "#8f66cf", "#16a3b5", "#a5734e", "#dd6fb4", "#8f9a22", "#5b6b8c")
+PALETTE = (
+    "#3f7fd9",
+    "#e08214",
+    "#2e9e6b",
+    "#d6455d",
+    "#8f66cf",
+    "#16a3b5",
+    "#a5734e",
+    "#dd6fb4",
+    "#8f9a22",
+    "#5b6b8c",
+)
 # Colours are hard to tell apart for some readers and in print, so dashes and markers vary as well.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (6, 1.5, 1.4, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -56,7 +70,9 @@ class Look(NamedTuple):
     @property
     def dash(self) -> str:
         """The dashes as SVG writes them for a line of the legend."""
-        return "" if self.dashes == "-" else " ".join(f"{2 * length:g}" for length in self.dashes[1])
+        return (
+            "" if self.dashes == "-" else " ".join(f"{2 * length:g}" for length in self.dashes[1])
+        )
 
 
 class Value(NamedTuple):
@@ -77,7 +93,9 @@ class Value(NamedTuple):
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """A look per name; colours repeat after ten, with other dashes and markers."""
     cycles = (PALETTE, DASHES, MARKERS)
-    return {name: Look(*(cycle[i % len(cycle)] for cycle in cycles)) for i, name in enumerate(names)}
+    return {
+        name: Look(*(cycle[i % len(cycle)] for cycle in cycles)) for i, name in enumerate(names)
+    }
 
 
 class Drawings:
@@ -92,7 +110,9 @@ class Drawings:
 
 
 def panel(draw: Draw, alt: str, *, number: int, width: float = 4.2, height: float = 2.7) -> str:
-    """An inline SVG element of the given size (inches at most); `number` keeps its ids apart from other panels'."""
+    """An inline SVG element of the given size (inches at most); `number` keeps its ids apart from
+    other panels'.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -103,7 +123,9 @@ def panel(draw: Draw, alt: str, *, number: int, width: float = 4.2, height: floa
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     svg = text.getvalue()
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(
+        r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{number}-", svg)
     for colour, variable in THEME.items():
@@ -111,7 +133,9 @@ def panel(draw: Draw, alt: str, *, number: int, width: float = 4.2, height: floa
     view_box = re.search(r'viewBox="[^"]+"', svg)
     assert view_box, "matplotlib writes a viewBox"
     head = f'<svg {view_box[0]} role="img" aria-label="{escape(alt)}" xmlns="http://www.w3.org/2000/svg">'
-    return "\n".join(line for line in (head + svg[svg.index(">") + 1 :]).splitlines() if line.strip())
+    return "\n".join(
+        line for line in (head + svg[svg.index(">") + 1 :]).splitlines() if line.strip()
+    )
 
 
 def percent(value: float, _: Any) -> str:
@@ -130,5 +154,10 @@ def rows(axes: Any, names: Sequence[str]) -> None:
 def dot(axes: Any, row: float, value: Value, colour: str, marker: str) -> None:
     """A point in a row, with its interval as a line; nothing where there is no value."""
     if value.value is not None:
-        style = {"color": colour, "markersize": 8 if marker == "X" else 5, "elinewidth": 1.6, "capsize": 2.5}
+        style = {
+            "color": colour,
+            "markersize": 8 if marker == "X" else 5,
+            "elinewidth": 1.6,
+            "capsize": 2.5,
+        }
         axes.errorbar([value.value], [row], xerr=value.whiskers, fmt=marker, **style)

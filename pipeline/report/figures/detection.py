@@ -1,4 +1,6 @@
-"""Drawings of what is detected: rates and AUC with intervals, ROC curves, scores, verdicts, and one PNG for the README."""
+"""Drawings of what is detected: rates and AUC with intervals, ROC curves, scores, verdicts, and one
+PNG for the README.
+"""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,11 @@ from pipeline.report.figures.canvas import (
     rows,
 )
 
-VERDICT_COLOURS = {"pass": "#c3cad3", "review": PALETTE[1], "flag": "#2458a6"}  # differ in lightness too
+VERDICT_COLOURS = {
+    "pass": "#c3cad3",
+    "review": PALETTE[1],
+    "flag": "#2458a6",
+}  # differ in lightness too
 
 
 @dataclass(frozen=True)
@@ -38,23 +44,35 @@ class Bar:
 
 @dataclass(frozen=True)
 class Roc:
-    """One generator's ROC curve, and its (false alarm rate, detection rate) at the threshold of each chosen rate."""
+    """One generator's ROC curve, and its (false alarm rate, detection rate) at the threshold of
+    each chosen rate.
+    """
 
     curve: Curve
     points: Sequence[tuple[float, float]] = field(default_factory=tuple)
 
 
-def overview(path: str | Path, bars: Sequence[Bar], curves: Mapping[str, Roc], rates: Sequence[float], title: str) -> None:
-    """The README's picture (PNG, 1600 pixels wide): detection rate and AUC per generator beside the ROC curves.
+def overview(
+    path: str | Path,
+    bars: Sequence[Bar],
+    curves: Mapping[str, Roc],
+    rates: Sequence[float],
+    title: str,
+) -> None:
+    """The README's picture (PNG, 1600 pixels wide): detection rate and AUC per generator beside the
+    ROC curves.
 
     rates: the chosen false alarm rates, the headline rate first.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from pipeline.base.artifacts import atomic
+    from pipeline.common.artifacts import atomic
 
-    with mpl.rc_context({**STYLE, "figure.constrained_layout.w_pad": 0.1}), atomic(path) as temporary:
+    with (
+        mpl.rc_context({**STYLE, "figure.constrained_layout.w_pad": 0.1}),
+        atomic(path) as temporary,
+    ):
         figure = Figure(figsize=(8, max(3.4, 1.5 + 0.3 * len(bars))), dpi=200, facecolor=PAPER)
         left, right = figure.subplots(1, 2, width_ratios=(1.22, 1))
         detection(bars, rates[0])(left)
@@ -66,7 +84,9 @@ def overview(path: str | Path, bars: Sequence[Bar], curves: Mapping[str, Roc], r
 
 
 def detection(bars: Sequence[Bar], rate: float) -> Draw:
-    """Horizontal bars of the share detected with whiskers, in the generators' colours; both numbers at the right."""
+    """Horizontal bars of the share detected with whiskers, in the generators' colours; both numbers
+    at the right.
+    """
     styles = looks([bar.name for bar in bars])
 
     def draw(axes: Any) -> None:
@@ -74,7 +94,15 @@ def detection(bars: Sequence[Bar], rate: float) -> Draw:
             share = bar.detection_rate
             axes.barh(row, share.value, height=0.62, color=styles[bar.name].colour, alpha=0.85)
             if share.whiskers:
-                axes.errorbar([share.value], [row], xerr=share.whiskers, fmt="none", color=INK, elinewidth=1.1, capsize=2.5)
+                axes.errorbar(
+                    [share.value],
+                    [row],
+                    xerr=share.whiskers,
+                    fmt="none",
+                    color=INK,
+                    elinewidth=1.1,
+                    capsize=2.5,
+                )
             said = f"{100 * share.value:.0f} %" if share.value is not None else "–"
             axes.text(1.18, row, said, va="center", ha="right", fontsize=8.5, color=INK)
             auc = f"{bar.auc.value:.3f}" if bar.auc.value is not None else "–"
@@ -107,7 +135,9 @@ def aucs(bars: Sequence[Bar]) -> Draw:
 
 
 def roc(curves: Mapping[str, Roc], rates: Sequence[float], *, logarithmic: bool) -> Draw:
-    """Detection rate over false alarm rate; chosen rates are dashed lines. Logarithmic shows the lowest rates."""
+    """Detection rate over false alarm rate; chosen rates are dashed lines. Logarithmic shows the
+    lowest rates.
+    """
     styles = looks(list(curves))
 
     def draw(axes: Any) -> None:
@@ -119,27 +149,45 @@ def roc(curves: Mapping[str, Roc], rates: Sequence[float], *, logarithmic: bool)
             shown = slice(bisect_right(false_alarms, lowest) - 1 if logarithmic else 0, None)
             x = [max(value, lowest) if logarithmic else value for value in false_alarms[shown]]
             steps = "steps-post" if logarithmic else "default"
-            axes.plot(x, detections[shown], color=style.colour, linestyle=style.dashes, drawstyle=steps)
+            axes.plot(
+                x, detections[shown], color=style.colour, linestyle=style.dashes, drawstyle=steps
+            )
             points = [(max(a, lowest) if logarithmic else a, b) for a, b in content.points]
             if points:
-                axes.plot(*zip(*points, strict=True), linestyle="", marker=style.marker, markersize=4.5, color=style.colour)
+                axes.plot(
+                    *zip(*points, strict=True),
+                    linestyle="",
+                    marker=style.marker,
+                    markersize=4.5,
+                    color=style.colour,
+                )
         for rate in rates:
             axes.axvline(rate, color=INK, linewidth=0.9, linestyle=BESIDE)
-        axes.set(ylim=(-0.01, 1.02), xlim=(lowest, 1) if logarithmic else (-0.01, 1.01), yticks=[0, 0.25, 0.5, 0.75, 1])
+        axes.set(
+            ylim=(-0.01, 1.02),
+            xlim=(lowest, 1) if logarithmic else (-0.01, 1.01),
+            yticks=[0, 0.25, 0.5, 0.75, 1],
+        )
         if logarithmic:
             axes.set_xscale("log")
         else:
             axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.xaxis.set_major_formatter(percent)
         axes.yaxis.set_major_formatter(percent)
-        axes.set_xlabel("false alarm rate on photographs" + (", logarithmic" if logarithmic else ""))
+        axes.set_xlabel(
+            "false alarm rate on photographs" + (", logarithmic" if logarithmic else "")
+        )
         axes.set_ylabel("detection rate")
 
     return draw
 
 
-def scores(name: str, histogram: Mapping[str, Sequence[float]], thresholds: Sequence[float], look: Look) -> Draw:
-    """Two histograms of the anomaly score, and the thresholds: a dashed line each, the first (review's) the thickest."""
+def scores(
+    name: str, histogram: Mapping[str, Sequence[float]], thresholds: Sequence[float], look: Look
+) -> Draw:
+    """Two histograms of the anomaly score, and the thresholds: a dashed line each, the first
+    (review's) the thickest.
+    """
 
     def draw(axes: Any) -> None:
         edges = [*histogram["low"], histogram["high"][-1]]
@@ -168,7 +216,15 @@ def verdicts(counts: Mapping[str, Mapping[str, int]]) -> Draw:
                 axes.barh(row, share, left=left, height=0.66, color=colour)
                 if share >= 0.08:
                     dark = {"color": "white"} if verdict == "flag" else {"color": "black"}
-                    axes.text(left + share / 2, row, f"{100 * share:.0f} %", va="center", ha="center", fontsize=8, **dark)
+                    axes.text(
+                        left + share / 2,
+                        row,
+                        f"{100 * share:.0f} %",
+                        va="center",
+                        ha="center",
+                        fontsize=8,
+                        **dark,
+                    )
                 left += share
         rows(axes, list(counts))
         axes.set(xlim=(0, 1), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="share of faces")

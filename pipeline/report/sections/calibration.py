@@ -1,12 +1,22 @@
-"""What the report says of the promises made about photographs: achieved false alarms, and how many photographs they need."""
+"""What the report says of the promises made about photographs: achieved false alarms, and how many
+photographs they need.
+"""
 
 from typing import Any
 
 from pipeline.report.document import Cell, LegendEntry, Panels, Table, Text
 from pipeline.report.figures import checks
 from pipeline.report.figures.canvas import PALETTE, Drawings
-from pipeline.report.wording import chosen, held, number, outcome, percent, span, verdict_of_real_against_real
-from pipeline.results import Columns, Results
+from pipeline.report.results import Columns, Results
+from pipeline.report.wording import (
+    chosen,
+    held,
+    number,
+    outcome,
+    percent,
+    span,
+    verdict_of_real_against_real,
+)
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
@@ -14,8 +24,16 @@ SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 def section(results: Results, panels: Drawings) -> list[Any]:
     """All blocks."""
     real, alike = verdict_of_real_against_real(results.calibration)
-    sentences = [Text(held(rate), "good" if rate["verdict"] == "holds" else "warning") for rate in results.rates.values()]
-    return [*sentences, _table(results), Text(real, "good" if alike else "warning"), *_sizes(results, panels)]
+    sentences = [
+        Text(held(rate), "good" if rate["verdict"] == "holds" else "warning")
+        for rate in results.rates.values()
+    ]
+    return [
+        *sentences,
+        _table(results),
+        Text(real, "good" if alike else "warning"),
+        *_sizes(results, panels),
+    ]
 
 
 def _table(results: Results) -> Table:
@@ -35,12 +53,26 @@ def _table(results: Results) -> Table:
                  f"{paper['false_alarms']:,} of {found['test_faces']:,}", "", ""])  # fmt: skip
     people = found.get("calibration_people")
     return Table(
-        ["verdict above it", "the choice", "chosen", "threshold", "achieved", "false alarms", "expected", "photographs needed"],
+        [
+            "verdict above it",
+            "the choice",
+            "chosen",
+            "threshold",
+            "achieved",
+            "false alarms",
+            "expected",
+            "photographs needed",
+        ],
         rows,
-        f"False alarms on test photographs, which neither the mixture nor the thresholds have seen. Achieved: with its exact "
-        f"95 % interval (Clopper-Pearson). Expected: where the true rate lies in 95 % of cases for a threshold from "
-        f"{found['calibration_faces']:,} calibration photographs" + (f" of {people:,} persons" if people else "") + ". "
-        "Photographs needed: so many bring that range within half of the chosen rate to either side. paper_protocol is the "
+        "False alarms on test photographs, which neither the mixture nor the thresholds have "
+        "seen. Achieved: with its exact "
+        "95 % interval (Clopper-Pearson). Expected: where the true rate lies in 95 % of cases for "
+        "a threshold from "
+        f"{found['calibration_faces']:,} calibration photographs"
+        + (f" of {people:,} persons" if people else "")
+        + ". "
+        "Photographs needed: so many bring that range within half of the chosen rate to either "
+        "side. paper_protocol is the "
         "authors' threshold, from the photographs that the mixture was fitted on.",
         text_columns=2,
     )
@@ -54,10 +86,14 @@ def _sizes(results: Results, panels: Drawings) -> list[Any]:
         alts.append(f"Chosen {chosen(rate)}: the true rate lies with {ends[0]}, with {ends[1]}.")
         svgs.append(panels.draw(checks.calibration_sizes(curve, rate, here), alts[-1], height=2.8))
     caption = (
-        f"How many own photographs to bring. The band is where the true false alarm rate lies in 95 % of cases with so many "
-        f"calibration photographs; the dashed orange lines hold 95 % of the rates on the test photographs with thresholds "
-        f"from random subsets of the {here:,} photographs at hand (grey line), the solid one is their mean. Steps of the band "
-        "come from thresholds being scores of whole photographs. Look where the band becomes narrow enough for your use."
+        "How many own photographs to bring. The band is where the true false alarm rate lies in "
+        "95 % of cases with so many "
+        "calibration photographs; the dashed orange lines hold 95 % of the rates on the test "
+        "photographs with thresholds "
+        f"from random subsets of the {here:,} photographs at hand (grey line), the solid one is "
+        "their mean. Steps of the band "
+        "come from thresholds being scores of whole photographs. Look where the band becomes "
+        "narrow enough for your use."
     )
     legend = [LegendEntry("expected, 95 %", PALETTE[0], "", "s"), LegendEntry("measured, mean", PALETTE[1], "", "o"),
               LegendEntry("measured, 95 %", PALETTE[1], "5 2"), LegendEntry("photographs at hand", "#8d98a5")]  # fmt: skip
@@ -65,10 +101,20 @@ def _sizes(results: Results, panels: Drawings) -> list[Any]:
 
 
 def _to_bring(parts: dict[float, Columns], here: int) -> Table:
-    sizes = sorted({size for curve in parts.values() for size in curve["faces"] if size in SIZES or size == here})
+    sizes = sorted(
+        {
+            size
+            for curve in parts.values()
+            for size in curve["faces"]
+            if size in SIZES or size == here
+        }
+    )
     rows = []
     for size in sizes:
-        cells = [_range(c, c["faces"].index(size)) if size in c["faces"] else "too few" for c in parts.values()]
+        cells = [
+            _range(c, c["faces"].index(size)) if size in c["faces"] else "too few"
+            for c in parts.values()
+        ]
         rows.append([f"{size:,.0f}" + (" (at hand)" if size == here else ""), *cells])
     head = ["photographs to bring", *(f"chosen {chosen(rate)}" for rate in parts)]
     return Table(head, rows, "Where the true false alarm rate lies in 95 % of cases.")

@@ -1,0 +1,1 @@
+"""What could fake the result: controls, confounds of file formats, robustness to perturbations."""

@@ -1,0 +1,147 @@
+"""Every file the pipeline writes and reads again: byte-stable, complete or absent, never a pickle."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.base.atomic import atomic
+from pipeline.base.errors import PipelineError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Sorted keys, two spaces, a final newline; NaN and infinity are refused, since JSON has
+    neither.
+    """
+    try:
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise PipelineError(
+            f"{path}: cannot be written as JSON: {error}; write null and a reason instead"
+        ) from None
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file of this pipeline."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise PipelineError(
+            f"{path}: not valid JSON ({error}); remove it and run `dvc repro`"
+        ) from None
+
+
+def write_csv(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Columns of equal length with a header; floats to nine significant digits, None as an empty
+    cell.
+    """
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"{path}: columns of different lengths {sorted(lengths)}")
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(_cell(value) for value in row) for row in rows)]
+    with atomic(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
+    """An uncompressed .npz whose bytes depend on the arrays alone (NumPy's own carries the time of
+    writing).
+    """
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name], order="C")
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            info.file_size = (
+                array.nbytes
+            )  # tells whether the long form is needed; forced, its header differs among Pythons
+            with archive.open(info, "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; arrays that would need a pickle are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise PipelineError(
+            f"{path}: not a readable .npz file ({error}); remove it and run `dvc repro`"
+        ) from None
+
+
+def write_table(path: str | Path, frame: "pd.DataFrame") -> None:
+    """A data frame as Parquet, without an index; the bytes depend on the content alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic(path) as temporary:
+        pq.write_table(
+            pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
+            temporary,
+        )
+
+
+def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFrame":
+    """The data frame that `write_table` wrote, or these columns of it."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except (ValueError, OSError) as error:
+        raise PipelineError(
+            f"{path}: not a readable Parquet file ({error}); remove it and run `dvc repro`"
+        ) from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """PNG bytes of a uint8 picture (H, W, 3); run lengths compress noisy pictures faster and better
+    than matches.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=3)
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.9g}"
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

@@ -1,0 +1,55 @@
+"""Where PyTorch computes, and with which guarantees."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from pipeline.base.errors import PipelineError
+
+
+def select_device(name: str, *, key: str, number: int = 0) -> torch.device:
+    """`cpu`, `cuda`, or `auto` = cuda where there is one; PipelineError where cuda is asked for and
+    absent.
+
+    number: of this process among those of its machine; each takes the GPU of its number.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise PipelineError(
+            f"{key}: cuda, but PyTorch sees no CUDA device here; set it to auto or cpu"
+        )
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if number >= max(1, torch.cuda.device_count()):
+        raise PipelineError(
+            f"launcher: starts process {number + 1} on a machine with {torch.cuda.device_count()} "
+            "GPUs; "
+            f"start one process per GPU, or set {key} to cpu"
+        )
+    return torch.device("cuda", number)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Deterministic kernels only, inside; PyTorch's settings are as before afterwards."""
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS asks for it; read at its first use
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    extras: Any = torch.utils.deterministic
+    filled = extras.fill_uninitialized_memory
+    try:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+        extras.fill_uninitialized_memory = False  # a debugging aid that costs time
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
+        extras.fill_uninitialized_memory = filled

@@ -1,0 +1,141 @@
+"""Several processes that run one stage together, started by torchrun; they exchange bytes and
+arrays, never pickles.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.base.errors import PipelineError
+from pipeline.base.processes import rank, world
+
+if TYPE_CHECKING:
+    import torch
+
+PATIENCE = timedelta(
+    hours=1
+)  # for a process that lives but does not answer; one that dies is noticed at once
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among `count`; all of them must call the same methods in the same order."""
+
+    rank: int = 0
+    count: int = 1
+    device: "torch.device | None" = None  # where messages between processes must lie
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that prints, shows progress and writes."""
+        return self.rank == 0
+
+    def broadcast(self, content: bytes | None) -> bytes:
+        """The first process's bytes, on every process."""
+        own = content if self.first and content is not None else b""
+        if self.count == 1:
+            return own
+        import torch.distributed
+
+        size = int(self.assemble(np.array([len(own)]))[0])
+        message = np.frombuffer(own, np.uint8) if self.first else np.zeros(size, np.uint8)
+        tensor = self._tensor(message)
+        torch.distributed.broadcast(tensor, src=0)
+        return tensor.cpu().numpy().tobytes()
+
+    def gather(self, content: bytes) -> list[bytes]:
+        """Every process's bytes in the order of their ranks, on every process."""
+        if self.count == 1:
+            return [content]
+        sizes = self.assemble(self._own_row(np.array([len(content)])))[:, 0]  # (count,)
+        padded = np.zeros(sizes.max(), np.uint8)
+        padded[: len(content)] = np.frombuffer(content, np.uint8)
+        return [
+            row[:size].tobytes()
+            for row, size in zip(self.assemble(self._own_row(padded)), sizes, strict=True)
+        ]
+
+    def assemble(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """One array from arrays of equal shape and type: each row is filled by one process and zero
+        on the others.
+
+        Added as whole numbers of the same width, so that every bit arrives, the sign of a zero too.
+        """
+        if self.count == 1:
+            return rows
+        import torch.distributed
+
+        tensor = self._tensor(
+            rows.view(f"i{rows.itemsize}") if rows.itemsize > 1 else rows.view(np.uint8)
+        )
+        torch.distributed.all_reduce(tensor)
+        return tensor.cpu().numpy().view(rows.dtype)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is true on any process."""
+        return (
+            flag if self.count == 1 else bool(self.assemble(self._own_row(np.array([flag]))).any())
+        )
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        self.any(False)
+
+    def _own_row(self, row: NDArray[Any]) -> NDArray[Any]:
+        rows = np.zeros((self.count, *row.shape), row.dtype)
+        rows[self.rank] = row
+        return rows
+
+    def _tensor(self, array: NDArray[Any]) -> "torch.Tensor":
+        import torch
+
+        return torch.from_numpy(array.copy()).to(self.device)
+
+
+@contextmanager
+def group(device: "torch.device | None" = None) -> Iterator[Team]:
+    """The processes of this run, connected by NCCL for a CUDA device, else by Gloo.
+
+    When another process is gone, whatever waits for it ends with a PipelineError within seconds.
+    """
+    if world() == 1:
+        yield Team()
+        return
+    import torch.distributed
+
+    device = device or torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    _connect("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Team(rank(), world(), device)
+    except RuntimeError as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower():
+            line = str(error).partition("\n")[0]
+            raise PipelineError(
+                f"another process of this run is gone ({line}); its own error, above, says why"
+            ) from None
+        raise
+    torch.distributed.destroy_process_group()  # after an error the connections die with the process
+
+
+def _connect(backend: str) -> None:
+    import torch.distributed
+
+    try:
+        torch.distributed.init_process_group(backend, timeout=PATIENCE)
+    except (
+        ValueError,
+        RuntimeError,
+    ) as error:  # an incomplete environment; no such host, port or partner
+        line = str(error).partition("\n")[0]
+        raise PipelineError(
+            f"process {rank()} of {world()} cannot connect with the others ({line}): start the "
+            "stage with torchrun, or with "
+            "python alone, without RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment"
+        ) from None

@@ -1,0 +1,1 @@
+"""The Gaussian mixture of photographic features: fitted, scored, selected."""

@@ -1,0 +1,157 @@
+"""A Gaussian mixture of photographic faces as plain arrays: scored by NumPy, saved without pickle.
+
+Everything is float64: in float32 the covariances of a few hundred dimensions are ill-conditioned.
+The anomaly score is the negative log-likelihood, so **higher means more anomalous**.
+
+The log-likelihood is that of the transformed features (after standardisation and PCA). Against the
+density of the raw features it lacks a constant (the log-determinant of the transform), which shifts
+every score and every threshold alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from pipeline.base.errors import PipelineError
+from pipeline.common.checks import check_features
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A fitted Gaussian mixture as plain arrays: k components in d dimensions over D features.
+
+    `shift` (D,) and `scale` (D,) standardise; `projection` (d, D) holds orthonormal PCA directions,
+    (0, D) without PCA; `weights` (k,), `means` (k, d); `precisions_cholesky` as in scikit-learn:
+    (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. All float64."""
+
+    covariance_type: str
+    shift: np.ndarray
+    scale: np.ndarray
+    projection: np.ndarray
+    weights: np.ndarray
+    means: np.ndarray
+    precisions_cholesky: np.ndarray
+
+    @property
+    def features(self) -> int:
+        """Number of features D that a face must have."""
+        return int(self.shift.shape[0])
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions d of the mixture, after PCA."""
+        return int(self.means.shape[1])
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        """Standardised and projected features, (n, D) to float64 (n, d). Raises PipelineError on
+        NaN or a wrong width.
+        """
+        x = check_features(features, "features")
+        if x.shape[1] != self.features:
+            raise PipelineError(
+                f"the faces have {x.shape[1]} features, the mixture was fitted on {self.features}: "
+                "extract both with the same encoder, then run fit_gmm again"
+            )
+        x = (x - self.shift) / self.scale
+        return x @ self.projection.T if len(self.projection) else x
+
+    def log_likelihood(self, features: np.ndarray) -> np.ndarray:
+        """Natural log of the mixture's density at each face, (n, D) to float64 (n,)."""
+        from scipy.special import logsumexp
+
+        x = self.transform(features)  # (n, d)
+        with np.errstate(divide="ignore"):  # a component of weight 0 adds exp(-inf) = 0
+            log_weights = np.log(self.weights)
+        parts = [
+            log_weights[k] + self._log_normal(x, k) for k in range(len(self.weights))
+        ]  # k arrays (n,)
+        return np.asarray(logsumexp(np.stack(parts, axis=1), axis=1))
+
+    def anomaly_score(self, features: np.ndarray) -> np.ndarray:
+        """Negative log-likelihood, (n, D) to float64 (n,): higher means more anomalous."""
+        return -self.log_likelihood(features)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to save with `np.savez`; none needs pickle."""
+        return {field.name: np.atleast_1d(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: str = "mixture") -> "Mixture":
+        """The mixture that `to_arrays` gave. Raises PipelineError naming `source` and the key where
+        one is malformed.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(arrays) != names:
+            missing, unknown = sorted(names - set(arrays)), sorted(set(arrays) - names)
+            raise PipelineError(
+                f"{source}: missing keys {missing}, unknown keys {unknown}: run fit_gmm again"
+            )
+        kind = ",".join(map(str, np.ravel(arrays["covariance_type"])))
+        values = {name: np.asarray(arrays[name]) for name in sorted(names - {"covariance_type"})}
+        _check_arrays(kind, values, source)
+        return cls(covariance_type=kind, **values)
+
+    def _log_normal(self, x: np.ndarray, k: int) -> np.ndarray:
+        """Log-density of component k at x (n, d), to (n,)."""
+        d = x.shape[1]
+        chol = (
+            self.precisions_cholesky
+            if self.covariance_type == "tied"
+            else self.precisions_cholesky[k]
+        )
+        if chol.ndim == 2:
+            white = (x - self.means[k]) @ chol  # (n, d), standard normal under the component
+            log_determinant = np.log(np.diag(chol)).sum()
+        else:
+            white = (x - self.means[k]) * chol
+            log_determinant = np.log(np.broadcast_to(chol, d)).sum()
+        return np.asarray(
+            log_determinant - 0.5 * (d * np.log(2 * np.pi) + np.square(white).sum(axis=1))
+        )
+
+
+def _check_arrays(kind: str, values: Mapping[str, np.ndarray], source: str) -> None:
+    if kind not in COVARIANCE_TYPES:
+        raise PipelineError(
+            f"{source}: covariance_type {kind!r} is none of {', '.join(COVARIANCE_TYPES)}: run "
+            "fit_gmm again"
+        )
+    if values["means"].ndim != 2:
+        raise PipelineError(
+            f"{source}: key 'means' must be a table, got shape {values['means'].shape}: run "
+            "fit_gmm again"
+        )
+    k, d = values["means"].shape
+    width = values["shift"].size
+    projected = values["projection"].shape[:1] != (0,)
+    shapes = {
+        "shift": (width,),
+        "scale": (width,),
+        "projection": (d if projected else 0, width),
+        "weights": (k,),
+        "means": (k, d if projected else width),
+        "precisions_cholesky": {
+            "full": (k, d, d),
+            "tied": (d, d),
+            "diag": (k, d),
+            "spherical": (k,),
+        }[kind],
+    }
+    for name, shape in shapes.items():
+        array = values[name]
+        if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+            raise PipelineError(
+                f"{source}: key {name!r} must be finite float64 of shape {shape}, got "
+                f"{array.dtype} {array.shape}: "
+                "run fit_gmm again"
+            )
+    if (
+        (values["scale"] <= 0).any()
+        or (values["weights"] < 0).any()
+        or not np.isclose(values["weights"].sum(), 1)
+    ):
+        raise PipelineError(
+            f"{source}: scale must be positive and weights a distribution: run fit_gmm again"
+        )

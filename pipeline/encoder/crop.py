@@ -1,0 +1,124 @@
+"""Where the face lies in a picture, and how it becomes the input of an encoder."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RESIZE_MODES = ("bilinear", "bicubic", "nearest")
+
+
+def square_box(
+    boxes: NDArray[np.floating[Any]], scale: float, width: int, height: int
+) -> NDArray[np.float64]:
+    """Boxes made square around their centre, enlarged by `scale`, clipped to the picture.
+
+    boxes: (n, 4) x0, y0, x1, y1 in pixels; the side becomes the longer side times `scale`. Returns
+    float64 (n, 4), not square where the picture ends. After `bbox_crop_pil2cvt2pil` of the authors'
+    code (scale 1.3), without its rounding to whole pixels and its shift of boxes that begin outside
+    the picture. ValueError for an empty box or one whose centre is outside."""
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    centre, side = (low + high) / 2, (high - low).max(axis=1, keepdims=True)
+    limit = np.array([width, height], dtype=np.float64)
+    bad = ~((low < high).all(axis=1) & (centre > 0).all(axis=1) & (centre < limit).all(axis=1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"box {boxes[row].tolist()} in row {row} is empty or lies outside the {width} x "
+            f"{height} picture"
+        )
+    half = side * scale / 2
+    return np.concatenate([np.maximum(centre - half, 0), np.minimum(centre + half, limit)], axis=1)
+
+
+def _kernel(mode: str, distance: "Tensor", antialias: bool) -> "Tensor":
+    """The resampling filter at distances in (widened) pixels; Keys' cubic with PIL's a, or torch's
+    without antialiasing.
+    """
+    d = distance.abs()
+    if mode == "bilinear":
+        return (1 - d).clamp_min(0)
+    a = -0.5 if antialias else -0.75
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = (((d - 5) * d + 8) * d - 4) * a
+    return near.where(d < 1, far.where(d < 2, d.new_zeros(())))
+
+
+def _weights(
+    low: "Tensor", high: "Tensor", pixels: int, size: int, *, mode: str, antialias: bool
+) -> "Tensor":
+    """Weights (n, size, pixels), each row summing to 1, that resample pixels between the float64
+    edges low, high (n,).
+    """
+    import torch
+
+    step = ((high - low) / size).unsqueeze(1)  # (n, 1) source pixels per output pixel
+    centre = low.unsqueeze(1) + (torch.arange(size, device=low.device) + 0.5) * step  # (n, size)
+    if mode == "nearest":
+        return torch.nn.functional.one_hot(
+            centre.floor().long().clamp(0, pixels - 1), pixels
+        ).float()
+    # Beyond its edges the picture goes on with its last pixel without antialiasing, as in torch;
+    # else weights are renormalised, as in PIL.
+    beyond = 0 if antialias else 2
+    grid = torch.arange(-beyond, pixels + beyond, dtype=torch.float32, device=low.device)
+    whole = (
+        centre.floor()
+    )  # whole and fraction apart, so that float32 stays exact however large the picture
+    fraction = (centre - whole).float().unsqueeze(2)
+    distance = (grid - whole.float().unsqueeze(2)) + (
+        0.5 - fraction
+    )  # (n, size, pixels + 2 beyond)
+    if antialias:
+        distance = distance / step.clamp_min(1).float().unsqueeze(2)
+    weights = _kernel(mode, distance, antialias)
+    if beyond:
+        left, weights, right = weights.split([beyond, pixels, beyond], dim=2)
+        weights[..., 0] += left.sum(dim=2)
+        weights[..., -1] += right.sum(dim=2)
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def crop_resize(
+    images: "Tensor",
+    boxes: "Tensor | NDArray[Any]",
+    size: int,
+    *,
+    mode: str = "bilinear",
+    antialias: bool = True,
+) -> "Tensor":
+    """Box i of picture i as a size x size picture, in one separable resampling of the stored
+    pixels.
+
+    images: uint8 (n, H, W, 3) on any device; boxes: (n, 4) x0, y0, x1, y1 in pixels, fractions
+    allowed, within the picture. Returns float32 (n, 3, size, size) in 0..255, not rounded, on the
+    same device. With `antialias` the filter widens when
+    shrinking: equals PIL's `Image.resize(box=..., resample=mode)`; without, torch's
+    `interpolate(align_corners=False)` ("nearest-exact" for nearest, which ignores `antialias`). As
+    in PIL, pixels just outside the box count at its edge."""
+    import torch
+
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"resize mode {mode!r}: choose one of {', '.join(RESIZE_MODES)}")
+    n, height, width, _ = images.shape
+    boxes = torch.as_tensor(boxes, dtype=torch.float64)
+    if boxes.shape != (n, 4):
+        raise ValueError(f"{n} pictures need boxes of shape ({n}, 4), got {tuple(boxes.shape)}")
+    x0, y0, x1, y1 = boxes.unbind(dim=1)
+    if not bool(
+        ((x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1) & (x1 <= width) & (y1 <= height)).all()
+    ):
+        raise ValueError(
+            f"every box must have x0 < x1, y0 < y1 and lie within the {width} x {height} picture"
+        )
+    x0, y0, x1, y1 = (edge.to(images.device, non_blocking=True) for edge in (x0, y0, x1, y1))
+    rows = _weights(y0, y1, height, size, mode=mode, antialias=antialias)  # (n, size, H)
+    columns = _weights(x0, x1, width, size, mode=mode, antialias=antialias)  # (n, size, W)
+    narrow = torch.bmm(rows, images.reshape(n, height, width * 3).float())  # (n, size, W * 3)
+    narrow = narrow.reshape(n, size, width, 3).permute(0, 3, 1, 2)  # (n, 3, size, W)
+    out = narrow.reshape(n, 3 * size, width).bmm(columns.transpose(1, 2)).reshape(n, 3, size, size)
+    return out.clamp(0, 255) if mode == "bicubic" else out

@@ -1,0 +1,1 @@
+"""How well anomaly scores tell AI-generated from photographic faces, and how sure that is."""

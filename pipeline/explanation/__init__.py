@@ -1,0 +1,1 @@
+"""Why a face is flagged: deviating heads, nearest photographs, occlusion."""

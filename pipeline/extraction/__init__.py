@@ -1,0 +1,1 @@
+"""Features of face sets, as they are or with their pictures changed on the way."""

@@ -1,0 +1,1 @@
+"""Which faces belong to which set: names, persons, purposes; and their features."""

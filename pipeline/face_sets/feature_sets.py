@@ -1,0 +1,104 @@
+"""Face sets with their features, as extract_features writes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.errors import PipelineError
+from pipeline.common import artifacts, randomness
+from pipeline.common.checks import check_features
+from pipeline.common.names import HEADS
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """n faces of one set, in the order of their names."""
+
+    name: str
+    names: np.ndarray  # (n,) paths relative to the data root
+    persons: np.ndarray  # (n,) who is on the picture; a generated face is a person of its own
+    features: np.ndarray  # (n, feature_dim) float64
+    heads: np.ndarray  # (n, 5) float64, scores in the order of HEADS
+    digests: np.ndarray  # (n,) SHA-256 of the pictures' files, hexadecimal
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, rows: np.ndarray) -> "FeatureSet":
+        """The faces of the given rows."""
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "name"}
+        return replace(self, **arrays)
+
+    def at_most(self, maximum: int, *, seed: int, purpose: str) -> "FeatureSet":
+        """At most `maximum` of the faces, chosen by a keyed hash of their names, in order."""
+        draw = randomness.uniforms(seed, purpose, randomness.hashes(self.names.tolist()))
+        return self[np.sort(np.argsort(draw, kind="stable")[:maximum])]
+
+
+def write(path: Path, faces: FeatureSet) -> None:
+    """Write a set as .npz, features and heads in float32."""
+    artifacts.write_npz(
+        path,
+        names=faces.names,
+        persons=faces.persons,
+        features=faces.features.astype(np.float32),
+        heads=faces.heads.astype(np.float32),
+        digests=faces.digests,
+    )
+
+
+def read(path: Path, name: str) -> FeatureSet:
+    """The set that `write` wrote. Raises PipelineError for any other file."""
+    arrays = artifacts.read_npz(path)
+    wanted = {field.name for field in fields(FeatureSet)} - {"name"}
+    if missing := sorted(wanted - set(arrays)):
+        raise PipelineError(f"{path}: missing {', '.join(missing)}; run extract_features again")
+    names, heads = arrays["names"], arrays["heads"].astype(np.float64)
+    features = check_features(arrays["features"], str(path))
+    lengths = {len(arrays[key]) for key in wanted}
+    if lengths != {len(np.unique(names))} or heads.shape != (len(names), len(HEADS)):
+        raise PipelineError(
+            f"{path}: columns of different lengths, a name twice, or not five heads; "
+            "run extract_features again"
+        )
+    if not np.isfinite(heads).all():
+        raise PipelineError(f"{path}: NaN or infinite head scores; train with precision float32")
+    return FeatureSet(name, names, arrays["persons"], features, heads, arrays["digests"])
+
+
+def read_all(folder: Path, names: Sequence[str]) -> dict[str, FeatureSet]:
+    """The sets `names` from <folder>/<name>.npz.
+
+    Removes files of sets that params.yaml no longer has: the folder is a dependency of the stages
+    that call this, and its hash must not depend on earlier lists. DVC's cache keeps the files.
+    """
+    for path in folder.glob("*.npz"):
+        if path.stem not in names:
+            print(f"removed {path}: no set of params.yaml (DVC's cache keeps it)")
+            path.unlink()
+    return {name: read(folder / f"{name}.npz", name) for name in names}
+
+
+def joined(sets: Mapping[str, FeatureSet]) -> dict[str, np.ndarray]:
+    """Features of several sets as one file has them: sets (n,), names (n,), features float32."""
+    return {
+        "sets": np.concatenate([np.full(len(faces), name) for name, faces in sets.items()]),
+        "names": np.concatenate([faces.names for faces in sets.values()]),
+        "features": np.concatenate([f.features for f in sets.values()]).astype(np.float32),
+    }
+
+
+def split(
+    arrays: Mapping[str, np.ndarray], sets: Mapping[str, FeatureSet]
+) -> tuple[dict[str, FeatureSet], dict[str, FeatureSet]]:
+    """Of each set the faces that `joined` arrays hold: as they are, and with the arrays' features."""
+    before, after = {}, {}
+    for name, faces in sets.items():
+        mine = arrays["sets"] == name
+        rows = {face: row for row, face in enumerate(faces.names.tolist())}
+        before[name] = faces[np.array([rows[n] for n in arrays["names"][mine].tolist()], dtype=int)]
+        features = arrays["features"][mine].astype(np.float64)
+        after[name] = replace(before[name], features=features)
+    return before, after

@@ -1,0 +1,1 @@
+"""Artificial manipulations of photographic faces: the pretext task's negatives."""

@@ -1,0 +1,1 @@
+"""The pretext task: batches, losses, the training loop, resuming."""

@@ -1,0 +1,116 @@
+"""What makes several processes train as one: a batch is shared out, while losses and batch
+statistics see all of it.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.common.process_group import Team
+
+
+def share_of(n: int, team: Team) -> slice:
+    """The faces of a batch of n that this process computes; over all processes each comes once, in
+    order.
+    """
+    return slice(n * team.rank // team.count, n * (team.rank + 1) // team.count)
+
+
+def distribute(encoder: nn.Module, team: Team) -> Any:
+    """The encoder as one of a team that trains together: averaged gradients, batch normalisation
+    over the global batch.
+
+    The encoder itself is changed in place and keeps the names of its weights; alone it is returned
+    as it is."""
+    if team.count == 1:
+        return encoder
+    device = next(encoder.parameters()).device
+    if device.type == "cuda":
+        encoder = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
+    else:  # PyTorch's own needs a GPU
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.__class__ = GlobalBatchNorm
+    numbers = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(encoder, device_ids=numbers, broadcast_buffers=False)
+
+
+def gather_scores(scores: torch.Tensor, n: int, team: Team) -> torch.Tensor:
+    """Scores (n, 5) of the whole batch from this process's share (m, 5), with gradients.
+
+    Each process then computes the same loss of the whole batch. Backwards the gradients of all
+    processes are added, and DistributedDataParallel divides by their number: together that is the
+    gradient of one process with the whole batch."""
+    if team.count == 1:
+        return scores
+    part = share_of(n, team)
+    whole = torch.cat(
+        [
+            scores.new_zeros(part.start, scores.shape[1]),
+            scores,
+            scores.new_zeros(n - part.stop, scores.shape[1]),
+        ]
+    )
+    return _Sum.apply(whole)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; backwards, too, since what each of them computes from it enters
+    its own loss.
+    """
+
+    @staticmethod
+    def forward(_: Any, tensor: torch.Tensor) -> torch.Tensor:
+        total = tensor.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation whose mean and variance in training are those of the global batch (Ioffe
+    and Szegedy 2015).
+
+    Computed in 32 bits at least, and returned in the type of the inputs: bfloat16 counts exactly to
+    256 only."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Normalise inputs (m, c, h, w), m of this process; m may be 0."""
+        if not self.training:
+            return super().forward(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            wide = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+            return self._normalise(wide).to(inputs.dtype)
+
+    def _normalise(self, inputs: torch.Tensor) -> torch.Tensor:
+        own = torch.cat(
+            [inputs.sum(dim=(0, 2, 3)), inputs.new_tensor([inputs.numel() / inputs.shape[1]])]
+        )
+        total = _Sum.apply(own)  # (c + 1,)
+        count = total[-1].detach()
+        mean = total[:-1] / count  # (c,)
+        centred = inputs - mean[:, None, None]
+        variance = _Sum.apply(centred.square().sum(dim=(0, 2, 3))) / count  # (c,)
+        self._track(mean.detach(), variance.detach() * count / (count - 1))
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+    def _track(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
+            raise ValueError("batch normalisation without running statistics is not supported")
+        self.num_batches_tracked.add_(1)
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
