@@ -3,7 +3,6 @@ error; and how it ends.
 """
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
@@ -16,6 +15,8 @@ from typing import Any
 
 from pipeline.base import processes
 from pipeline.base.errors import PipelineError
+from pipeline.base.processes import _start_worker as end_with_stage  # noqa: F401
+from pipeline.base.processes import workers  # noqa: F401
 
 WIDTH = 80
 GRACE = 60  # seconds until a process among several that is asked to end must have met the others: they may hang
@@ -58,20 +59,6 @@ def end_with_parent() -> None:
     """Have Linux send this process SIGTERM when its parent dies: no orphan goes on computing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM))
-
-
-def end_with_stage() -> None:
-    """In a worker process: die when the stage does. Killed, it cannot end its workers, and a fork
-    server waits for them.
-    """
-    stage = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if stage is not None:
-            stage.join()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -175,21 +162,6 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
     lines = [names, ["-" * width for width in widths], *cells]
     body = [_line(line, widths, right) for line in lines]
     return "\n".join([title, *body] if title else body)
-
-
-def workers() -> int:
-    """Processes for local work: PIPELINE_WORKERS, or all cores shared with the stage's other
-    processes on this machine.
-
-    Results never depend on it.
-    """
-    text = os.environ.get("PIPELINE_WORKERS", "")
-    if text and (not text.isdecimal() or int(text) < 1):
-        raise PipelineError(
-            f"environment variable PIPELINE_WORKERS is {text!r}: set a whole number from 1, or "
-            "unset it"
-        )
-    return int(text) if text else max(1, len(os.sched_getaffinity(0)) // processes.local_count())
 
 
 def _text(value: Any) -> str:
