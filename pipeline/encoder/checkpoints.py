@@ -1,93 +1,116 @@
-"""Read and write encoders on disk: our safetensors files, the authors' checkpoints and
-torchvision's weights.
+"""Encoders on disk: our self-describing safetensors files, and the weights that training starts
+from.
 """
 
 import json
+import pickle
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
-from pipeline.common import artifacts
-from pipeline.encoder.network import Encoder, from_authors
+from pipeline.encoder import authors
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import Preprocessing
 
 FORMAT = "encoder-1"
 
 
-def save_encoder(path: Path, encoder: Encoder, meta: dict[str, Any]) -> None:
-    """Write weights and self-describing metadata as safetensors: same weights and meta, same bytes.
+def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **meta: Any) -> None:
+    """Write weights and metadata as safetensors: same weights and metadata, same bytes.
 
-    meta is any JSON value by name (input_size, face_scale, resize, antialias, mean, std, tags,
-    params, ...); architecture and feature_dim come from the encoder."""
+    meta: further JSON values by name (face_scale, tags, heads, params, ...)."""
     from safetensors.torch import save
 
     described = {
         **meta,
+        **asdict(preprocessing),
         "architecture": encoder.architecture,
         "feature_dim": encoder.feature_dim,
         "format": FORMAT,
     }
-    weights = {
-        name: weight.detach().cpu().contiguous() for name, weight in encoder.state_dict().items()
-    }
-    # One metadata entry: safetensors writes several in hash order, which differs from run to run.
-    content = save(
-        weights, metadata={"encoder": json.dumps(described, sort_keys=True, allow_nan=False)}
-    )
-    with artifacts.atomic(path) as temporary:
-        Path(temporary).write_bytes(content)
+    weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
+    # One entry: safetensors writes several in hash order, which differs from run to run.
+    text = json.dumps(described, sort_keys=True, allow_nan=False)
+    content = save(weights, metadata={"encoder": text})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
-def load_encoder(path: Path) -> tuple[Encoder, dict[str, Any]]:
-    """The encoder (on the CPU, in evaluation mode) and its metadata. PipelineError for any other
-    file.
+def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
+    """The encoder (on the CPU, in evaluation mode) and its preprocessing. PipelineError for any
+    other file.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    meta = read_metadata(path)
+    try:
+        encoder = Encoder(meta["architecture"], meta["feature_dim"])
+        values = {field.name: meta[field.name] for field in fields(Preprocessing)}
+    except (KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{path}: incomplete metadata ({error}); train the encoder again"
+        ) from error
+    if values["resize"] != "bilinear":
+        raise PipelineError(f"{path}: resize {values['resize']!r}; only bilinear is supported")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise PipelineError(f"{path}: not a readable safetensors file ({error})") from error
+    load_weights(encoder, weights, source=str(path))
+    mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
+    return encoder.eval(), Preprocessing(**values, mean=mean, std=std)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """All that an encoder's file says of itself: preprocessing, face_scale, tags, heads, params."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            described = (file.metadata() or {}).get("encoder")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            text = (file.metadata() or {}).get("encoder")
     except (SafetensorError, OSError) as error:
         raise PipelineError(f"{path}: not a readable safetensors file ({error})") from error
-    if described is None:
+    if text is None:
         raise PipelineError(f"{path}: no encoder metadata; give a file that train_pretext wrote")
-    meta = json.loads(described)
+    meta: dict[str, Any] = json.loads(text)
     if meta.get("format") != FORMAT:
         raise PipelineError(
             f"{path}: format {meta.get('format')!r}, expected {FORMAT!r}; train the encoder again"
         )
-    encoder = Encoder(meta["architecture"], meta["feature_dim"])
-    load_weights(encoder, weights, source=str(path))
-    return encoder.eval(), meta
+    return meta
 
 
 def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
-    """Copy weights into the encoder; unknown, missing or differently shaped entries are a
-    PipelineError.
+    """Copy weights into the encoder. PipelineError names unknown, missing and differently shaped
+    entries, and those that are not finite.
     """
-    expected = encoder.state_dict()
-    missing, unknown = (
-        sorted(expected.keys() - weights.keys()),
-        sorted(weights.keys() - expected.keys()),
-    )
+    own = encoder.state_dict()
+    common = sorted(own.keys() & weights.keys())
     shapes = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected.keys() & weights.keys()
-        if weights[name].shape != expected[name].shape
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in common
+        if weights[name].shape != own[name].shape
     ]
-    problems = {"missing": missing, "unknown": unknown, "of another shape": sorted(shapes)}
-    found = [
-        f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names
-    ]
-    if found:
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unknown": sorted(weights.keys() - own.keys()),
+        "of another shape": shapes,
+    }
+    texts = [f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in problems.items() if v]
+    if texts:
         raise PipelineError(
             f"{source}: weights do not fit {encoder.architecture} with {encoder.feature_dim} "
-            "features: "
-            f"{'; '.join(found)}. Set pretext.architecture and pretext.feature_dim to those of the "
-            "checkpoint."
+            f"features: {'; '.join(texts)}. Set pretext.architecture and pretext.feature_dim to "
+            "those of the checkpoint."
         )
+    broken = [name for name in common if not weights[name].isfinite().all()]
+    if broken:
+        raise PipelineError(f"{source}: weights with NaN or infinity: {', '.join(broken[:3])}")
     encoder.load_state_dict(weights)
 
 
@@ -97,81 +120,47 @@ def start_encoder(start: str, architecture: str, feature_dim: int, *, seed: int)
     start: `none` (random, keyed by seed), `imagenet` (torchvision's weights; feature layer and
     heads random), or the path of a checkpoint: `.safetensors` of ours or the authors' `.pth`."""
     encoder = Encoder(architecture, feature_dim, seed=seed)
-    if start == "imagenet":
-        _load_imagenet(encoder)
-    elif start.endswith(".safetensors"):
-        loaded, meta = load_encoder(_existing(start))
-        load_weights(encoder, loaded.state_dict(), source=f"{start} ({meta['architecture']})")
-    elif start.endswith(".pth"):
-        load_weights(encoder, _read_pth(_existing(start)), source=start)
-    elif start != "none":
+    if start == "none":
+        return encoder
+    path = Path(start)
+    if start != "imagenet" and path.suffix not in (".safetensors", ".pth"):
         raise PipelineError(
             f"pretext.start: {start!r}; allowed are none, imagenet, or a .safetensors or .pth file"
         )
-    return encoder
-
-
-def _existing(start: str) -> Path:
-    if not Path(start).is_file():
+    if start == "imagenet":
+        weights = encoder.state_dict() | _imagenet_weights(architecture)
+    elif not path.is_file():
         raise PipelineError(
             f"pretext.start: {start} does not exist; give an existing checkpoint, none or imagenet"
         )
-    return Path(start)
+    elif path.suffix == ".pth":
+        weights = authors.read_pth(path)
+    else:
+        weights = load_encoder(path)[0].state_dict()
+    load_weights(encoder, weights, source=start)
+    return encoder
 
 
-def _read_pth(path: Path) -> dict[str, torch.Tensor]:
-    import pickle
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise PipelineError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); refused"
-        ) from error
-    content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise PipelineError(
-            f"{path}: expected a state dict of tensors, or one under the key 'model'"
-        )
-    try:
-        return from_authors(content)
-    except RuntimeError as error:  # heads that do not fit together
-        raise PipelineError(f"{path}: heads of wrong shape ({error})") from error
-
-
-def _load_imagenet(encoder: Encoder) -> None:
+def _imagenet_weights(architecture: str) -> dict[str, torch.Tensor]:
+    """torchvision's weights in our names, without their 1,000 classes. No pickle is run."""
     from torchvision.models import get_model_weights
 
-    name = encoder.architecture
     try:
-        weights = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
+        url = get_model_weights(architecture).DEFAULT.url
     except ValueError as error:
         raise PipelineError(
-            f"pretext.start: there are no ImageNet weights for {name}; use none"
+            f"pretext.start: there are no ImageNet weights for {architecture}; use none"
         ) from error
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
+    try:
+        weights = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    # URLError is an OSError; a wrong hash is a RuntimeError
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise PipelineError(
-            f"pretext.start: the ImageNet weights of {name} are not in {folder} and cannot be "
-            f"downloaded ({error}). "
-            "Connect once, copy torchvision's file into that folder, or set pretext.start to none."
+            f"pretext.start: the ImageNet weights of {architecture} are not readable in {folder} "
+            f"and cannot be downloaded ({error}). Connect once, copy torchvision's file into that "
+            "folder, or set pretext.start to none."
         ) from error
-    own = encoder.state_dict()
-    for key, value in weights.items():
-        if not key.startswith("fc."):  # their 1,000 classes are not ours
-            own[f"backbone.{key}"] = value
-    encoder.load_state_dict(own)
+    return {f"backbone.{k}": v for k, v in weights.items() if not k.startswith("fc.")}

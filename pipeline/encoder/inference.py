@@ -1,5 +1,5 @@
 """The encoder after training, made fast: batch norm, sums and rectifiers computed with the
-convolutions; and its input.
+convolutions.
 """
 
 from typing import Any
@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import Preprocessing
 
 
 class Inference(nn.Module):
@@ -22,13 +23,11 @@ class Inference(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, preprocessing: Preprocessing) -> None:
         super().__init__()
-        for name, values in (
-            ("mean", CLIP_MEAN),
-            ("std", CLIP_STD),
-        ):  # as buffers: a copy at each batch would wait for a GPU
-            self.register_buffer(name, 255 * torch.tensor(values)[:, None, None])  # (3, 1, 1)
+        for name in ("mean", "std"):  # buffers: a copy at each batch would wait for a GPU
+            values = torch.tensor(getattr(preprocessing, name))
+            self.register_buffer(name, 255 * values[:, None, None])  # (3, 1, 1)
         backbone = encoder.backbone
         levels = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
         self.stem = fuse_conv_bn_eval(backbone.conv1, backbone.bn1)
@@ -42,7 +41,7 @@ class Inference(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pixels (n, 3, size, size) in 0..255 -> features (n, feature_dim), scores (n, 5) in the
-        order of encoder.HEADS.
+        order of HEADS.
         """
         faces = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         x = self.shrink(rectified(self.stem, faces))  # (n, 64, size / 4, size / 4)
@@ -93,16 +92,13 @@ def rectified(convolution: Any, x: torch.Tensor, onto: torch.Tensor | None = Non
     return operation._convolution_pointwise_.binary(onto, x, *how, "add", 1.0, "relu", [], "")
 
 
-def resize(pictures: torch.Tensor, size: int, *, mode: str, antialias: bool) -> torch.Tensor:
+def resize(pictures: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Whole pictures, uint8 (n, H, W, 3), as float32 (n, 3, size, size) in 0..255, not rounded,
     each side scaled by itself.
 
-    With `antialias` as PIL's `Image.resize`, without as torch's (align_corners=False;
-    "nearest-exact" for nearest, which ignores `antialias`), to 0.01."""
+    With `antialias` as PIL's `Image.resize`, without as torch's (align_corners=False), to 0.01."""
+    size, antialias = (preprocessing.input_size,) * 2, preprocessing.antialias
     whole = pictures.permute(0, 3, 1, 2).float()  # (n, 3, H, W)
-    if whole.shape[2:] == (size, size):
+    if whole.shape[2:] == size:
         return whole
-    if mode == "nearest":
-        return interpolate(whole, (size, size), mode="nearest-exact")
-    small = interpolate(whole, (size, size), mode=mode, antialias=antialias, align_corners=False)
-    return small.clamp_(0, 255) if mode == "bicubic" else small
+    return interpolate(whole, size, mode="bilinear", antialias=antialias, align_corners=False)

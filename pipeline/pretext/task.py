@@ -18,8 +18,9 @@ from pipeline.base.schema import Pretext
 from pipeline.common import artifacts, randomness, shards
 from pipeline.common.names import BOX_COLUMNS, HEADS
 from pipeline.encoder import checkpoints
-from pipeline.encoder.crop import square_box
-from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.encoder.preprocessing import square_box
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD
 from pipeline.pretext import resume
 from pipeline.pretext.batches import FaceSet, face_set
 from pipeline.pretext.training import Interrupted, Result, train

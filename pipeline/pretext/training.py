@@ -17,8 +17,8 @@ from pipeline.common import process_group
 from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import TAGS
 from pipeline.common.process_group import Team
-from pipeline.encoder.crop import crop_resize
-from pipeline.encoder.network import Encoder, normalise
+from pipeline.encoder.preprocessing import crop_resize, normalise
+from pipeline.encoder.network import Encoder
 from pipeline.pretext import batches as datasets
 from pipeline.pretext import losses
 from pipeline.pretext import state as training_state
