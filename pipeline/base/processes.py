@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,7 +37,9 @@ def local_rank() -> int:
 
 
 def workers() -> int:
-    """Worker processes or threads to use: PIPELINE_WORKERS, else this process's share of the cores."""
+    """Worker processes or threads to use: PIPELINE_WORKERS, else the cores shared with torchrun's
+    other processes here.
+    """
     text = os.environ.get("PIPELINE_WORKERS", "")
     if text and (not text.isdecimal() or int(text) < 1):
         raise PipelineError(
@@ -50,7 +52,7 @@ def workers() -> int:
 
 def parallel(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """function(job) of every job, in the order of the jobs, computed by `workers` processes.
 
     With one worker or one job all runs in this process. Else jobs and results are pickled, so
@@ -84,7 +86,7 @@ def parallel(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started inside compute with one thread; libraries read this as they are imported."""
+    """Processes started inside compute with one thread: what libraries read on import."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:

@@ -6,14 +6,13 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from pipeline.base import processes
 from pipeline.base.errors import PipelineError
 from pipeline.base.processes import parallel
-from tests.small_runs import wait_until
+from tests.waiting import alive, wait_until
 
 SLEEPING_STAGE = """
 import os, pathlib, sys, time
@@ -60,12 +59,11 @@ def test_one_worker_or_one_job_needs_no_other_process(jobs, workers):
 
 
 def test_few_jobs_are_under_way():
-    taken = []
-    results = parallel(slow_square, (taken.append(n) or n for n in range(100)), 2)
+    jobs = iter(range(100))
+    results = parallel(slow_square, jobs, 2)
     next(results)
-    assert len(taken) == 4
     results.close()
-    assert len(taken) == 4
+    assert next(jobs) == 4
 
 
 def test_a_jobs_error_arrives_and_a_killed_worker_is_an_error_with_a_remedy():
@@ -73,14 +71,6 @@ def test_a_jobs_error_arrives_and_a_killed_worker_is_an_error_with_a_remedy():
         list(parallel(fail, range(5), 2))
     with pytest.raises(PipelineError, match="PIPELINE_WORKERS=1"):
         list(parallel(partial(die), range(5), 2))
-
-
-def alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 @pytest.mark.parametrize(
