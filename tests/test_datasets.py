@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.common.read_ahead import read_ahead
 from pipeline.pretext import batches as datasets
 from pipeline.pretext.batches import (
@@ -186,7 +186,7 @@ def test_processes_load_shares_that_make_the_batch_and_know_all_its_tags():
     faces = make(9)
     plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
     (whole,) = batches(faces, plan, [slice(0, 7)])
-    teams = [Team(rank, 2) for rank in range(2)]
+    teams = [ProcessGroup(rank, 2) for rank in range(2)]
     parts = [
         next(batches(faces, plan, [slice(0, 7)], share=partial(share_of, team=team)))
         for team in teams

@@ -51,7 +51,7 @@ def rank_of(repository: SmallRepository, rank: int) -> int:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> list[dict[str, Any]]:
-    """What each of three processes got from the methods of Team."""
+    """What each of three processes got from the methods of ProcessGroup."""
     folder = tmp_path_factory.mktemp("team")
     command = torchrun(3, ROOT / "tests/several_processes.py", "team", folder)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

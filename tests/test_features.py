@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import pictures
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder, normalise
 from pipeline.extraction import features
 
@@ -141,12 +141,12 @@ def test_processes_share_the_batches_and_all_get_the_whole(
     alone = features.extract(encoder, 32, root, names, settings(batch_size=2))
     listed, rows = json.dumps(names).encode(), []
     for rank in range(1, count):
-        team = pretend(monkeypatch, Team(rank, count), broadcast=listed)
+        team = pretend(monkeypatch, ProcessGroup(rank, count), broadcast=listed)
         features.extract(
             encoder, 32, root, ["what others list does not count"], settings(batch_size=2)
         )
         rows.append(team.seen)
-    pretend(monkeypatch, Team(0, count), broadcast=listed, others=rows)
+    pretend(monkeypatch, ProcessGroup(0, count), broadcast=listed, others=rows)
     together = features.extract(encoder, 32, root, names, settings(batch_size=2))
     assert (
         together.features.tobytes() == alone.features.tobytes()

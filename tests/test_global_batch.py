@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import global_batch
 from pipeline.pretext.global_batch import GlobalBatchNorm, distribute, gather_scores, share_of
@@ -16,7 +16,7 @@ from pipeline.pretext.global_batch import GlobalBatchNorm, distribute, gather_sc
 
 @given(st.integers(0, 50), st.integers(1, 9))
 def test_shares_cover_each_batch_once_in_order_and_differ_by_one_face_at_most(n, count):
-    shares = [share_of(n, Team(rank, count)) for rank in range(count)]
+    shares = [share_of(n, ProcessGroup(rank, count)) for rank in range(count)]
     assert [i for share in shares for i in range(n)[share]] == list(range(n))
     sizes = [share.stop - share.start for share in shares]
     assert max(sizes) - min(sizes) <= 1
@@ -24,17 +24,17 @@ def test_shares_cover_each_batch_once_in_order_and_differ_by_one_face_at_most(n,
 
 def test_a_single_process_is_left_alone():
     encoder, scores = Encoder("resnet10", 8), torch.rand(4, 5)
-    assert distribute(encoder, Team()) is encoder and gather_scores(scores, 4, Team()) is scores
+    assert distribute(encoder, ProcessGroup()) is encoder and gather_scores(scores, 4, ProcessGroup()) is scores
 
 
 def test_gathered_scores_stand_at_the_place_of_the_share(monkeypatch):
     others = torch.zeros(7, 5)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.add_(others))
     scores = torch.rand(7, 5)
-    part = share_of(7, Team(1, 3))
+    part = share_of(7, ProcessGroup(1, 3))
     others[: part.start], others[part.stop :] = scores[: part.start], scores[part.stop :]
     own = scores[part].clone().requires_grad_()
-    whole = gather_scores(own, 7, Team(1, 3))
+    whole = gather_scores(own, 7, ProcessGroup(1, 3))
     assert torch.equal(whole, scores)
     others.zero_()
     (whole * torch.arange(35.0).reshape(7, 5)).sum().backward()

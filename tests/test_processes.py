@@ -12,7 +12,7 @@ import pytest
 from pipeline.base import processes
 from pipeline.base.errors import PipelineError
 from pipeline.common import process_group
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 
 
 def test_a_process_alone_has_only_itself_to_ask():
@@ -38,7 +38,7 @@ def test_a_process_alone_imports_no_torch(root):
 
 
 def test_the_first_process_prints_and_writes():
-    assert [Team(rank, 3).first for rank in range(3)] == [True, False, False]
+    assert [ProcessGroup(rank, 3).first for rank in range(3)] == [True, False, False]
 
 
 def test_who_a_process_is_stands_in_torchruns_environment(monkeypatch):

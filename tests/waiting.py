@@ -1,4 +1,4 @@
-"""Waiting for other processes, without naps that a slow machine outlasts."""
+"""Waiting for other processes, without fixed naps."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def wait_until(condition: Callable[[], bool], event: str, seconds: float = 120.0) -> None:
-    """Return once the condition holds; AssertionError that names the event after so many seconds."""
+    """Return once the condition holds; AssertionError naming the event after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {event}"

@@ -23,7 +23,7 @@ PATIENCE = timedelta(
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """This process among `count`; all of them must call the same methods in the same order."""
 
     rank: int = 0
@@ -98,13 +98,13 @@ class Team:
 
 
 @contextmanager
-def group(device: "torch.device | None" = None) -> Iterator[Team]:
+def group(device: "torch.device | None" = None) -> Iterator[ProcessGroup]:
     """The processes of this run, connected by NCCL for a CUDA device, else by Gloo.
 
     When another process is gone, whatever waits for it ends with a PipelineError within seconds.
     """
     if world() == 1:
-        yield Team()
+        yield ProcessGroup()
         return
     import torch.distributed
 
@@ -113,7 +113,7 @@ def group(device: "torch.device | None" = None) -> Iterator[Team]:
         torch.cuda.set_device(device)
     _connect("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(rank(), world(), device)
+        yield ProcessGroup(rank(), world(), device)
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower():
             line = str(error).partition("\n")[0]

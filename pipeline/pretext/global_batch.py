@@ -9,17 +9,17 @@ import torch.distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 
 
-def share_of(n: int, team: Team) -> slice:
+def share_of(n: int, team: ProcessGroup) -> slice:
     """The faces of a batch of n that this process computes; over all processes each comes once, in
     order.
     """
     return slice(n * team.rank // team.count, n * (team.rank + 1) // team.count)
 
 
-def distribute(encoder: nn.Module, team: Team) -> Any:
+def distribute(encoder: nn.Module, team: ProcessGroup) -> Any:
     """The encoder as one of a team that trains together: averaged gradients, batch normalisation
     over the global batch.
 
@@ -38,7 +38,7 @@ def distribute(encoder: nn.Module, team: Team) -> Any:
     return DistributedDataParallel(encoder, device_ids=numbers, broadcast_buffers=False)
 
 
-def gather_scores(scores: torch.Tensor, n: int, team: Team) -> torch.Tensor:
+def gather_scores(scores: torch.Tensor, n: int, team: ProcessGroup) -> torch.Tensor:
     """Scores (n, 5) of the whole batch from this process's share (m, 5), with gradients.
 
     Each process then computes the same loss of the whole batch. Backwards the gradients of all

@@ -16,7 +16,7 @@ from pipeline.base.schema import Pretext
 from pipeline.common import process_group
 from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import TAGS
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.preprocessing import crop_resize, normalise
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import batches as datasets
@@ -50,7 +50,7 @@ class Run:
 
     settings: Pretext
     seed: int
-    team: Team
+    team: ProcessGroup
     store: Store | None
     asked_to_end: Callable[[], bool]
     advance: Callable[[int], Any] = lambda faces: None
@@ -237,14 +237,14 @@ def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
 
 
 def pretext_losses(
-    model: Any, batch: Batch, settings: Pretext, team: Team | None = None
+    model: Any, batch: Batch, settings: Pretext, team: ProcessGroup | None = None
 ) -> torch.Tensor:
     """The five losses (5,) of a whole batch in the order of HEADS; their plain sum is what training
     minimises.
 
     The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
     in place."""
-    scores = gather_scores(forward(model, batch, settings), len(batch), team or Team())  # (n, 5)
+    scores = gather_scores(forward(model, batch, settings), len(batch), team or ProcessGroup())  # (n, 5)
     terms = [losses.ranking_loss(scores[:, i], batch.tags[:, i]) for i in range(len(TAGS))]
     terms.append(losses.manipulation_loss(scores[:, -1], batch.manipulated))
     return torch.stack(terms)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.schema import Pretext
 from pipeline.common.names import HEADS, TAGS
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.pretext import batches as datasets
 from pipeline.pretext import losses
 from pipeline.pretext.batches import Batch, FaceSet
@@ -29,7 +29,7 @@ def evaluate(
     settings: Pretext,
     *,
     per_face: int | None = None,
-    team: Team | None = None,
+    team: ProcessGroup | None = None,
 ) -> dict[str, Any]:
     """Ranking accuracy per tag on photographs, manipulation AUC, and the five losses.
 
@@ -69,12 +69,12 @@ def held_out_scores(
     batch_size: int,
     *,
     per_face: int | None = None,
-    team: Team | None = None,
+    team: ProcessGroup | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scores (m, 5) and manipulated (m,): all photographs in the order of `faces`, then the
     manipulations.
     """
-    team = team or Team()
+    team = team or ProcessGroup()
     plan = datasets.held_out_plan(faces, per_face=per_face)
     own = datasets.cut(len(plan[0]), batch_size)[
         team.rank :: team.count

@@ -126,7 +126,7 @@ def in_order(work: Callable[[Job], None], jobs: Iterable[Job], workers: int) -> 
 
 
 def make_parts(
-    work: Callable[[Job], None], layout: Layout, reasons: Counter[str], team: process_group.Team
+    work: Callable[[Job], None], layout: Layout, reasons: Counter[str], team: process_group.ProcessGroup
 ) -> Iterator[Job]:
     """The jobs, in order, whose parts are there; faces that cannot be listed are counted in
     `reasons`.

@@ -104,7 +104,7 @@ def _report(options: argparse.Namespace, pictures: shards.Shards, summary: Summa
 
 
 @contextmanager
-def _shared(path: Path, team: process_group.Team) -> Iterator[Path]:
+def _shared(path: Path, team: process_group.ProcessGroup) -> Iterator[Path]:
     """The folder that all processes write into, which the first makes and moves to `path` at the
     end.
     """
@@ -114,7 +114,7 @@ def _shared(path: Path, team: process_group.Team) -> Iterator[Path]:
         yield folder
 
 
-def _own(faces: int, team: process_group.Team) -> range:
+def _own(faces: int, team: process_group.ProcessGroup) -> range:
     """Where the chunks of this process start: consecutive ones, in the order of ranks."""
     starts = range(0, faces, CHUNK)
     return starts[

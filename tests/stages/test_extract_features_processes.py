@@ -100,13 +100,13 @@ def test_an_error_ends_all_processes_and_is_said_once(folder, root):
 
 
 def test_later_processes_write_and_print_nothing(folder, monkeypatch, capsys):
-    from pipeline.common.process_group import Team
+    from pipeline.common.process_group import ProcessGroup
     from pipeline.stages import extract_features
     from tests.test_features import pretend
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("RANK", "1")
-    pretend(monkeypatch, Team(1, 2), broadcast=b'["data/gen/00.png"]')
+    pretend(monkeypatch, ProcessGroup(1, 2), broadcast=b'["data/gen/00.png"]')
     outs = ["--output", "out/a_set.npz", "--metrics", "out/a_set.json"]
     common = [
         "--root",

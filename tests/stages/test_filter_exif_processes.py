@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.stages import filter_exif
 from tests.stages.test_filter_exif import PARAMS, World, fill, run, spoil
 
@@ -57,7 +57,7 @@ def files(folder):
     return {path.name: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-class Alone(Team):
+class Alone(ProcessGroup):
     """One process of several, the others of which are not waited for."""
 
     def wait(self):

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, shards, tables
 from pipeline.common.names import LANDMARK_COLUMNS
-from pipeline.common.process_group import Team
+from pipeline.common.process_group import ProcessGroup
 from pipeline.manipulation import landmarks, negatives
 from pipeline.manipulation import operations as manipulations
 from pipeline.stages import manipulate_faces
@@ -243,7 +243,7 @@ def test_the_table_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.
 
 @given(st.integers(0, 2000), st.integers(1, 9))
 def test_the_processes_share_all_chunks_in_order(faces: int, count: int):
-    own = [manipulate_faces._own(faces, Team(rank, count)) for rank in range(count)]
+    own = [manipulate_faces._own(faces, ProcessGroup(rank, count)) for rank in range(count)]
     assert [start for starts in own for start in starts] == list(
         range(0, faces, manipulate_faces.CHUNK)
     )
