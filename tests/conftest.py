@@ -4,6 +4,7 @@ property tests.
 
 import gc
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 import hypothesis
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # under nohup; processes would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "fast", deadline=None, max_examples=40, derandomize=True, print_blob=True

@@ -1,1 +1,1 @@
-"""Parameters, errors, the terminal, processes, atomic writing: nothing in here can change a result."""
+"""Parameters, errors, the terminal, processes, atomic writing: nothing here can change a result."""
