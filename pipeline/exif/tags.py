@@ -2,13 +2,12 @@
 length in millimetres.
 
 The strings are those of YFCC100M ("1/60sec", "F2.8", "50.0 mm") and of the usual EXIF printers.
-Every value that is not a plausible number is refused for one short, stable reason `<tag>_<what>`,
-so that rejections can be counted."""
+Every value that is not a plausible number is refused with one reason, so that rejections can be
+counted."""
 
 import math
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 KEYS = {
     "iso": "ISO Speed Ratings",
-    "f_number": "Aperture Value",  # YFCC100M prints the f-number under this name, not the APEX value
+    "f_number": "Aperture Value",  # YFCC100M prints the f-number under this name, not APEX
     "exposure_time_s": "Exposure Time",
     "focal_length_mm": "Focal Length",
 }
-WHATS = (
+REASONS = (
     "missing",  # no such key, or null
     "empty",  # nothing but blanks, NULs or the unit ("F")
     "wrong_type",  # a bool, list or object instead of a string or number
@@ -33,7 +32,6 @@ WHATS = (
     "ambiguous",  # two different ISO values
 )
 ISO_SATURATED = 65535.0
-LONGEST_REMEMBERED = 32  # characters: what a file holds, however long, does not stay in memory
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
 _VALUE = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?")
@@ -45,17 +43,15 @@ _LIST = re.compile(r"[\s,;]+")
 
 
 class Rejection(ValueError):
-    """A tag that cannot be used; `what` is one of WHATS."""
+    """A record or tag that cannot be used, with a short, stable reason that can be counted."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def _text(value: Any) -> str:
-    """The value as text up to its first NUL (EXIF strings are NUL-padded), without blanks around
-    it.
-    """
+    """The value as text up to its first NUL (EXIF pads with them), without blanks around it."""
     if value is None:
         raise Rejection("missing")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -69,9 +65,7 @@ def _text(value: Any) -> str:
 
 
 def _number(text: str) -> float:
-    """A decimal number (point or comma) or a quotient of two, positive; anything else is a
-    Rejection.
-    """
+    """A decimal number (point or comma) or a quotient of two, not zero; else a Rejection."""
     if not text:
         raise Rejection("empty")
     match = _VALUE.fullmatch(text)
@@ -91,9 +85,7 @@ def _number(text: str) -> float:
 
 
 def parse_iso(value: Any) -> float:
-    """ISO speed (arithmetic, no unit) from "200", "200, 200" or "200 0" (cameras store two, the
-    second often 0).
-    """
+    """ISO speed (no unit) from "200", "200, 200" or "200 0": cameras store two, often a 0."""
     text = _text(value)
     words = [word for word in _LIST.split(text) if word]
     if len(words) < 2 or "/" in text:
@@ -115,9 +107,7 @@ def parse_f_number(value: Any) -> float:
 
 
 def parse_exposure_time(value: Any) -> float:
-    """Exposure time in seconds from "1/60sec", "1/60 sec", "0.5sec", "2sec" or "10/600": always
-    seconds, never a reciprocal.
-    """
+    """Exposure time in seconds, never a reciprocal, from "1/60sec", "0.5 sec", "2" or "10/600"."""
     return _number(_SECONDS.sub("", _text(value)))
 
 
@@ -133,51 +123,28 @@ PARSERS: dict[str, Callable[[Any], float]] = {
     "focal_length_mm": parse_focal_length,
 }
 
-Bounds = Mapping[str, tuple[float, float]]
+Bounds = Mapping[str, tuple[float, float]]  # of each tag: lowest and highest plausible value
 
 
-def _parse(tag: str, value: Any) -> float | str:
-    """The tag's number, or why it has none: one of WHATS."""
-    try:
-        return PARSERS[tag](value)
-    except Rejection as rejection:
-        return rejection.what
+def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> dict[str, float]:
+    """The four tags of one photograph in the order of TAGS; `exif` maps KEYS to texts or numbers.
 
-
-_remember = lru_cache(maxsize=2**14)(
-    _parse
-)  # cameras write the same few thousand texts again and again; about 4 MB
-
-
-def parse_tags(
-    exif: Mapping[str, Any], bounds: Bounds
-) -> tuple[dict[str, float] | None, str | None]:
-    """The four tags of one photograph, or the reason why the first bad one of them is refused.
-
-    `exif` maps EXIF names (KEYS) to strings or numbers; `bounds` gives for each of TAGS the lowest
-    and highest plausible value, ends included. Returns (tags, None) or (None, "<tag>_<what>")."""
+    The ends of `bounds` are plausible. Raises Rejection("<tag>_<one of REASONS>") for the first tag
+    that cannot be used."""
     tags: dict[str, float] = {}
     for tag, key in KEYS.items():
-        value = exif.get(key)
-        # of texts alone: 1, 1.0 and True would be one and the same to the memory
-        number = (
-            _remember(tag, value)
-            if type(value) is str and len(value) <= LONGEST_REMEMBERED
-            else _parse(tag, value)
-        )
-        if isinstance(number, str):
-            return None, f"{tag}_{number}"
+        try:
+            tags[tag] = PARSERS[tag](exif.get(key))
+        except Rejection as rejection:
+            raise Rejection(f"{tag}_{rejection.reason}") from None
         lowest, highest = bounds[tag]
-        if not lowest <= number <= highest:
-            return None, f"{tag}_out_of_range"
-        tags[tag] = number
-    return tags, None
+        if not lowest <= tags[tag] <= highest:
+            raise Rejection(f"{tag}_out_of_range")
+    return tags
 
 
 def tie_rate(values: NDArray[np.float64]) -> float:
-    """Share of the pairs of faces whose values are equal (0 to 1; 0 for fewer than two): such pairs
-    teach a ranking nothing.
-    """
+    """Share of the pairs of faces with equal values, which teach a ranking nothing; 0 for n < 2."""
     n = len(values)
     if n < 2:
         return 0.0

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.common import artifacts, randomness
+from pipeline.common import artifacts
 from pipeline.common.checks import check_features
 from pipeline.common.names import HEADS
+from pipeline.face_sets import selection
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class FeatureSet:
 
     def at_most(self, maximum: int, *, seed: int, purpose: str) -> "FeatureSet":
         """At most `maximum` of the faces, chosen by a keyed hash of their names, in order."""
-        draw = randomness.uniforms(seed, purpose, randomness.hashes(self.names.tolist()))
-        return self[np.sort(np.argsort(draw, kind="stable")[:maximum])]
+        return self[selection.rows(self.names.tolist(), maximum, seed=seed, purpose=purpose)]
 
 
 def write(path: Path, faces: FeatureSet) -> None:
@@ -93,7 +93,7 @@ def joined(sets: Mapping[str, FeatureSet]) -> dict[str, np.ndarray]:
 def split(
     arrays: Mapping[str, np.ndarray], sets: Mapping[str, FeatureSet]
 ) -> tuple[dict[str, FeatureSet], dict[str, FeatureSet]]:
-    """Of each set the faces that `joined` arrays hold: as they are, and with the arrays' features."""
+    """Of each set the faces in `joined` arrays: as they are, and with the arrays' features."""
     before, after = {}, {}
     for name, faces in sets.items():
         mine = arrays["sets"] == name

@@ -3,9 +3,29 @@
 import os
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.pictures import PICTURE_SUFFIXES
+
+SUFFIXES = ", ".join(sorted(PICTURE_SUFFIXES))
+
+
+class Tally(dict[str, dict[str, Any]]):
+    """What is left out, by reason: how many, and the first name."""
+
+    def add(self, reason: str, name: str) -> None:
+        """Count a name; one that is not UTF-8 is escaped."""
+        first = name.encode("utf-8", "backslashreplace").decode()
+        self.setdefault(reason, {"count": 0, "first": first})["count"] += 1
+
+    @property
+    def total(self) -> int:
+        """How many over all reasons."""
+        return sum(entry["count"] for entry in self.values())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{e['count']:,} x {why} (first: {e['first']})" for why, e in self.items())
 
 
 def read_list(path: Path, root: Path) -> list[str]:
@@ -13,35 +33,30 @@ def read_list(path: Path, root: Path) -> list[str]:
     to `root`, in its order.
 
     Blank lines are skipped and a repeated entry counts once. Whether the pictures exist is not
-    looked at. PipelineError for an entry that leads out of `root`: an absolute path, "..", or a
-    symbolic link to elsewhere."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such list file") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise PipelineError(f"{path}: not a readable text file ({error})") from None
+    looked at. PipelineError for an entry that is no path of a picture or leads out of `root`: an
+    absolute path, "..", or a symbolic link to elsewhere."""
     inside = os.path.realpath(root)
-
-    @cache
-    def folder(parent: str) -> str:
-        return os.path.realpath(os.path.join(inside, parent))
-
+    real_folder = cache(lambda parent: os.path.realpath(os.path.join(inside, parent)))
     entries: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if not (text := line.strip()):
             continue
-        entry = PurePosixPath(text)
+        entry, where = PurePosixPath(text), f"{path}, line {number}: {text!r}"
+        if "\\" in text:
+            raise PipelineError(f"{where} has backslashes; separate folders by / instead")
         if (
             entry.is_absolute()
             or ".." in entry.parts
             or "\0" in text
-            or not _stays_inside(inside, folder(str(entry.parent)), entry)
+            or not _is_below(inside, os.path.join(real_folder(str(entry.parent)), entry.name))
         ):
             raise PipelineError(
-                f"{path}, line {number}: {text!r} leads out of the data root {root}; "
-                "name pictures below data.root (params.yaml), and copy rather than link those that "
-                "lie elsewhere"
+                f"{where} leads out of the data root {root}; name pictures below data.root "
+                "(params.yaml), and copy rather than link those that lie elsewhere"
+            )
+        if entry.suffix.lower() not in PICTURE_SUFFIXES:
+            raise PipelineError(
+                f"{where} does not end in {SUFFIXES}; write one path a line, without other columns"
             )
         entries[str(entry)] = None
     if not entries:
@@ -49,29 +64,53 @@ def read_list(path: Path, root: Path) -> list[str]:
     return list(entries)
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """All .png, .jpg, .jpeg and .webp files below a folder, hidden ones left out, sorted by their
-    path in it.
-    """
-    if not folder.is_dir():
-        raise PipelineError(f"{folder}: no such folder of pictures")
-    found = [
-        Path(parent, name).relative_to(folder).as_posix()
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
-    ]
-    if not found:
-        raise PipelineError(
-            f"{folder}: no {', '.join(sorted(PICTURE_SUFFIXES))} file in this folder"
-        )
-    return [folder / name for name in sorted(found)]
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such list file") from None
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise PipelineError(f"{path}, line {number}: not UTF-8; save the list as UTF-8") from None
 
 
-def _stays_inside(root: str, parent: str, entry: PurePosixPath) -> bool:
-    """Whether an entry whose folder is resolved to `parent` lies below `root`, its own link
-    followed.
-    """
-    real = os.path.join(parent, entry.name)
-    real = os.path.realpath(real) if os.path.islink(real) else real
+def _is_below(root: str, path: str) -> bool:
+    """Whether a path in a resolved folder lies below `root`, its own link followed."""
+    real = os.path.realpath(path) if os.path.islink(path) else path
     return os.path.commonpath([root, real]) == root
+
+
+def list_pictures(folder: str, root: Path, passed_over: Tally) -> list[str]:
+    """Names, relative to `root`, of the pictures below <root>/<folder>, sorted.
+
+    Adds to `passed_over` hidden files and folders, linked folders, links that lead out of the data
+    root, other extensions and names that are not UTF-8. PipelineError where no picture is left."""
+    top, names = root / folder, list[str]()
+    if not top.is_dir():
+        raise PipelineError(f"{top}: no such folder of pictures")
+    roots = (os.path.realpath(root), os.path.realpath(top))
+    for parent, folders, files in os.walk(roots[1]):
+        prefix = PurePosixPath(folder, os.path.relpath(parent, roots[1]))
+        for is_folder, name in sorted([(True, n) for n in folders] + [(False, n) for n in files]):
+            if reason := _reason_to_pass_over(os.path.join(parent, name), is_folder, roots):
+                passed_over.add(reason, str(prefix / name))
+            elif not is_folder:
+                names.append(str(prefix / name))
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
+    if not names:
+        raise PipelineError(f"{top}: no {SUFFIXES} file here; hidden and linked ones do not count")
+    return sorted(names)
+
+
+def _reason_to_pass_over(path: str, is_folder: bool, roots: tuple[str, str]) -> str | None:
+    name, is_link = os.path.basename(path), os.path.islink(path)
+    if name.startswith("."):
+        return "hidden"
+    if is_folder:
+        return "linked_folder" if is_link else None
+    if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
+        return "other_extension"
+    if is_link and not any(_is_below(root, path) for root in roots):
+        return "link_outside"
+    return "name_not_utf_8" if any("\udc80" <= letter <= "\udcff" for letter in name) else None
