@@ -12,20 +12,20 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.common.process_group import ProcessGroup
 
 
-def share_of(n: int, team: ProcessGroup) -> slice:
+def own_slice(n: int, group: ProcessGroup) -> slice:
     """The faces of a batch of n that this process computes; over all processes each comes once, in
     order.
     """
-    return slice(n * team.rank // team.count, n * (team.rank + 1) // team.count)
+    return slice(n * group.rank // group.count, n * (group.rank + 1) // group.count)
 
 
-def distribute(encoder: nn.Module, team: ProcessGroup) -> Any:
-    """The encoder as one of a team that trains together: averaged gradients, batch normalisation
+def distribute(encoder: nn.Module, group: ProcessGroup) -> Any:
+    """The encoder as one of a group that trains together: averaged gradients, batch normalisation
     over the global batch.
 
     The encoder itself is changed in place and keeps the names of its weights; alone it is returned
     as it is."""
-    if team.count == 1:
+    if group.count == 1:
         return encoder
     device = next(encoder.parameters()).device
     if device.type == "cuda":
@@ -38,15 +38,15 @@ def distribute(encoder: nn.Module, team: ProcessGroup) -> Any:
     return DistributedDataParallel(encoder, device_ids=numbers, broadcast_buffers=False)
 
 
-def gather_scores(scores: torch.Tensor, n: int, team: ProcessGroup) -> torch.Tensor:
+def gather_scores(scores: torch.Tensor, n: int, group: ProcessGroup) -> torch.Tensor:
     """Scores (n, 5) of the whole batch from this process's share (m, 5), with gradients.
 
     Each process then computes the same loss of the whole batch. Backwards the gradients of all
     processes are added, and DistributedDataParallel divides by their number: together that is the
     gradient of one process with the whole batch."""
-    if team.count == 1:
+    if group.count == 1:
         return scores
-    part = share_of(n, team)
+    part = own_slice(n, group)
     whole = torch.cat(
         [
             scores.new_zeros(part.start, scores.shape[1]),
@@ -99,18 +99,10 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         mean = total[:-1] / count  # (c,)
         centred = inputs - mean[:, None, None]
         variance = _Sum.apply(centred.square().sum(dim=(0, 2, 3))) / count  # (c,)
-        self._track(mean.detach(), variance.detach() * count / (count - 1))
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.detach(), self.momentum)
+        self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return centred * scale[:, None, None] + self.bias[:, None, None]
-
-    def _track(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
-        if (
-            self.running_mean is None
-            or self.running_var is None
-            or self.num_batches_tracked is None
-        ):
-            raise ValueError("batch normalisation without running statistics is not supported")
-        self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)

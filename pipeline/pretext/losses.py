@@ -1,16 +1,11 @@
-"""Losses and held-out scores of the pretext task: fidelity ranking of EXIF tags and detection of
-manipulations.
-"""
-
-from typing import Any
+"""Losses and scores of the pretext task: ranking EXIF tags, detecting manipulations."""
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-PUBLISHED_EPSILON = (
-    1e-8  # inside the square roots: keeps the gradient finite where a probability is 0
-)
+# Inside the square roots: keeps the gradient finite where a probability is 0.
+PUBLISHED_EPSILON = 1e-8
 # A stop halves or doubles the light: a factor 2 in ISO and exposure time, a factor sqrt(2) in
 # f-number. For the focal length "stop" is used for the same step, a factor 2.
 STOPS_PER_OCTAVE = {"iso": 1.0, "f_number": 2.0, "exposure_time_s": 1.0, "focal_length_mm": 1.0}
@@ -40,23 +35,27 @@ def ranking_loss(
     """Mean fidelity loss over all pairs i < j of a batch (fidelity: Tsai et al. 2007; as in Zou et
     al. 2025).
 
-    scores (n,) from one head; values (n,) of the tag in any monotone unit. The probability that i
-    outranks j is Phi(2 (s_i - s_j)); its truth is 1, 0, or 1/2 for values no more than `tolerance`
-    apart. Zero for n < 2."""
+    scores (n,) from one head; values (n,) of the tag, in stops. The probability that i outranks j
+    is Phi(2 (s_i - s_j)); its truth is 1, 0, or 1/2 for values at most `tolerance` apart. Zero for
+    n < 2. Values are float32, whose differences err by up to 4e-6 stops: a tolerance of exactly
+    1/6 would let rounding decide about pairs 1/6 stop apart, 0.1667 makes them all ties. (For
+    `ranking_accuracy` such pairs count as different.)"""
     n = scores.shape[0]
     if n < 2:
         return scores.sum() * 0.0
     doubled = 2 * (scores[:, None] - scores[None, :])  # (n, n)
     gaps = values[:, None] - values[None, :]  # (n, n)
-    truth = torch.where(
-        gaps.abs() <= tolerance, 0.5, (gaps > 0).to(scores.dtype)
-    )  # (n, n) of 0, 1/2, 1
-    losses = fidelity(
-        torch.special.ndtr(doubled), torch.special.ndtr(-doubled), truth.to(scores.dtype)
-    )  # (n, n)
-    return losses.triu(diagonal=1).sum() / (
-        n * (n - 1) / 2
-    )  # a mask, not an index: its gradient is deterministic
+    order = (gaps > 0).to(scores.dtype)
+    truth = torch.where(gaps.abs() <= tolerance, 0.5, order).to(scores.dtype)  # (n, n)
+    p, q = torch.special.ndtr(doubled), torch.special.ndtr(-doubled)  # (n, n), q = 1 - p
+    # A mask, not an index: its gradient is deterministic.
+    return fidelity(p, q, truth).triu(diagonal=1).sum() / (n * (n - 1) / 2)
+
+
+def ranking_losses(scores: torch.Tensor, tags: torch.Tensor, tie_stops: float) -> torch.Tensor:
+    """The ranking loss (4,) of each tag, from scores (n, 5) and tags (n, 4) in stops."""
+    columns = zip(scores.unbind(dim=1)[:-1], tags.unbind(dim=1), strict=True)
+    return torch.stack([ranking_loss(s, v, tolerance=tie_stops) for s, v in columns])
 
 
 def manipulation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -79,8 +78,7 @@ def ranking_accuracy(
     right = pairs = 0.0
     for start in range(0, len(scores), chunk):
         rows = slice(start, start + chunk)
-        # Ordered pairs (larger, smaller): every unordered pair that is far enough apart is seen
-        # exactly once.
+        # Ordered pairs (larger, smaller): every pair far enough apart is seen exactly once.
         apart = values[rows, None] - values[None, :] >= minimum_gap - 1e-9  # (chunk, n)
         gain = scores[rows, None] - scores[None, :]  # (chunk, n)
         pairs += np.count_nonzero(apart)
@@ -92,14 +90,10 @@ def detection_auc(scores: ArrayLike, labels: ArrayLike) -> float | None:
     """ROC AUC of scores (n,) for labels (n,), 1 = positive; equal scores count one half; None if a
     class is absent.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
-    labels = np.asarray(labels).astype(bool)
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(labels).astype(bool)
+    if positive.all() or not positive.any():
         return None
-    ranks: NDArray[Any] = rankdata(
-        np.asarray(scores, dtype=np.float64)
-    )  # ties share their mean rank
-    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    test = mannwhitneyu(scores[positive], scores[~positive], method="asymptotic")
+    return float(test.statistic / (positive.sum() * (~positive).sum()))

@@ -1,290 +1,270 @@
-"""The training loop of the pretext task, from a start encoder to held-out metrics."""
+"""The training loop of the pretext task, top to bottom: setup, epochs, steps, validation,
+checkpoints.
+"""
 
-import functools
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.base import processes, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Pretext
 from pipeline.common import process_group
 from pipeline.common.devices import deterministic, select_device
-from pipeline.common.names import TAGS
+from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
-from pipeline.encoder.preprocessing import crop_resize, normalise
 from pipeline.encoder.network import Encoder
-from pipeline.pretext import batches as datasets
+from pipeline.encoder.preprocessing import crop_resize, normalise
 from pipeline.pretext import losses
-from pipeline.pretext import state as training_state
-from pipeline.pretext.batches import Batch, FaceSet
-from pipeline.pretext.global_batch import distribute, gather_scores, share_of
-from pipeline.pretext.resume import Store
-from pipeline.pretext.state import Training, diverged, learning_rate, start_training
-from pipeline.pretext.validation import NAMES, evaluate
+from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
+from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore
+from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
+from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
+from pipeline.pretext.validation import NAMES, validation_metrics
+
+LAYOUT = torch.channels_last  # of inputs and weights: convolutions are faster in it
+READ_EVERY = {"cpu": 1, "cuda": 20}  # steps between readings of the losses, which wait for a GPU
 
 
 @dataclass(frozen=True)
 class Result:
-    """What training leaves: a row of numbers per epoch, the final held-out metrics, and the speed."""
+    """What training leaves beside the encoder."""
 
-    history: list[dict[str, float | int | None]]
-    metrics: dict[str, Any]
-    faces_per_second: float | None
-
-
-class Interrupted(Exception):
-    """The run was asked to end and its state is saved."""
+    history: list[dict[str, float | int | None]]  # one row per epoch
+    metrics: dict[str, Any]  # of the last epoch
+    faces_per_second: float | None  # of this process's training steps
 
 
 @dataclass
 class Run:
-    """One run of training: what it computes with, who takes part, where its states are kept, and
-    whether it is to end.
-    """
+    """What stays the same from step to step."""
 
+    model: Any  # the encoder, perhaps compiled, or as one of several processes
     settings: Pretext
     seed: int
-    team: ProcessGroup
-    store: Store | None
+    device: torch.device
+    group: ProcessGroup
+    checkpoint: CheckpointFile | None
     asked_to_end: Callable[[], bool]
-    advance: Callable[[int], Any] = lambda faces: None
-
-    def save_if(self, state: Training, *, now: bool) -> None:
-        """Save the state where it is time to, or now; end if asked to. All processes of the team
-        come and leave together.
-        """
-        end = self.team.any(self.asked_to_end())
-        if end:
-            terminal.requests_met()
-        if self.store and self.team.first and (now or end or self.store.due()):
-            started = time.monotonic()
-            self.store.save(
-                (state.epoch, state.step), training_state.to_bytes(state), started=started
-            )
-        if end:
-            self.team.wait()  # the first process to leave would make torchrun end the one that saves
-            raise Interrupted
+    faces: int = 0  # trained on by this process, in ...
+    seconds: float = 0.0  # ... so many seconds
 
 
 def train(
     encoder: Encoder,
     faces: FaceSet,
-    held_out: FaceSet,
+    validation_set: FaceSet,
     settings: Pretext,
     *,
     seed: int,
-    store: Store | None = None,
+    checkpoint: CheckpointFile | None = None,
     asked_to_end: Callable[[], bool] = lambda: False,
-) -> Result:
-    """Train the encoder in place on `faces`, measuring on `held_out` after every epoch.
+) -> Result | None:
+    """Train the encoder in place on `faces`, validating after every epoch; None if asked to end,
+    with the checkpoint saved.
 
     Deterministic on one machine: same weights for the same start, faces, settings and seed, also
-    when it goes on from a state in `store`. With 0 epochs the encoder stays as it is, which gives
-    the random-weight control. Several processes (torchrun) share each batch. PipelineError if a
-    loss is not finite; Interrupted, with the state saved, if asked to end."""
+    when resumed from the checkpoint. With 0 epochs the encoder stays as it is, which gives the
+    random-weight control. Several processes (torchrun) share each batch. PipelineError if a loss is
+    not finite."""
     if settings.epochs and len(faces) < 2:
         raise PipelineError(
-            f"{len(faces)} training faces: ranking needs two; see metrics/exif.json for what was "
-            "rejected"
+            f"{len(faces)} training faces: ranking needs two; see data/faces/exif.json for what "
+            "was rejected"
         )
     device = select_device(settings.device, key="pretext.device", number=processes.local_rank())
-    with deterministic(), process_group.group(device) as team:
-        encoder.to(device).to(memory_format=memory_format(settings))  # type: ignore[call-overload]
-        run = Run(settings, seed, team, store, asked_to_end)
-        state = start_training(encoder, settings)
-        if saved := team.broadcast(store.newest() if store and team.first else None):
-            training_state.from_bytes(state, saved)
-        near, near_held_out = datasets.near([faces, held_out], device)
-        run_epochs(run, state, near, near_held_out)
+    with deterministic(), process_group.group(device) as group:
+        encoder.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
+        state = State(encoder, adam(encoder, settings))
+        saved = checkpoint.read() if checkpoint and group.first else None
+        if saved := group.broadcast(saved):
+            restore(state, saved)
+        model = distribute(encoder, group)
+        model = torch.compile(model) if settings.compile else model
+        run = Run(model, settings, seed, device, group, checkpoint, asked_to_end)
+        complete = run_epochs(run, state, faces, validation_set)
         encoder.eval().cpu()
-    return Result(state.history, final_metrics(state, faces, held_out), speed(state, faces))
+    speed = run.faces / run.seconds if run.seconds else None
+    return Result(state.history, state.metrics, speed) if complete else None
 
 
-def run_epochs(run: Run, state: Training, faces: FaceSet, held_out: FaceSet) -> None:
-    """From where the state is to the last epoch, with the held-out metrics after each."""
-    settings, encoder = run.settings, state.encoder
-    model = distribute(encoder, run.team)
-    model = torch.compile(model) if settings.compile else model
-
-    def score(batch: Batch) -> torch.Tensor:
-        if run.team.count == 1:  # of a team, all must end at the same place
-            run.save_if(state, now=False)
-        return forward(encoder, batch, settings)
-
-    def measure(per_face: int | None) -> dict[str, Any]:
-        encoder.eval()
-        return evaluate(score, held_out, settings, per_face=per_face, team=run.team)
-
-    with terminal.progress(
-        (), total=settings.epochs * len(faces), what="train_pretext", unit="face"
-    ) as bar:
-        run.advance = bar.update
-        bar.update(state.epoch * len(faces) + int(state.losses[:, 0].sum()))
-        while state.epoch < settings.epochs:
-            trained = train_epoch(model, faces, state, run)
-            last = (
-                state.epoch + 1 == settings.epochs
-            )  # only then is every manipulation of every face scored
-            state.metrics = measure(None if last else 1)
-            finish_epoch(state, trained)
-            run.save_if(state, now=True)
-    if not settings.epochs:
-        state.metrics = measure(None)
-        state.history.append(history_row(0, None, None, state.metrics))
+def adam(encoder: Encoder, settings: Pretext) -> torch.optim.Adam:
+    """The optimiser before its first step."""
+    return torch.optim.Adam(
+        encoder.parameters(),
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
 
 
-def train_epoch(model: Any, faces: FaceSet, state: Training, run: Run) -> dict[str, float]:
-    """One pass over the faces, each as photograph or as one manipulation; the mean losses of its
-    steps.
+def run_epochs(run: Run, state: State, faces: FaceSet, validation_set: FaceSet) -> bool:
+    """From where the state is to the last epoch; False if asked to end before."""
+    epochs = run.settings.epochs
+    with terminal.progress((), total=epochs * len(faces), what="train_pretext") as bar:
+        bar.update(state.epoch * len(faces) + state.faces)
+        while state.epoch < epochs or not state.history:  # 0 epochs: validation alone
+            if epochs and not train_epoch(run, state, faces, bar):
+                return False
+            # Only at the end is every manipulation of every face scored.
+            per_face = 1 if state.epoch + 1 < epochs else None
+            plan = validation_plan(validation_set, per_face=per_face)
+            scores = score(run, state.encoder, validation_set, plan)
+            if scores is not None:
+                manipulated = plan[1] != PHOTOGRAPH
+                metrics = validation_metrics(scores, manipulated, validation_set, run.settings)
+                close_epoch(
+                    state, metrics, {"train": len(faces), "validation": len(validation_set)}
+                )
+            if save_if_due(run, state, now=True):
+                return False
+    return True
 
-    Goes on from the state's step, with the same batches as if it had begun with the first.
+
+def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
+    """One pass over the faces, each as photograph or as one manipulation, from the state's step on
+    with the same batches as if it had begun with the first; False if asked to end.
     """
-    started = time.perf_counter()
-    settings, device = run.settings, next(state.encoder.parameters()).device
-    epoch, p = state.epoch + 1, settings.photograph_probability
-    plan = datasets.epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
-    every = datasets.cut(len(faces), settings.batch_size)
-    parts = every[state.step :]
-    share = functools.partial(share_of, team=run.team)
-    unread: list[tuple[int, torch.Tensor]] = []
-    state.encoder.train()
+    settings, cuda = run.settings, run.device.type == "cuda"
+    p, epoch = settings.photograph_probability, state.epoch + 1
+    plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
+    slices = batch_slices(len(faces), settings.batch_size)
+    own = partial(own_slice, group=run.group)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(settings, state.epoch)
-    for batch in datasets.batches(faces, plan, parts, share=share, pin=device.type == "cuda"):
-        whole = (
-            len(batch) == settings.batch_size or run.team.count > 1
-        )  # another size would be compiled, for one step
-        five = pretext_losses(
-            model if whole else state.encoder, batch.to(device), settings, run.team
-        )  # (5,)
-        state.optimiser.zero_grad(set_to_none=True)
-        five.sum().backward()
-        state.optimiser.step()
-        unread.append((len(batch), five.detach()))
-        run.advance(len(batch))
-        last = state.step + len(unread) == len(every)  # the held-out pass that follows takes long
-        if last or len(unread) == read_every(device):
-            started = read_losses(state, unread, started)
-            run.save_if(state, now=False)
-    return mean_losses(state.losses)
+    state.encoder.train()
+    started = time.perf_counter()
+    unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device
+    for batch in batches(faces, plan, slices[state.step :], own=own, pin=cuda):
+        unread.append((len(batch), step(run, state, batch.to(run.device))))
+        bar.update(len(batch))
+        # After the last step, too: the validation that follows takes long.
+        if len(unread) == READ_EVERY[run.device.type] or state.step + len(unread) == len(slices):
+            read_losses(state, unread)
+            unread.clear()
+            if save_if_due(run, state):
+                return False
+        run.faces += len(batch)
+    run.seconds += time.perf_counter() - started
+    return True
 
 
-def read_every(device: torch.device) -> int:
-    """Steps between two readings of the losses: each one waits for the device."""
-    return 20 if device.type == "cuda" else 1
+def step(run: Run, state: State, batch: Batch) -> torch.Tensor:
+    """One step of the optimiser; returns the five losses (5,), on the device."""
+    # A batch of another size would be compiled, for one step of an epoch.
+    whole = len(batch) == run.settings.batch_size or run.group.count > 1
+    five = pretext_losses(run.model if whole else state.encoder, batch, run.settings, run.group)
+    state.optimiser.zero_grad(set_to_none=True)
+    five.sum().backward()
+    state.optimiser.step()
+    return five.detach()
 
 
-def read_losses(state: Training, unread: list[tuple[int, torch.Tensor]], started: float) -> float:
-    """Wait for the device and move losses into the state; the time of reading. PipelineError names
-    a step that diverged.
-    """
-    if unread:
-        values = torch.stack([five for _, five in unread]).double().cpu().numpy()  # (steps, 5)
-        rows = np.column_stack([[faces for faces, _ in unread], values])
-        for step, row in enumerate(rows, start=state.step + 1):
-            broken = [
-                f"loss of {name}"
-                for name, value in zip(NAMES, row[1:], strict=True)
-                if not math.isfinite(value)
-            ]
-            if broken:
-                raise diverged(state, broken, step)
-        state.losses = np.concatenate([state.losses, rows])
-        state.step += len(unread)
-        unread.clear()
-    now = time.perf_counter()
-    state.seconds += now - started
-    return now
+def pretext_losses(
+    model: Any, batch: Batch, settings: Pretext, group: ProcessGroup
+) -> torch.Tensor:
+    """The five losses (5,) of a whole batch in the order of HEADS; training minimises their sum.
 
-
-def mean_losses(rows: np.ndarray) -> dict[str, float]:
-    """Mean of each loss over the faces of an epoch, and of their sum, from rows (steps, 1 + 5) of
-    faces and losses.
-    """
-    means = (rows[:, 0] @ rows[:, 1:] / rows[:, 0].sum()).tolist()
-    return {**dict(zip(NAMES, means, strict=True)), "total": sum(means)}
-
-
-def finish_epoch(state: Training, trained: dict[str, float]) -> None:
-    """Close the epoch under way with its row of the history."""
-    rate = state.optimiser.param_groups[0]["lr"]
-    state.epoch += 1
-    state.history.append(history_row(state.epoch, rate, trained, state.metrics))
-    state.step, state.losses = 0, state.losses[:0]
+    The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
+    in place."""
+    scores = forward(model, batch, settings)  # (m, 5), of this process's m faces
+    scores = gather_scores(scores, len(batch), group)  # (n, 5)
+    ranking = losses.ranking_losses(scores, batch.tags, settings.tie_stops)  # (4,)
+    manipulation = losses.manipulation_loss(scores[:, -1], batch.manipulated)  # ()
+    return torch.cat([ranking, manipulation[None]])
 
 
 def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
-    """Scores (m, 5) float32 of this process's share of a batch on the model's device: crop and
-    resize, normalise, encode.
-    """
+    """Scores (m, 5) float32 of a batch on the model's device: crop, resize, normalise, encode."""
     with torch.no_grad():
-        size = settings.input_size
-        pixels = crop_resize(
-            batch.pixels, batch.boxes, size, antialias=settings.antialias
-        )  # (m, 3, size, size)
-        inputs = normalise(pixels).contiguous(memory_format=memory_format(settings))
-    with torch.autocast(
-        inputs.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
-    ):
+        size, antialias = settings.input_size, settings.antialias
+        pixels = crop_resize(batch.pixels, batch.boxes, size, antialias=antialias)
+        inputs = normalise(pixels).contiguous(memory_format=LAYOUT)  # (m, 3, size, size)
+    bfloat16 = settings.precision == "bfloat16"
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
         _, scores = model(inputs)  # (m, 5)
     return scores.float()
 
 
-def pretext_losses(
-    model: Any, batch: Batch, settings: Pretext, team: ProcessGroup | None = None
-) -> torch.Tensor:
-    """The five losses (5,) of a whole batch in the order of HEADS; their plain sum is what training
-    minimises.
+def learning_rate(settings: Pretext, epoch: int) -> float:
+    """The rate of an epoch, from 0: a cosine from the first rate to the least one in
+    schedule_epochs epochs, then up again (Loshchilov and Hutter 2017, eq. 5).
 
-    The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
-    in place."""
-    scores = gather_scores(forward(model, batch, settings), len(batch), team or ProcessGroup())  # (n, 5)
-    terms = [losses.ranking_loss(scores[:, i], batch.tags[:, i]) for i in range(len(TAGS))]
-    terms.append(losses.manipulation_loss(scores[:, -1], batch.manipulated))
-    return torch.stack(terms)
+    A function of the epoch alone: a resumed run has nothing to restore."""
+    low, high = settings.minimum_learning_rate, settings.learning_rate
+    return low + (high - low) * (1 + math.cos(math.pi * epoch / settings.schedule_epochs)) / 2
 
 
-def history_row(
-    epoch: int, rate: float | None, trained: dict[str, float] | None, metrics: dict[str, Any]
-) -> dict[str, float | int | None]:
-    """One row of metrics/pretext_history.csv. Epoch 0 is the untrained encoder of a run with 0
-    epochs.
+def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
+    """Add the losses (5,) of steps, with their numbers of faces, to the state; waits for the
+    device. PipelineError names the first step that diverged.
     """
-    names = (*NAMES, "total")
-    return {
-        "epoch": epoch,
-        "learning_rate": rate,
-        **{f"train_loss_{name}": trained[name] if trained else None for name in names},
-        **{f"held_out_loss_{name}": metrics["losses"][name] for name in names},
-        **{
-            f"ranking_accuracy_{name}": value for name, value in metrics["ranking_accuracy"].items()
-        },
-        "manipulation_auc": metrics["manipulation_auc"],
-    }
+    values = torch.stack([five for _, five in steps]).double().cpu().tolist()  # steps x 5
+    for (faces, _), five in zip(steps, values, strict=True):
+        broken = [name for name, x in zip(NAMES, five, strict=True) if not math.isfinite(x)]
+        if broken:
+            raise diverged(state, f"loss of {', '.join(broken)}", state.step + 1)
+        state.loss_sums = [a + faces * x for a, x in zip(state.loss_sums, five, strict=True)]
+        state.faces += faces
+        state.step += 1
 
 
-def final_metrics(state: Training, faces: FaceSet, held_out: FaceSet) -> dict[str, Any]:
-    """The held-out metrics of the last epoch with the losses of its training beside them."""
-    train_losses = {name: state.history[-1][f"train_loss_{name}"] for name in (*NAMES, "total")}
-    return {
-        **state.metrics,
+@torch.no_grad()
+def score(run: Run, encoder: Encoder, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
+    """Scores (m, 5) of the m pictures of a plan; None if asked to end.
+
+    Several processes take whole batches in turn: the same bits for any number of them. They end
+    together, after it."""
+    settings, group = run.settings, run.group
+    slices = batch_slices(len(plan[0]), settings.batch_size)[group.rank :: group.count]
+    scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
+    encoder.eval()
+    pin = run.device.type == "cuda"
+    for rows, batch in zip(slices, batches(faces, plan, slices, pin=pin), strict=True):
+        if group.count == 1 and run.asked_to_end():
+            return None
+        scores[rows] = forward(encoder, batch.to(run.device), settings).cpu().numpy()
+    return group.assemble(scores)
+
+
+def close_epoch(state: State, metrics: dict[str, Any], faces: dict[str, int]) -> None:
+    """Close the epoch under way with a row of the history; without a step it is epoch 0."""
+    names, trained = (*NAMES, "total"), bool(state.step)
+    means = [total / max(1, state.faces) for total in state.loss_sums]
+    train = {n: x if trained else None for n, x in zip(names, [*means, sum(means)], strict=True)}
+    state.epoch += trained
+    state.metrics = {
+        **metrics,
         "epochs": state.epoch,
-        "losses": {"train": train_losses, "held_out": state.metrics["losses"]},
-        "faces": {"train": len(faces), "held_out": len(held_out)},
+        "losses": {"train": train, "validation": metrics["losses"]},
+        "faces": faces,
     }
+    rate = state.optimiser.param_groups[0]["lr"] if trained else None
+    row = {"epoch": state.epoch, "learning_rate": rate}
+    for kind, values in state.metrics["losses"].items():
+        row |= {f"{kind}_loss_{name}": values[name] for name in names}
+    ranking = metrics["ranking_accuracy"].items()
+    row |= {f"ranking_accuracy_{name}": value for name, value in ranking}
+    state.history.append(row | {"manipulation_auc": metrics["manipulation_auc"]})
+    state.step, state.faces, state.loss_sums = 0, 0, [0.0] * len(HEADS)
 
 
-def speed(state: Training, faces: FaceSet) -> float | None:
-    """Faces per second of all training steps."""
-    return state.epoch * len(faces) / state.seconds if state.seconds else None
-
-
-def memory_format(settings: Pretext) -> torch.memory_format:
-    """Layout of inputs and weights."""
-    return torch.channels_last if settings.channels_last else torch.contiguous_format
+def save_if_due(run: Run, state: State, *, now: bool = False) -> bool:
+    """Save a checkpoint if it is time to, or now, or if asked to end; returns whether to end. All
+    processes come here together and agree.
+    """
+    end = run.group.any(run.asked_to_end())
+    if run.checkpoint and run.group.first and (now or end or run.checkpoint.due()):
+        run.checkpoint.save(state)
+    if end:
+        run.group.wait()  # the first process to leave would make torchrun end the one that saves
+    return end

@@ -1,56 +1,85 @@
 """Train the encoder on the pretext task: rank EXIF tags, detect manipulations; nothing in it is
-AI-generated.
-"""
+AI-generated. With --shuffled the tags are shuffled among the training faces, for a control.
+
+Asked to end, the stage saves a checkpoint and exits with status 75; started again with the same
+parameters, faces and code it resumes from there, to the same bytes."""
 
 import argparse
+import contextlib
 from pathlib import Path
+from typing import Any
 
-from pipeline.base import params, terminal
+from pipeline.base import ending, params, processes, terminal
 from pipeline.common import artifacts
-from pipeline.pretext.task import RESUME, Task, read_faces, save, show, trained
+from pipeline.encoder import checkpoints
+from pipeline.pretext import checkpoint, results
+from pipeline.pretext.faces import read_faces, shuffle_tags
+from pipeline.pretext.fingerprint import fingerprint
+from pipeline.pretext.training import train
+
+RESUME = ".resume"  # folder of checkpoints beside the encoder
+ENDED_ON_REQUEST = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run again
+
+
+def arguments(argv: list[str] | None) -> Any:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shuffled", action="store_true", help="shuffle the tags, for a control")
+    for name, text in (
+        ("faces", "folder that filter_exif wrote"),
+        ("manipulated", "folder that manipulate_faces wrote"),
+        ("encoder", "encoder to write, .safetensors"),
+        ("details", "all results of the last epoch to write, .json"),
+        ("metrics", "the main ones to write, .json"),
+        ("history", "one row per epoch to write, .csv"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder that filter_exif wrote")
-    parser.add_argument(
-        "--manipulated", type=Path, required=True, help="folder that manipulate_faces wrote"
+    options = arguments(argv)
+    p = params.load("seed", "pretext", *(["shuffled"] if options.shuffled else []))
+    settings = p.pretext
+    faces, validation_set = read_faces(options.faces, options.manipulated, settings.face_scale)
+    if options.shuffled:
+        epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
+        settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
+    encoder = checkpoints.start_encoder(
+        settings.start, settings.architecture, settings.feature_dim, seed=p.seed
     )
-    parser.add_argument(
-        "--encoder", type=Path, required=True, help="encoder to write, .safetensors"
-    )
-    parser.add_argument(
-        "--metrics", type=Path, required=True, help="held-out metrics to write, .json"
-    )
-    parser.add_argument(
-        "--history", type=Path, required=True, help="one row per epoch to write, .csv"
-    )
-    parser.add_argument(
-        "--speed",
-        type=Path,
-        required=True,
-        help="faces per second to write, .json (differs from run to run)",
-    )
-    options = parser.parse_args(argv)
-    p = params.load("seed", "pretext")
-
-    faces, held_out = read_faces(options.faces, options.manipulated, p.pretext.face_scale)
-    task = Task(p.pretext, p.seed, [options.faces, options.manipulated])
-    with trained(task, faces, held_out, states=options.encoder.parent / RESUME) as outcome:
-        if outcome is None:
+    described = results.describe(settings, p.seed, shuffled=options.shuffled)
+    first, folder = processes.rank() == 0, options.encoder.parent / RESUME
+    with (
+        checkpoint.lock(folder) if first else contextlib.nullcontext(),
+        ending.requests_to_end() as asked_to_end,
+    ):
+        inputs = [options.faces, options.manipulated]
+        saved = checkpoint.CheckpointFile(folder, fingerprint(described, encoder, inputs))
+        result = train(
+            encoder,
+            faces,
+            validation_set,
+            settings,
+            seed=p.seed,
+            checkpoint=saved,
+            asked_to_end=asked_to_end,
+        )
+        if result is None:
+            if first:
+                print("ended on request: run again (dvc repro) to resume", flush=True)
+            raise SystemExit(ENDED_ON_REQUEST)
+        if not first:
             return
-        encoder, result = outcome
-        save(encoder, task, options.encoder)
-        artifacts.write_json(options.metrics, result.metrics)
-        artifacts.write_csv(
-            options.history,
-            {name: [row[name] for row in result.history] for name in result.history[0]},
-        )
-        artifacts.write_json(
-            options.speed, {"train_pretext": {"faces_per_second": result.faces_per_second}}
-        )
-    show(result)
+        preprocessing = results.preprocessing(settings)
+        meta = results.metadata(settings, described)
+        checkpoints.save_encoder(options.encoder, encoder, preprocessing, **meta)
+        artifacts.write_json(options.details, result.metrics)
+        artifacts.write_json(options.metrics, results.flat(result.metrics))
+        artifacts.write_csv(options.history, results.columns(result.history))
+        saved.clear()
+    results.show(result, shuffled=options.shuffled)
 
 
 if __name__ == "__main__":
