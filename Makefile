@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository repro test test-slow check bench clean
+.PHONY: help env git-repository profile repro test test-slow check bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,9 @@ $(VENV)/.installed: requirements.txt
 repro: git-repository env ## make the sample, run the whole pipeline, print the results
 	dvc repro
 	@$(BIN)/python -m pipeline.report.summary metrics/evaluation.json data/report
+
+profile: env ## set in params.yaml what a profile names: make profile NAME=paper (or ci, small)
+	@$(BIN)/python -m pipeline.base.profile '$(NAME)'
 
 git-repository:
 	@git rev-parse --is-inside-work-tree >/dev/null 2>&1 \

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import synthetic, watched
 from pipeline.base import terminal
 from pipeline.base.errors import PipelineError
-from pipeline.base.yaml_files import read_yaml
+from pipeline.base.params import read_yaml
 from pipeline.common import artifacts
 
 LEFT_OUT = shutil.ignore_patterns(

@@ -1,13 +1,16 @@
 """Reading params.yaml: a wrong, missing or unknown parameter stops a stage at once."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import ValidationError, create_model
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.schema import Generators, Params, Section
-from pipeline.base.yaml_files import read_yaml
+from pipeline.base.schema import Params, Section
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:
@@ -17,49 +20,39 @@ def load(*sections: str, path: str | Path = "params.yaml") -> Any:
     there are validated, so that the first stage finds what would stop the last one. Raises
     PipelineError with file, key and value."""
     tree = read_yaml(path)
-    if unknown := sorted(map(str, tree.keys() - Params.model_fields.keys())):
-        raise PipelineError(
-            f"{path}: unknown sections: {', '.join(unknown)}; known are "
-            f"{', '.join(Params.model_fields)}"
-        )
-    _validate(_part(*tree), tree, path)
-    return _validate(
-        _part(*sections), {name: tree[name] for name in sections if name in tree}, path
-    )
-
-
-def _part(*sections: str) -> type[Section]:
-    fields: Any = {
-        name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in sections
-    }
-    return create_model("Params", __base__=Section, **fields)
-
-
-def check_generator(name: str) -> str:
-    """The name, if `generators` may hold it: it becomes a folder, a file name and a part of a
-    command.
-    """
-    try:
-        TypeAdapter(Generators).validate_python([name])
-    except ValidationError as error:
-        raise PipelineError(
-            f"generators: {name!r} is no usable name: {error.errors()[0]['msg']}"
-        ) from None
-    return name
+    params = validate(tree, path, {*sections, *tree})
+    return SimpleNamespace(**{name: getattr(params, name) for name in sections})
 
 
 def load_all(path: str | Path = "params.yaml") -> Params:
-    """The whole params file, validated, unknown sections refused."""
-    return _validate(Params, read_yaml(path), path)
+    """All sections of a params file."""
+    return validate(read_yaml(path), path, Params.model_fields)
 
 
-def _validate(model: type[Section], tree: dict[str, Any], path: str | Path) -> Any:
+def validate(tree: dict[str, Any], path: str | Path, sections: Iterable[str]) -> Any:
+    """Params with these sections, all of which must be in the tree. PipelineError names `path`."""
+    fields: Any = {n: (f.annotation, f) for n, f in Params.model_fields.items() if n in sections}
     try:
-        return model.model_validate(tree)
+        return create_model("Params", __base__=Section, **fields).model_validate(tree)
     except ValidationError as error:
-        raise PipelineError(
-            f"{path}: wrong parameters\n" + "\n".join(_explain(e) for e in error.errors())
-        ) from None
+        problems = "\n".join(_explain(problem) for problem in error.errors())
+        raise PipelineError(f"{path}: wrong parameters\n{problems}") from None
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML 1.2 mapping as DVC reads it: 1e-3 is a number, `no` a text. No Python objects."""
+    try:
+        tree = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run in the repository's root") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        problem = getattr(error, "problem", error)
+        raise PipelineError(f"{place}: not valid YAML: {problem}") from None
+    if not isinstance(tree, dict):
+        raise PipelineError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
+    return tree
 
 
 def _explain(problem: Any) -> str:
@@ -68,7 +61,5 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"  {key}: missing; params.yaml's comments say what is allowed"
     if problem["type"] == "extra_forbidden":
-        return (
-            f"  {key}: unknown key; correct its spelling (params.yaml shows every key) or remove it"
-        )
+        return f"  {key}: unknown key; correct its spelling or remove it"
     return f"  {key} = {value:.60}: {problem['msg'].removeprefix('Value error, ')}"

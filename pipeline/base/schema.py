@@ -1,22 +1,62 @@
 """What params.yaml may hold: every section, its keys, their types and ranges."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from pipeline.base.values import (
-    Count,
-    CovarianceType,
-    Device,
-    Generators,
-    PersonPattern,
-    Perturbations,
-    Precision,
-    Range,
-    RisingShares,
-    Share,
-    SmallShares,
-)
+from pipeline.base.perturbation_names import parse
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        if pattern and re.compile(pattern).groups != 1:
+            raise ValueError("needs exactly one group in parentheses, or must be empty")
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
+
+
+def _ascending(values: Any) -> Any:
+    if list(values) != sorted(values):
+        raise ValueError("needs the smallest first")
+    return values
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"{', '.join(map(str, twice))} stands twice: name each once")
+    return values
+
+
+def _no_result(name: str) -> str:
+    if name.startswith("photographic_") or name in ("mean", "worst"):
+        raise ValueError("is the name of a result; rename the folder")
+    return name
+
+
+def _perturbation(name: str) -> str:
+    parse(name)
+    return name
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+SmallShare = Annotated[float, Field(gt=0, lt=0.2)]
+NotStrict = Field(strict=False)  # YAML has lists only, no tuples; the numbers stay strict
+Range = Annotated[tuple[Positive, Positive], NotStrict, AfterValidator(_ascending)]
+Text = Annotated[str, Field(min_length=1)]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+FolderName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_no_result)
+]
+Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct)]
+Perturbations = Annotated[
+    list[Annotated[str, AfterValidator(_perturbation)]], AfterValidator(_distinct)
+]
 
 
 class Section(BaseModel):
@@ -30,8 +70,8 @@ class Section(BaseModel):
 class Data(Section):
     """Where the pictures lie, and how file names tell who is on them."""
 
-    root: str = Field(min_length=1)
-    person_pattern: PersonPattern
+    root: str = Field(pattern=r"^[^'\n]+$")  # stands in quotes on dvc.yaml's command lines
+    person_pattern: Annotated[str, AfterValidator(_one_group)]
     maximum_unreadable_share: float = Field(ge=0, lt=1)
     maximum_fit_faces: Count
     maximum_faces: Count
@@ -66,26 +106,26 @@ class Manipulation(Section):
     """How negatives are made from photographic faces."""
 
     source: Literal["generate", "ready-made"]
-    warp_sigma: SmallShares
+    warp_sigma: Annotated[tuple[SmallShare, SmallShare], NotStrict, AfterValidator(_ascending)]
     blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
 
 
 class Pretext(Section):
     """The encoder and its training."""
 
-    architecture: str = Field(min_length=1)
+    architecture: Text
     feature_dim: Count
-    start: str = Field(min_length=1)
+    start: Text
     input_size: int = Field(ge=32, le=1024)
     face_scale: float = Field(ge=0.5, le=4)
     antialias: bool
     photograph_probability: Share
     tie_stops: float = Field(ge=0, le=2)
-    epochs: int = Field(ge=0)
+    epochs: NotNegative
     batch_size: int = Field(ge=4)
-    learning_rate: float = Field(gt=0)
-    betas: Annotated[tuple[Share, Share], Field(strict=False)]
-    epsilon: float = Field(gt=0)
+    learning_rate: Positive
+    betas: Annotated[tuple[Share, Share], NotStrict]
+    epsilon: Positive
     weight_decay: float = Field(ge=0)
     schedule_epochs: Count
     minimum_learning_rate: float = Field(ge=0)
@@ -106,12 +146,12 @@ class Gmm(Section):
     """The density of photographic features."""
 
     components: Count
-    covariance_type: CovarianceType
+    covariance_type: Literal["full", "tied", "diag", "spherical"]
     standardise: bool
-    pca_components: int = Field(ge=0)
-    regularisation: float = Field(gt=0)
+    pca_components: NotNegative
+    regularisation: Positive
     maximum_iterations: Count
-    tolerance: float = Field(gt=0)
+    tolerance: Positive
     starts: Count
     device: Device
 
@@ -119,7 +159,9 @@ class Gmm(Section):
 class Calibration(Section):
     """The promises made about photographic faces."""
 
-    false_alarm_rates: RisingShares
+    false_alarm_rates: Annotated[
+        list[Share], Field(min_length=1), AfterValidator(_ascending), AfterValidator(_distinct)
+    ]
     review_rate: Share
     flag_rate: Share
 
@@ -167,7 +209,7 @@ class Controls(Section):
 class Shuffled(Section):
     """The training with shuffled EXIF tags."""
 
-    epochs: int = Field(ge=0)
+    epochs: NotNegative
 
 
 class Explanation(Section):
@@ -180,8 +222,8 @@ class Explanation(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    seed: int = Field(ge=0)
-    launcher: str = Field(min_length=1)
+    seed: NotNegative
+    launcher: Text
     data: Data
     simulation: Simulation
     exif: Exif

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.yaml_files import read_yaml
+from pipeline.base.params import read_yaml
 from pipeline.common import artifacts
 from pipeline.common.pictures import read_picture
 from pipeline.density.mixture import Mixture
