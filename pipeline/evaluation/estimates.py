@@ -1,8 +1,7 @@
-"""AUC, detection and false alarm rates of one set of photographs against several generators, each
-with its 95 % interval.
+"""AUC, detection and false alarm rates of photographs against several generators, with intervals.
 
-Rates: exact binomial, each face on its own. AUC: bootstrap by group
-(pipeline/evaluation/bootstrap.py), none where all resamples agree."""
+Rates: exact binomial, each face on its own. AUC: bootstrap by group, none where all resamples
+agree. All intervals are 95 %."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.measures import roc_auc
 
-CONFIDENCE = 0.95
 Estimate = dict[str, float | None]  # value, low, high
 
 
@@ -36,21 +34,20 @@ def estimate(
     resamples: int,
     seed: int,
 ) -> Estimates:
-    """All figures of one way to score the faces. Draws are paired between calls with the same
-    groups and seed.
-    """
-    found = {
+    """All figures of one way to score the faces; calls with equal groups and seed are paired."""
+
+    def rates(sample: Sample) -> dict[str, Estimate]:
+        return {key: rate(sample.scores, threshold) for key, threshold in thresholds.items()}
+
+    aucs = {
         name: auc(photographic, sample, resamples=resamples, seed=seed)
         for name, sample in generated.items()
     }
     return Estimates(
-        {key: rate(photographic.scores, threshold) for key, threshold in thresholds.items()},
-        {name: one for name, (one, _) in found.items()},
-        {
-            name: {key: rate(one.scores, threshold) for key, threshold in thresholds.items()}
-            for name, one in generated.items()
-        },
-        {f"{name}: interval of the AUC": reason for name, (_, reason) in found.items() if reason},
+        rates(photographic),
+        {name: value for name, (value, _) in aucs.items()},
+        {name: rates(sample) for name, sample in generated.items()},
+        {f"{name}: interval of the AUC": reason for name, (_, reason) in aucs.items() if reason},
     )
 
 
@@ -61,46 +58,41 @@ def auc(
     value = roc_auc(photographic.scores, generated.scores)
     for of, sample in (("photographs: ", photographic), ("", generated)):
         if reason := bootstrap.obstacle(sample):
-            return {"value": value, "low": None, "high": None}, of + reason
-    return ranged(
-        value, bootstrap.auc_replicates(photographic, generated, resamples=resamples, seed=seed)
-    )
+            return bounded(value), of + reason
+    replicates = bootstrap.auc_replicates(photographic, generated, resamples=resamples, seed=seed)
+    return ranged(value, replicates)
 
 
 def ranged(value: float, replicates: np.ndarray) -> tuple[Estimate, str]:
-    """A value with the interval of its bootstrap replicates (r,), or with None and the reason where
-    they are all equal.
-    """
+    """A value with the percentile interval of its replicates (r,); None and why if all agree."""
     if bootstrap.agree(replicates):
-        reason = f"cannot be computed: all resamples give {replicates[0]:g}, so they do not show how sure it is"
-        return {"value": value, "low": None, "high": None}, reason
-    low, high = bootstrap.interval(replicates, CONFIDENCE)
-    return {"value": value, "low": low, "high": high}, ""
+        reason = f"all resamples give {replicates[0]:.3g}, so they do not show how sure it is"
+        return bounded(value), f"cannot be computed: {reason}"
+    return bounded(value, bootstrap.interval(replicates)), ""
 
 
 def rate(scores: np.ndarray, threshold: float) -> Estimate:
-    """Share of faces (n,) above the threshold and its exact binomial interval, as if each showed
-    another person.
-    """
+    """Share of faces (n,) above the threshold, its interval as if each showed another person."""
     above = int((scores > threshold).sum())
-    low, high = binomial_interval(above, len(scores), CONFIDENCE)
-    return {"value": above / len(scores), "low": low, "high": high}
+    ends = binomial_interval(above, len(scores), bootstrap.CONFIDENCE)
+    return bounded(above / len(scores), ends)
+
+
+def bounded(value: float, ends: tuple[float, float] | None = None) -> Estimate:
+    """A value with the ends of its interval, or with none."""
+    low, high = ends or (None, None)
+    return {"value": value, "low": low, "high": high}
 
 
 def mean(estimates: Mapping[str, Estimate]) -> float | None:
     """Mean of the values; None where one is missing."""
     values = [one["value"] for one in estimates.values()]
-    return (
-        float(np.mean([value for value in values if value is not None]))
-        if None not in values
-        else None
-    )
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def missing(states: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """What is not computed, and why, from the same of each state; a state is named where not all
-    lack it for that reason.
-    """
+    """What is not computed in some states, and why; a state is named where not all lack it."""
     everywhere = set.intersection(*(set(one.items()) for one in states.values()))
     some = [
         (f"{what}, {state.replace('_', ' ')}", reason)

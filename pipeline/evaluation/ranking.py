@@ -1,140 +1,91 @@
-"""How well scores part two classes, whatever the weights of the faces: they are sorted once, then
-only counted.
+"""Measures of a ranking under any weights of the faces: sort once, then only add up.
 
-A weight says how often a face counts, a whole number >= 0: 1 for each face as it is, or how often a
-bootstrap drew it. Weights are float64 (n,) of the photographic and (m,) of the generated faces, in
-the order of ascending scores; their sums are exact. Tied faces are one step of every curve and
-count half in the AUC."""
+A weight says how often a face counts: 1 for faces as they are (the default), or how often a
+bootstrap drew it; whole numbers >= 0, (n,) of photographic and (m,) of generated faces. Tied faces
+are one step of every curve and count half in the AUC. scikit-learn computes the same (the tests
+compare), but sorts for every resample."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from pipeline.common.checks import check_scores
+
+WITHOUT_THRESHOLD = ("auc", "ap_generated", "ap_photographic", "eer")
 RATES = ("accuracy", "balanced_accuracy", "false_alarm_rate", "detection_rate")
+Weights = tuple[np.ndarray | None, np.ndarray | None]  # of photographic and of generated faces
 
 
 class Ranking:
-    """Where finite scores of photographic (n,) and generated faces (m,), both ascending, lie among
-    each other.
-    """
+    """The k distinct values among the scores of photographic (n,) and generated faces (m,)."""
 
     def __init__(self, photographic: np.ndarray, generated: np.ndarray) -> None:
-        n, g = self._photographic, self._generated = photographic, generated
-        self._below = np.searchsorted(
-            n, g, side="left"
-        )  # (m,) photographs below each generated face
-        self._not_above = np.searchsorted(n, g, side="right")
-        self._generated_not_above = np.searchsorted(
-            g, n, side="right"
-        )  # (n,) generated faces not above each photograph
-        self._own_below = np.searchsorted(
-            g, g, side="left"
-        )  # (m,) generated faces below each of them
-        self._own_not_above = np.searchsorted(
-            n, n, side="right"
-        )  # (n,) photographs not above each of them
-        distinct = np.unique(np.concatenate([n, g]))  # (k,)
-        # Faces of either class below each distinct score, and below a threshold above all: k + 1
-        # points of the ROC curve.
-        self._steps = [
-            (*np.searchsorted(scores, distinct).tolist(), len(scores)) for scores in (n, g)
-        ]
+        n = check_scores(photographic, "scores of photographic faces")
+        g = check_scores(generated, "scores of AI-generated faces")
+        self._distinct = np.unique(np.concatenate([n, g]))
+        self._values = [np.searchsorted(self._distinct, scores) for scores in (n, g)]
 
     def measures(
-        self, photographs: np.ndarray, generated: np.ndarray, thresholds: Mapping[str, float]
+        self, thresholds: Mapping[str, float], weights: Weights = (None, None)
     ) -> dict[str, float]:
-        """`auc`, `ap_generated`, `ap_photographic`, `eer`, and `<key>.<rate>` for each threshold,
-        under these weights.
+        """WITHOUT_THRESHOLD, and `<key>.<rate>` with RATES for each threshold.
 
         `ap_*`: average precision with this class as the positive one, the sum of precision times
-        gain in recall over the distinct scores (as in scikit-learn, without interpolation), so that
-        it depends on n : m."""
-        n, g = _cumulative(photographs), _cumulative(generated)  # (n + 1,), (m + 1,)
-        below = n[self._below]
-        found = {
-            "auc": self._auc(generated, below, n),
-            "ap_generated": _average_precision(
-                generated, g[-1] - g[self._own_below], n[-1] - below
-            ),
-            "ap_photographic": _average_precision(
-                photographs, n[self._own_not_above], g[self._generated_not_above]
-            ),
-            "eer": self._equal_error_rate(n, g),
+        gain in recall over the distinct scores. It depends on n : m, and so does `accuracy`, which
+        is over all faces; `balanced_accuracy` is the mean over the two classes. `eer`: the error
+        rate where false alarms and misses are equal."""
+        n, g = self._passed(weights)
+        n_above, g_above = n[-1] - n[:-1], g[-1] - g[:-1]  # (k,) at each value or above
+        measures = {
+            "auc": _auc(n, g),
+            "ap_generated": _average_precision(np.diff(g), g_above, n_above),
+            "ap_photographic": _average_precision(np.diff(n), n[1:], g[1:]),
+            "eer": _equal_error_rate(n, g),
         }
         for key, threshold in thresholds.items():
-            passed = n[np.searchsorted(self._photographic, threshold, side="right")]
-            missed = g[np.searchsorted(self._generated, threshold, side="right")]
-            found |= {
-                f"{key}.{rate}": value
-                for rate, value in rates(n[-1] - passed, g[-1] - missed, n[-1], g[-1]).items()
-            }
-        return found
+            step = np.searchsorted(self._distinct, threshold, side="right")
+            passed, detected = n[step], g[-1] - g[step]
+            shares = (
+                (passed + detected) / (n[-1] + g[-1]),
+                (passed / n[-1] + detected / g[-1]) / 2,
+                (n[-1] - passed) / n[-1],
+                detected / g[-1],
+            )
+            measures |= {f"{key}.{rate}": float(x) for rate, x in zip(RATES, shares, strict=True)}
+        return measures
 
-    def auc(self, photographs: np.ndarray, generated: np.ndarray) -> float:
-        """Chance that a generated face scores higher than a photographic one, ties counting half
-        (Mann-Whitney).
-        """
-        n = _cumulative(photographs)
-        return self._auc(generated, n[self._below], n)
+    def auc(self, weights: Weights = (None, None)) -> float:
+        """The chance that a generated face scores higher than a photographic one (Mann-Whitney)."""
+        return _auc(*self._passed(weights))
 
-    def _auc(self, generated: np.ndarray, below: np.ndarray, photographs: np.ndarray) -> float:
-        wins = (
-            generated @ below + generated @ photographs[self._not_above]
-        )  # twice (below + half the ties)
-        return float(wins / (2 * photographs[-1] * generated.sum()))
-
-    def _equal_error_rate(self, photographs: np.ndarray, generated: np.ndarray) -> float:
-        """Where the ROC curve, straight between its points, has as many false alarms as misses
-        (shares of their classes).
-
-        From cumulative weights. Misses - false alarms rises with the threshold: found by bisection,
-        in whole numbers."""
-        n, m = photographs[-1], generated[-1]
-
-        def point(step: int) -> tuple[float, float]:
-            """False alarms, and n m (share of misses - share of false alarms)."""
-            false_alarms = n - photographs[self._steps[0][step]]
-            return false_alarms, generated[self._steps[1][step]] * n - false_alarms * m
-
-        low, high = 0, len(self._steps[0]) - 1  # all faces called, none called
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if point(middle)[1] > 0 else (middle, high)
-        (more, gap_low), (fewer, gap_high) = point(low), point(high)  # gap_low <= 0 < gap_high
-        return float((fewer + (more - fewer) * (gap_high / (gap_high - gap_low))) / n)
+    def _passed(self, weights: Weights) -> list[np.ndarray]:
+        """What a threshold lets pass of each class, (k + 1,): below all values, then up to each."""
+        k = len(self._distinct)
+        return [
+            np.append(0.0, np.cumsum(np.bincount(values, of_class, k)))
+            for values, of_class in zip(self._values, weights, strict=True)
+        ]
 
 
-def rates(
-    false_alarms: float, detections: float, photographic: float, generated: float
-) -> dict[str, float]:
-    """RATES of so many faces called AI-generated among so many of each class.
-
-    `accuracy` is over all faces, so it depends on n : m; `balanced_accuracy` is the mean over the
-    two classes."""
-    passed = photographic - false_alarms
-    values = (
-        (passed + detections) / (photographic + generated),
-        (passed / photographic + detections / generated) / 2,
-        false_alarms / photographic,
-        detections / generated,
-    )
-    return dict(zip(RATES, map(float, values), strict=True))
+def _auc(n: np.ndarray, g: np.ndarray) -> float:
+    wins = np.diff(g) @ (n[:-1] + n[1:])  # twice (below + half the ties), exact
+    return float(wins / (2 * n[-1] * g[-1]))
 
 
-def _cumulative(weights: np.ndarray) -> np.ndarray:
-    """Sums of the first 0 ... n weights, (n,) to (n + 1,)."""
-    sums = np.zeros(len(weights) + 1)
-    np.cumsum(weights, out=sums[1:])
-    return sums
+def _average_precision(positives: np.ndarray, true: np.ndarray, false: np.ndarray) -> float:
+    """Mean over the positive faces (k,) of the precision among all faces at least as far out."""
+    calls = np.maximum(true + false, 1)  # 0 only where no face has a weight
+    # A sum, as the rounding of a product by BLAS depends on the number of threads.
+    return float((positives * (true / calls)).sum() / positives.sum())
 
 
-def _average_precision(
-    positives: np.ndarray, true_calls: np.ndarray, false_calls: np.ndarray
-) -> float:
-    """Mean over the positive faces, weighted (p,), of the precision among all faces at least as far
-    out; all (p,).
-    """
-    calls = np.maximum(true_calls + false_calls, 1)  # 0 only at a face of weight 0
-    return float(
-        (positives * (true_calls / calls)).sum() / positives.sum()
-    )  # a product `@` follows the number of threads
+def _equal_error_rate(n: np.ndarray, g: np.ndarray) -> float:
+    """On the ROC curve with straight lines between its points.
+
+    Misses minus false alarms rise with the threshold, from -1 to 1; times n m they are exact."""
+    false_alarms = n[-1] - n
+    gap = g * n[-1] - false_alarms * g[-1]
+    above = int(np.searchsorted(gap, 0, side="right"))
+    low, high = gap[above - 1], gap[above]  # low <= 0 < high
+    more, fewer = false_alarms[above - 1], false_alarms[above]
+    return float((fewer + (more - fewer) * (high / (high - low))) / n[-1])

@@ -1,9 +1,10 @@
-"""Evaluate one generator: its faces against the same test photographs as every other generator's.
+"""Evaluate all generators: the faces of each against the same photographic test faces.
 
 Nothing is chosen here: the thresholds come from calibrate. Label 1 = AI-generated, anomaly score
-higher = more anomalous."""
+higher = more anomalous. The figures of a generator do not depend on the other generators."""
 
 import argparse
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,202 +12,162 @@ from typing import Any
 import numpy as np
 
 from pipeline.base import params, terminal
+from pipeline.base.errors import PipelineError
 from pipeline.calibration.decisions import Decisions
 from pipeline.calibration.thresholds import VERDICTS
-from pipeline.common import artifacts, names
+from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
-from pipeline.common.names import HEADS
-from pipeline.common.pictures import read_picture
+from pipeline.common.names import HEADS, PHOTOGRAPHIC
+from pipeline.common.pictures import decode_picture, read_picture_file
 from pipeline.density.mixture import Mixture
-from pipeline.evaluation import aggregation, bootstrap
-from pipeline.evaluation import measures as evaluation
-from pipeline.evaluation.aggregation import Counts
+from pipeline.evaluation import generator, measures, table
 from pipeline.evaluation.bootstrap import Sample
+from pipeline.evaluation.generator import Figures
 from pipeline.face_sets import feature_sets
+from pipeline.face_sets.feature_sets import FeatureSet
 
-Columns = dict[str, np.ndarray]  # of one class, each (n,)
+Columns = dict[str, np.ndarray]  # about the faces of one set, each (n,)
+TEST = PHOTOGRAPHIC[-1]
+BINS = 40  # of the histograms: about as many as a figure's width shows
+FACES_SHOWN = 8  # most and least anomalous ones each, a row of the contact sheet
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "data", "evaluation", "bootstrap")
-    params.check_generator(options.generator)
-
+    p = params.load("seed", "bootstrap", "generators")
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     files = options.threshold, options.calibration
     decisions = Decisions.from_contents(
         artifacts.read_json(files[0]), artifacts.read_npz(files[1]), files
     )
-    sets = {"photographic_test": options.photographs, options.generator: options.features}
-    photographs, faces = (
-        judged(feature_sets.read(path, name), mixture, decisions, p.data.person_pattern)
-        for name, path in sets.items()
-    )
-    found, replicates = measured(
-        photographs, faces, decisions, resamples=p.bootstrap.resamples, seed=p.seed
-    )
+    sets = feature_sets.read_all(options.features, [*PHOTOGRAPHIC, *p.generators])
+    columns = {name: judged(sets[name], mixture, decisions) for name in (TEST, *p.generators)}
 
-    _write_scores(options.scores, photographs, faces)
-    artifacts.write_npz(options.bootstrap, **replicates)
-    written = {
-        "scores_sha256": artifacts.sha256(options.scores),
-        "bootstrap_sha256": artifacts.sha256(options.bootstrap),
+    thresholds = {**decisions.thresholds, table.PAPER: decisions.paper_threshold}
+    samples = {name: Sample(c["anomaly_score"], c["person"]) for name, c in columns.items()}
+    figures = {
+        name: generator.figures(
+            samples[TEST], samples[name], thresholds, resamples=p.bootstrap.resamples, seed=p.seed
+        )
+        for name in terminal.progress(p.generators, what="evaluate", unit="generator")
     }
-    artifacts.write_json(options.metrics, {"generator": options.generator, **found, **written})
-    scores = photographs["anomaly_score"], faces["anomaly_score"]
-    false_alarms, detections = evaluation.roc_curve(*scores)
-    artifacts.write_csv(options.roc, {"fpr": false_alarms.tolist(), "tpr": detections.tolist()})
-    histogram = evaluation.histogram(*scores, p.evaluation.histogram_bins)
-    artifacts.write_csv(
-        options.histogram, {name: column.tolist() for name, column in histogram.items()}
-    )
-    _write_pictures(
-        options.pictures, options.root, faces["name"], scores[1], p.evaluation.faces_shown
-    )
-    _show(options.generator, found, decisions.review)
+    contents = {name: content(name, figures[name], columns[name], decisions) for name in figures}
+    rows = table.table(figures)
+
+    _write_scores(options.output / "scores.parquet", columns)
+    curves, histograms = {}, {}
+    for name in p.generators:
+        scores = samples[TEST].scores, samples[name].scores
+        curves[name] = measures.roc_curve(*scores)
+        histograms[name] = measures.histogram(*scores, BINS)
+        sheet = options.output / "faces" / f"{name}.png"
+        _write_faces(sheet, options.root, sets[name], scores[1])
+    _write_parts(options.roc, curves)
+    _write_parts(options.output / "histograms.csv", histograms)
+    artifacts.write_json(options.output / "generators.json", contents)
+    artifacts.write_json(options.output / "table.json", rows)
+    artifacts.write_json(options.metrics, table.headline(rows))
+    _show(contents, rows, decisions.review)
 
 
-def judged(
-    faces: feature_sets.FeatureSet, mixture: Mixture, decisions: Decisions, person_pattern: str
-) -> Columns:
-    """All that is said about each face of a set, by name."""
-    faces = faces[np.argsort(faces.names)]
+def judged(faces: FeatureSet, mixture: Mixture, decisions: Decisions) -> Columns:
+    """All that is said about each face of a set: a row of scores.parquet, by column."""
     return {
         "set": np.full(len(faces), faces.name),
         "name": faces.names,
-        "group": faces.people(person_pattern),
-        "label": np.full(len(faces), int(faces.name not in names.PHOTOGRAPHIC)),
+        "person": faces.persons,
+        "label": np.full(len(faces), int(faces.name not in PHOTOGRAPHIC)),
         "source_sha256": faces.digests,
         **decisions.columns(mixture.anomaly_score(faces.features), faces.heads),
     }
 
 
-def measured(
-    photographs: Columns, faces: Columns, decisions: Decisions, *, resamples: int, seed: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The generator's metrics with intervals, and the replicates (resamples,) of each measure that
-    has an interval.
-    """
-    photographic, generated = (
-        Sample(one["anomaly_score"], one["group"]) for one in (photographs, faces)
-    )
-    thresholds = {**decisions.thresholds, aggregation.PAPER: decisions.paper_threshold}
-    values = evaluation.measures(photographic.scores, generated.scores, thresholds)
-    replicates, reasons = bootstrap.computable(
-        photographic, generated, thresholds, resamples=resamples, seed=seed
-    )
-    if np.ptp(np.concatenate([photographic.scores, generated.scores])) == 0:
-        reasons["ranking"] = (
-            "all faces of both classes have the same anomaly score: no measure can tell the "
-            "classes apart"
-        )
-    reasons |= {
+def content(name: str, figures: Figures, columns: Columns, decisions: Decisions) -> dict[str, Any]:
+    """A generator's part of generators.json: figures, verdicts, and how far the heads deviate."""
+    reasons = {
         f"head_z.{head}": "all calibration photographs have the same score"
         for head in decisions.constant_heads
     }
-    faces_of = Counts(len(photographic.scores), len(generated.scores))
-    groups = Counts(*(len(np.unique(sample.groups)) for sample in (photographic, generated)))
-    ends, without = aggregation.intervals(values, replicates, faces_of, groups)
-    z = {head: float(faces[f"z_{head}"].mean()) for head in HEADS}
-    metrics = {
-        **{f"{label}_faces": count for label, count in faces_of._asdict().items()},
-        **{f"{label}_groups": count for label, count in groups._asdict().items()},
-        "photographic_list_sha256": sha256(
-            "".join(f"{name}\n" for name in photographs["name"]).encode()
-        ).hexdigest(),
-        "values": aggregation.nested(values),
-        **{end: aggregation.nested(found) for end, found in ends.items()},
-        "verdicts": {verdict: int((faces["verdict"] == verdict).sum()) for verdict in VERDICTS},
-        "head_z": {
-            head: None if head in decisions.constant_heads else mean for head, mean in z.items()
-        },
-        "not_computed": reasons | without,
-        "cautions": bootstrap.cautions(photographic, generated),
+    parts = figures.content()
+    z = {head: None if head in decisions.constant_heads else columns[f"z_{head}"] for head in HEADS}
+    return {
+        "generator": name,
+        **parts,
+        "not_computed": reasons | parts["not_computed"],
+        "verdicts": {verdict: int((columns["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        "head_z": {h: None if values is None else float(values.mean()) for h, values in z.items()},
     }
-    return metrics, replicates
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--generator", required=True, help="its name")
-    parser.add_argument("--gmm", type=Path, required=True, help="mixture, .npz")
-    parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        required=True,
-        help="scores of the calibration photographs, .npz",
-    )
-    parser.add_argument(
-        "--photographs", type=Path, required=True, help="features of the test photographs, .npz"
-    )
-    parser.add_argument(
-        "--features", type=Path, required=True, help="features of the generator's faces, .npz"
-    )
-    parser.add_argument(
-        "--root",
-        type=Path,
-        required=True,
-        help="data root, which names in the feature files are relative to",
-    )
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics to write, .json")
-    parser.add_argument("--roc", type=Path, required=True, help="ROC curve to write, .csv")
-    parser.add_argument(
-        "--histogram", type=Path, required=True, help="score histogram to write, .csv"
-    )
-    parser.add_argument(
-        "--pictures", type=Path, required=True, help="most and least anomalous faces to write, .png"
-    )
-    parser.add_argument(
-        "--scores",
-        type=Path,
-        required=True,
-        help="what is said about every face, to write, .parquet",
-    )
-    parser.add_argument(
-        "--bootstrap", type=Path, required=True, help="measures of every resample to write, .npz"
-    )
+    for name, text in {
+        "--root": "data root, which the names of faces are relative to",
+        "--features": "folder with the features of all face sets, .npz",
+        "--gmm": "mixture, .npz",
+        "--threshold": "thresholds, .json",
+        "--calibration": "scores of the calibration photographs, .npz",
+        "--output": "folder to write: figures, scores, histograms, faces",
+        "--metrics": "headline figures to write, .json",
+        "--roc": "ROC curves to write, .csv",
+    }.items():
+        parser.add_argument(name, type=Path, required=True, help=text)
     return parser.parse_args(argv)
 
 
-def _write_scores(path: Path, photographs: Columns, faces: Columns) -> None:
+def _write_scores(path: Path, columns: Mapping[str, Columns]) -> None:
     import pandas as pd
 
+    sets = list(columns.values())
     artifacts.write_table(
-        path, pd.DataFrame({key: np.concatenate([photographs[key], faces[key]]) for key in faces})
+        path, pd.DataFrame({key: np.concatenate([c[key] for c in sets]) for key in sets[0]})
     )
 
 
-def _write_pictures(
-    path: Path, root: Path, names: np.ndarray, scores: np.ndarray, count: int
-) -> None:
-    """Contact sheet of the `count` most and least anomalous faces, most extreme first; equal scores
-    by name.
-    """
+def _write_parts(path: Path, parts: Mapping[str, Columns]) -> None:
+    """One table of the columns of all generators, below each other."""
+    columns = list(next(iter(parts.values())))
+    generators = [name for name, part in parts.items() for _ in part[columns[0]]]
+    joined = {key: [x for part in parts.values() for x in part[key]] for key in columns}
+    artifacts.write_csv(path, {"generator": generators, **joined})
+
+
+def _write_faces(path: Path, root: Path, faces: FeatureSet, scores: np.ndarray) -> None:
+    """Contact sheet of the most and least anomalous faces, most extreme first."""
     order = np.argsort(-scores, kind="stable")
-    rows: list[list[Any]] = [
-        [read_picture(root / name) for name in names[picked]]
-        for picked in (order[:count], order[::-1][:count])
+    rows = [
+        [_picture(root / faces.names[i], faces.digests[i]) for i in picked]
+        for picked in (order[:FACES_SHOWN], order[::-1][:FACES_SHOWN])
     ]
     contact_sheet(rows, None, path, row_titles=["most anomalous", "least anomalous"])
 
 
-def _show(generator: str, found: dict[str, Any], review: str) -> None:
-    values, low, high = found["values"], found["low"], found["high"]
-    row = {"generator": generator, "faces": found["generated_faces"], "AUC": values["auc"]}
-    row |= {"low": low["auc"], "high": high["auc"], "EER": values["eer"]}
-    row |= {
-        "false alarms": values[review]["false_alarm_rate"],
-        "detected": values[review]["detection_rate"],
-    }
-    terminal.table(
-        [row], f"Against {found['photographic_faces']:,} test photographs; 95 % interval of the AUC"
-    )
-    for what, reason in found["not_computed"].items():
-        print(f"{what}: {reason}")
-    for caution in found["cautions"]:
-        print(f"caution: {caution}")
+def _picture(path: Path, digest: str) -> np.ndarray:
+    data = read_picture_file(path)
+    if sha256(data).hexdigest() != digest:
+        raise PipelineError(f"{path}: changed since it was listed: run `dvc repro list_faces`")
+    return decode_picture(data, path)
+
+
+def _show(contents: Mapping[str, Any], rows: Mapping[str, Any], review: str) -> None:
+    lines = [
+        {
+            "generator": name,
+            "AUC": row["auc"],
+            "low": row["auc_low"],
+            "high": row["auc_high"],
+            "detected": row.get(review, {}).get("detection_rate"),
+            "false alarms": row.get(review, {}).get("false_alarm_rate"),
+        }
+        for name, row in rows.items()
+    ]
+    terminal.table(lines, f"AUC with its 95 % interval, rates {review.replace('_', ' ')}")
+    for name, part in contents.items():
+        for what, reason in part["not_computed"].items():
+            print(f"{name}, {what}: {reason}")
+        for caution in part["cautions"]:
+            print(f"caution, {name}: {caution}")
 
 
 if __name__ == "__main__":
