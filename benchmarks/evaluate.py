@@ -143,7 +143,8 @@ def _detector(faces: int) -> tuple[Mixture, Decisions]:
         "full", shift, scale, none, np.ones(1), np.zeros((1, DIMENSIONS)), np.eye(DIMENSIONS)[None]
     )
     scores = mixture.anomaly_score(_faces("photographic_calibration", faces + 1, 0.0).features)
-    thresholds: Mapping[str, float] = calibration.thresholds(scores, [0.05, 0.1])
+    key, threshold = calibration.rate_key, calibration.conformal_threshold
+    thresholds: Mapping[str, float] = {key(r): threshold(scores, r) for r in (0.05, 0.1)}
     decided = Decisions(
         dict(thresholds), "at_10_percent", "at_5_percent", 0.0, scores, np.zeros(5), np.ones(5)
     )

@@ -3,94 +3,128 @@
 If a classifier that sees no pixel tells generated from photographic files, a detector may have
 learnt the same: Grommelt et al. 2024, "Fake or JPEG? Revealing Common Biases in Generated Image
 Detection Datasets", arXiv 2403.17608. The size of the files is kept apart: it measures how detailed
-the pictures are, which may differ rightly."""
+the pictures are, which may differ rightly.
+
+Tables of files have a row per file: set, name, person, state (as found or harmonised), and the
+columns of perturbation.file_formats.FileFormat."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.audit.formats import READABLE, Description, UnreadableHeader
 from pipeline.common import randomness
-from pipeline.density.selection import folds
+from pipeline.common.splits import folds
 from pipeline.evaluation.bootstrap import Sample, auc_replicates
 from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing, ranged
 from pipeline.evaluation.measures import roc_auc
 
-File = Description | UnreadableHeader
-COLUMNS = (*READABLE, "jpeg_quality", "chroma_subsampling", "width", "height", "with_exif")
-CHROMA = ("4:4:4", "4:4:0", "4:2:2", "4:2:0", "4:1:1", "4:1:0", "uneven", "other")
+if TYPE_CHECKING:
+    import pandas as pd
+
 STATES = ("as_found", "harmonised")
+FORMATS = ("PNG", "JPEG", "WEBP")
+CHROMA = ("4:4:4", "4:4:0", "4:2:2", "4:2:0", "4:1:1", "4:1:0", "uneven", "other")
+COLUMNS = (*FORMATS, "jpeg_quality", "chroma_subsampling", "width", "height", "with_exif")
+SIZES_SHOWN = 5
 FOLDS = 5
-FEWEST_GROUPS = 4  # of a class: two folds with two groups each
+FEWEST_PERSONS = 4  # of a class: two folds with two persons each
 TREES = 50
 WARNED = 0.6  # AUC of the classifier above which the report warns; below 0.5 it is noise
+UNKNOWN: Estimate = {"value": None, "low": None, "high": None}
 
 
-class Files(NamedTuple):
-    """n files of one class, and who or which photograph each shows."""
+def summary(files: "pd.DataFrame") -> dict[str, Any]:
+    """How often what occurs in the files of one set, plain numbers for JSON."""
 
-    files: Sequence[File]
-    groups: np.ndarray  # (n,) str
+    def counts(values: "pd.Series") -> dict[str, int]:
+        return {str(value): int(n) for value, n in sorted(values.value_counts().items())}
+
+    def spread(values: "pd.Series") -> dict[str, float]:
+        low, high = values.min().item(), values.max().item()
+        return {"min": low, "median": float(values.median()), "max": high}
+
+    sizes = counts(files["width"].astype(str) + "x" + files["height"].astype(str))
+    shown = dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:SIZES_SHOWN])
+    others = len(files) - sum(shown.values())
+    quality = files["jpeg_quality"].dropna().astype(int)
+    return {
+        "faces": len(files),
+        "formats": counts(files["format"]),
+        "sizes": shown | ({"other": others} if others else {}),
+        "width": spread(files["width"]),
+        "height": spread(files["height"]),
+        "jpeg_quality": {"files": len(quality), **spread(quality)} if len(quality) else None,
+        "chroma_subsampling": counts(files["chroma_subsampling"].dropna()),
+        "with_exif": int(files["with_exif"].sum()),
+        "bytes_per_pixel": float(files["bytes_per_pixel"].median()),
+    }
 
 
-def metadata(files: Sequence[File]) -> np.ndarray:
-    """What the classifier sees of files, (n, 8) in the order of COLUMNS; -1 where there is no such
-    thing.
-    """
-    return np.array([_row(file) for file in files], dtype=np.float64).reshape(-1, len(COLUMNS))
+def metadata(files: "pd.DataFrame") -> np.ndarray:
+    """What the classifier sees of files, (n, 8) in the order of COLUMNS; -1 for "does not apply"."""
+    formats = [files["format"] == name for name in FORMATS]
+    quality = files["jpeg_quality"].fillna(-1)
+    chroma = files["chroma_subsampling"].map({name: i for i, name in enumerate(CHROMA)}).fillna(-1)
+    columns = [*formats, quality, chroma, files["width"], files["height"], files["with_exif"]]
+    return np.stack([column.to_numpy(dtype=np.float64) for column in columns], axis=1)
 
 
-def out_of_fold(photographic: Files, generated: Files, *, seed: int) -> list[tuple[Sample, Sample]]:
-    """Scores that random forests give to files whose groups they have not seen: both classes of
+def out_of_fold(
+    photographic: "pd.DataFrame", generated: "pd.DataFrame", seed: int
+) -> list[tuple[Sample, Sample]]:
+    """Scores that random forests give to files whose persons they have not seen: both classes of
     each fold.
 
     Folds are apart, since differently trained forests have no common scale. No fold where a class
-    has fewer than FEWEST_GROUPS."""
+    has fewer than FEWEST_PERSONS."""
     from sklearn.ensemble import RandomForestClassifier
 
     classes = (photographic, generated)
-    fewest = min(len(np.unique(one.groups)) for one in classes)
-    if fewest < FEWEST_GROUPS:
+    fewest = min(files["person"].nunique() for files in classes)
+    if fewest < FEWEST_PERSONS:
         return []
     count = min(FOLDS, fewest // 2)
-    x, dealt = (
-        [metadata(one.files) for one in classes],
-        [folds(one.groups, count, seed) for one in classes],
-    )
-    found = []
-    for k in range(count):
-        known = [rows[fold != k] for rows, fold in zip(x, dealt, strict=True)]
+    x = [metadata(files) for files in classes]
+    persons = [files["person"].to_numpy(dtype=str) for files in classes]
+    fold = [folds(people, count, seed) for people in persons]
+    alike = (np.concatenate(x) == x[0][0]).all()  # nothing to learn
+
+    def scores(k: int) -> list[np.ndarray]:
+        if alike:
+            return [np.full((f == k).sum(), 0.5) for f in fold]
+        known = [rows[f != k] for rows, f in zip(x, fold, strict=True)]
         forest = RandomForestClassifier(
             TREES,
             min_samples_leaf=5,
             class_weight="balanced",
             random_state=randomness.key(seed, "metadata forest", k) % 2**32,
         ).fit(np.concatenate(known), np.repeat([0, 1], [len(rows) for rows in known]))
-        samples = [
-            Sample(
-                forest.predict_proba(rows[fold == k])[:, 1].round(9), one.groups[fold == k]
-            )  # round: equal files are equal
-            for rows, fold, one in zip(x, dealt, classes, strict=True)
-        ]
-        found.append((samples[0], samples[1]))
-    return found
+        unseen = [rows[f == k] for rows, f in zip(x, fold, strict=True)]
+        # rounded, so that equal files have equal scores
+        return [forest.predict_proba(rows)[:, 1].round(9) for rows in unseen]
+
+    parts = []
+    for k in range(count):
+        n, g = (
+            Sample(s, people[f == k])
+            for s, people, f in zip(scores(k), persons, fold, strict=True)
+        )
+        parts.append((n, g))
+    return parts
 
 
 def metadata_auc(
-    photographic: Files, generated: Files, *, resamples: int, seed: int
+    photographic: "pd.DataFrame", generated: "pd.DataFrame", *, resamples: int, seed: int
 ) -> tuple[Estimate, str]:
     """How well metadata alone tell the classes: out-of-fold AUC with its bootstrap interval; 0.5,
     or below, is not at all.
 
-    The mean of the folds' AUC by their numbers of pairs; groups are drawn within their fold. None
+    The mean of the folds' AUC by their numbers of pairs; persons are drawn within their fold. None
     where it cannot be computed, then with the reason."""
-    parts = out_of_fold(photographic, generated, seed=seed)
+    parts = out_of_fold(photographic, generated, seed)
     if not parts:
-        reason = (
-            f"cross-validation needs at least {FEWEST_GROUPS} people or photographs of each class"
-        )
-        return {"value": None, "low": None, "high": None}, reason
+        return UNKNOWN, f"cross-validation needs at least {FEWEST_PERSONS} persons of each class"
     pairs = [len(n.scores) * len(g.scores) for n, g in parts]
     value = np.average([roc_auc(n.scores, g.scores) for n, g in parts], weights=pairs)
     draws = [
@@ -101,50 +135,36 @@ def metadata_auc(
 
 
 def classify(
-    photographic: Mapping[str, Files],
-    generated: Mapping[str, Mapping[str, Files]],
-    *,
-    resamples: int,
-    seed: int,
+    files: "pd.DataFrame", generators: Sequence[str], *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """`metadata_classifier`, `bytes_per_pixel_auc`, `warnings` and `not_computed` of
-    metrics/confounds.json.
-
-    `photographic` by state, as_found and harmonised; `generated` by generator, then by state.
+    """What files of each generator give away beside photographic_test's, in both states:
+    `metadata_classifier`, `bytes_per_pixel_auc`, `warnings`, `not_computed`.
     """
-    found: dict[str, dict[str, Any]] = {name: {} for name in generated}
-    sizes: dict[str, dict[str, float | None]] = {name: {} for name in generated}
+    table = {key: group for key, group in files.groupby(["state", "set"], sort=False)}
+    aucs: dict[str, dict[str, Any]] = {name: {} for name in generators}
+    sizes: dict[str, dict[str, float]] = {name: {} for name in generators}
     reasons: dict[str, dict[tuple[str, str], list[str]]] = {state: {} for state in STATES}
-    for name, states in generated.items():
-        for state in STATES:
-            value, reason = metadata_auc(
-                photographic[state], states[state], resamples=resamples, seed=seed
-            )
-            found[name][state] = {"auc": value["value"], "low": value["low"], "high": value["high"]}
-            sizes[name][state] = _bytes_per_pixel_auc(
-                photographic[state].files, states[state].files
-            )
+    for state in STATES:
+        photographic = table[state, "photographic_test"]
+        for name in generators:
+            generated = table[state, name]
+            auc, reason = metadata_auc(photographic, generated, resamples=resamples, seed=seed)
+            aucs[name][state] = {"auc": auc["value"], "low": auc["low"], "high": auc["high"]}
+            n, g = (f["bytes_per_pixel"].to_numpy() for f in (photographic, generated))
+            sizes[name][state] = roc_auc(n, g)
             if reason:
-                what = "AUC" if value["value"] is None else "interval of the AUC"
-                reasons[state].setdefault(
-                    (f"{what} of the classifier of metadata", reason), []
-                ).append(name)
-    values = [
-        one["as_found"]["auc"] for one in found.values() if one["as_found"]["auc"] is not None
-    ]
+                what = "AUC" if auc["value"] is None else "interval of the AUC"
+                missed = (f"{what} of the classifier of metadata", reason)
+                reasons[state].setdefault(missed, []).append(name)
+    found = [one["as_found"]["auc"] for one in aucs.values()]
+    worst = max((auc for auc in found if auc is not None), default=None)
     return {
-        "metadata_classifier": {
-            "columns": list(COLUMNS),
-            "generators": found,
-            "worst": max(values, default=None),
-        },
+        "metadata_classifier": {"columns": list(COLUMNS), "generators": aucs, "worst": worst},
         "bytes_per_pixel_auc": sizes,
-        "warnings": _warnings(found),
+        "warnings": _warnings(aucs),
         "not_computed": missing(
             {
-                state: {
-                    f"{', '.join(names)}: {what}": reason for (what, reason), names in one.items()
-                }
+                state: {f"{', '.join(names)}: {what}": why for (what, why), names in one.items()}
                 for state, one in reasons.items()
             }
         ),
@@ -152,15 +172,12 @@ def classify(
 
 
 def side_by_side(
-    found: Mapping[str, Estimates], generators: Sequence[str], key: str
+    states: Mapping[str, Estimates], generators: Sequence[str], key: str
 ) -> dict[str, Any]:
-    """The detector's figures at the threshold `key` by state; those of a state that is not in
-    `found` are None.
-    """
-    nothing: Estimate = {"value": None, "low": None, "high": None}
+    """The detector's figures at the threshold `key` by state; those of an absent state are None."""
 
     def both(choose: Any) -> dict[str, Estimate]:
-        return {state: choose(found[state]) if state in found else nothing for state in STATES}
+        return {s: choose(states[s]) if s in states else UNKNOWN for s in STATES}
 
     each = {
         name: {
@@ -170,48 +187,28 @@ def side_by_side(
         for name in generators
     }
     means = {
-        measure: {
-            state: mean({name: one[measure][state] for name, one in each.items()})
-            for state in STATES
-        }
+        measure: {s: mean({name: each[name][measure][s] for name in each}) for s in STATES}
         for measure in ("auc", "detection_rate")
     }
     alarms = both(lambda one: one.false_alarm_rates[key])
     return {"false_alarm_rate": alarms, "generators": each, "mean": means}
 
 
-def _row(file: File) -> list[float]:
-    if isinstance(file, UnreadableHeader):
-        return [0.0] * len(READABLE) + [-1.0] * (len(COLUMNS) - len(READABLE))
-    formats = [float(file.format == name) for name in READABLE]
-    quality = -1 if file.jpeg_quality is None else file.jpeg_quality
-    chroma = -1 if file.chroma_subsampling is None else CHROMA.index(file.chroma_subsampling)
-    return [*formats, quality, chroma, file.width, file.height, file.has_exif]
-
-
-def _bytes_per_pixel_auc(photographic: Sequence[File], generated: Sequence[File]) -> float | None:
-    """Chance that a generated file has more bytes per pixel than a photographic one."""
-    n, g = (
-        np.array([file.bytes_per_pixel for file in files if isinstance(file, Description)])
-        for files in (photographic, generated)
-    )
-    return roc_auc(n, g) if len(n) and len(g) else None
-
-
-def _warnings(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _warnings(aucs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     advice = {
         "as_found": "what is measured as found may be the files; judge by the harmonised figures",
         "harmonised": "harmonisation has left something that tells the files apart; judge by neither",
     }
-    return [
-        f"{name}, {state.replace('_', ' ')}: format, JPEG quality, chroma subsampling, size in "
-        "pixels and EXIF alone tell its "
-        f"files from photographs (AUC {one[state]['auc']:.2f}{_range(one[state])}): {advice[state]}"
-        for name, one in found.items()
-        for state in STATES
-        if (one[state]["auc"] or 0) > WARNED
-    ]
-
-
-def _range(one: Mapping[str, Any]) -> str:
-    return "" if one["low"] is None else f", 95 % interval {one['low']:.2f} to {one['high']:.2f}"
+    sentences = []
+    for name, one in aucs.items():
+        for state in STATES:
+            auc, low, high = (one[state][key] for key in ("auc", "low", "high"))
+            if auc is None or auc <= WARNED:
+                continue
+            ends = "" if low is None else f", 95 % interval {low:.2f} to {high:.2f}"
+            sentences.append(
+                f"{name}, {state.replace('_', ' ')}: format, JPEG quality, chroma subsampling, "
+                "size in pixels and EXIF alone tell its files from photographs "
+                f"(AUC {auc:.2f}{ends}): {advice[state]}"
+            )
+    return sentences

@@ -9,32 +9,29 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.calibration import thresholds as calibration
+from pipeline.calibration.thresholds import p_values, verdicts
 from pipeline.common.names import HEADS
 
 
 def thresholds(content: Any, source: object) -> tuple[dict[str, float], str, str]:
-    """The thresholds by `calibration.rate_key`, and the keys to review and to flag by, from
-    models/threshold.json's content.
-
-    Raises PipelineError naming `source`, with the remedy, where they are not there.
+    """The thresholds by `rate_key`, and the keys to review and to flag by, from the content of
+    models/threshold.json. Raises PipelineError naming `source` where it is malformed.
     """
     try:
+        float(content["paper_protocol"]["threshold"])
         by_rate = {str(key): float(rate["threshold"]) for key, rate in content["rates"].items()}
         review, flag = str(content["review"]), str(content["flag"])
         by_rate[review], by_rate[flag]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _malformed(source, error) from None
+        raise PipelineError(f"{source}: malformed ({error!r}): run calibrate again") from None
     return by_rate, review, flag
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Thresholds on the anomaly score, and the calibration photographs that p-values and z-scores
-    compare with.
-    """
+    """Thresholds, and the calibration photographs that p-values and z-scores compare with."""
 
-    thresholds: dict[str, float]  # by `calibration.rate_key`
+    thresholds: dict[str, float]  # by `rate_key`
     review: str  # key of the rate above whose threshold a face is to be reviewed
     flag: str  # key of the rate above whose threshold it is flagged
     paper_threshold: float  # the authors'
@@ -49,24 +46,18 @@ class Decisions:
         """From the contents of calibrate's two files. Raises PipelineError naming the source that
         is malformed.
         """
-        by_rate, review, flag = thresholds(content, sources[0])
-        try:
-            paper = float(content["paper_protocol"]["threshold"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _malformed(sources[0], error) from None
+        by_rate = thresholds(content, sources[0])
         arrays = [
             np.asarray(calibrated.get(name)) for name in ("scores", "head_means", "head_deviations")
         ]
         shapes = [(arrays[0].size,), (len(HEADS),), (len(HEADS),)]
-        if [a.shape for a in arrays] != shapes or not all(
-            a.dtype == np.float64 and np.isfinite(a).all() for a in arrays
-        ):
+        numbers = all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays)
+        if not numbers or [a.shape for a in arrays] != shapes:
             raise PipelineError(
-                f"{sources[1]}: expected finite float64 scores, and means and deviations of "
-                f"{len(HEADS)} heads: "
-                "run calibrate again"
+                f"{sources[1]}: expected finite scores, and means and deviations of {len(HEADS)} "
+                "heads: run calibrate again"
             )
-        return cls(by_rate, review, flag, paper, arrays[0], arrays[1], arrays[2])
+        return cls(*by_rate, float(content["paper_protocol"]["threshold"]), *arrays)
 
     def columns(self, scores: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
         """Columns (m,) about faces with these anomaly scores (m,) and scores of the encoder's heads
@@ -77,18 +68,16 @@ class Decisions:
         review, flag = self.thresholds[self.review], self.thresholds[self.flag]
         return {
             "anomaly_score": scores,
-            "p_value": calibration.p_values(scores, self.scores),
-            "verdict": calibration.verdicts(scores, review, flag),
+            "p_value": p_values(scores, self.scores),
+            "verdict": verdicts(scores, review, flag),
             **{key: scores > threshold for key, threshold in self.thresholds.items()},
             **{f"z_{head}": z for head, z in zip(HEADS, self.z_scores(heads).T, strict=True)},
         }
 
     def z_scores(self, heads: np.ndarray) -> np.ndarray:
         """Distance of each head's score from the calibration photographs' mean, in their standard
-        deviations, (m, 5).
-
-        NaN for a head that gives all calibration photographs the same score: nothing can be
-        compared with it."""
+        deviations, (m, 5); NaN for a head that gives all of them the same score.
+        """
         deviations = np.where(self.head_deviations > 0, self.head_deviations, np.nan)
         return np.asarray((heads - self.head_means) / deviations)
 
@@ -96,13 +85,5 @@ class Decisions:
     def constant_heads(self) -> list[str]:
         """Heads without z-scores."""
         return [
-            head
-            for head, deviation in zip(HEADS, self.head_deviations, strict=True)
-            if not deviation > 0
+            head for head, spread in zip(HEADS, self.head_deviations, strict=True) if spread == 0
         ]
-
-
-def _malformed(source: object, error: Exception) -> PipelineError:
-    return PipelineError(
-        f"{source}: not the thresholds of calibrate ({error!r}): run calibrate again"
-    )

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
+from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
 
 
@@ -27,3 +30,14 @@ def split_of(group: str, seed: int, shares: Mapping[str, float]) -> str:
         if place < end:
             return name
     return list(shares)[-1]
+
+
+def folds(persons: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The fold, from 0, of each face (n,): all faces of a person in one, by keyed hash, equally
+    many persons in each.
+    """
+    distinct, person = np.unique(persons, return_inverse=True)
+    if len(distinct) < count:
+        raise PipelineError(f"{count} folds need as many persons, got {len(distinct)}: take fewer")
+    draw = randomness.uniforms(seed, "select_mixture", randomness.hashes(distinct.tolist()))
+    return np.asarray((np.argsort(np.argsort(draw, kind="stable")) % count)[person])

@@ -3,9 +3,8 @@
 Everything is float64: in float32 the covariances of a few hundred dimensions are ill-conditioned.
 The anomaly score is the negative log-likelihood, so **higher means more anomalous**.
 
-The log-likelihood is that of the transformed features (after standardisation and PCA). Against the
-density of the raw features it lacks a constant (the log-determinant of the transform), which shifts
-every score and every threshold alike."""
+The log-likelihood is that of the transformed features (after standardisation and PCA): a constant,
+the log-determinant of the transform, is missing from every score and every threshold alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -45,9 +44,7 @@ class Mixture:
         return int(self.means.shape[1])
 
     def transform(self, features: np.ndarray) -> np.ndarray:
-        """Standardised and projected features, (n, D) to float64 (n, d). Raises PipelineError on
-        NaN or a wrong width.
-        """
+        """Standardised and projected features, (n, D) to float64 (n, d). Refuses NaN."""
         x = check_features(features, "features")
         if x.shape[1] != self.features:
             raise PipelineError(
@@ -64,10 +61,8 @@ class Mixture:
         x = self.transform(features)  # (n, d)
         with np.errstate(divide="ignore"):  # a component of weight 0 adds exp(-inf) = 0
             log_weights = np.log(self.weights)
-        parts = [
-            log_weights[k] + self._log_normal(x, k) for k in range(len(self.weights))
-        ]  # k arrays (n,)
-        return np.asarray(logsumexp(np.stack(parts, axis=1), axis=1))
+        terms = [log_weights[k] + self._log_normal(x, k) for k in range(len(self.weights))]
+        return np.asarray(logsumexp(np.stack(terms, axis=1), axis=1))
 
     def anomaly_score(self, features: np.ndarray) -> np.ndarray:
         """Negative log-likelihood, (n, D) to float64 (n,): higher means more anomalous."""
@@ -79,9 +74,7 @@ class Mixture:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: str = "mixture") -> "Mixture":
-        """The mixture that `to_arrays` gave. Raises PipelineError naming `source` and the key where
-        one is malformed.
-        """
+        """The mixture that `to_arrays` gave; PipelineError with `source` where malformed."""
         names = {field.name for field in fields(cls)}
         if set(arrays) != names:
             missing, unknown = sorted(names - set(arrays)), sorted(set(arrays) - names)
@@ -90,17 +83,15 @@ class Mixture:
             )
         kind = ",".join(map(str, np.ravel(arrays["covariance_type"])))
         values = {name: np.asarray(arrays[name]) for name in sorted(names - {"covariance_type"})}
-        _check_arrays(kind, values, source)
+        if fault := _fault(kind, values):
+            raise PipelineError(f"{source}: {fault}: run fit_gmm again")
         return cls(covariance_type=kind, **values)
 
     def _log_normal(self, x: np.ndarray, k: int) -> np.ndarray:
         """Log-density of component k at x (n, d), to (n,)."""
         d = x.shape[1]
-        chol = (
-            self.precisions_cholesky
-            if self.covariance_type == "tied"
-            else self.precisions_cholesky[k]
-        )
+        tied = self.covariance_type == "tied"
+        chol = self.precisions_cholesky if tied else self.precisions_cholesky[k]
         if chol.ndim == 2:
             white = (x - self.means[k]) @ chol  # (n, d), standard normal under the component
             log_determinant = np.log(np.diag(chol)).sum()
@@ -112,46 +103,22 @@ class Mixture:
         )
 
 
-def _check_arrays(kind: str, values: Mapping[str, np.ndarray], source: str) -> None:
+def _fault(kind: str, values: Mapping[str, np.ndarray]) -> str:
+    """What is malformed about a mixture's arrays, or ""."""
     if kind not in COVARIANCE_TYPES:
-        raise PipelineError(
-            f"{source}: covariance_type {kind!r} is none of {', '.join(COVARIANCE_TYPES)}: run "
-            "fit_gmm again"
-        )
-    if values["means"].ndim != 2:
-        raise PipelineError(
-            f"{source}: key 'means' must be a table, got shape {values['means'].shape}: run "
-            "fit_gmm again"
-        )
-    k, d = values["means"].shape
-    width = values["shift"].size
-    projected = values["projection"].shape[:1] != (0,)
-    shapes = {
-        "shift": (width,),
-        "scale": (width,),
-        "projection": (d if projected else 0, width),
-        "weights": (k,),
-        "means": (k, d if projected else width),
-        "precisions_cholesky": {
-            "full": (k, d, d),
-            "tied": (d, d),
-            "diag": (k, d),
-            "spherical": (k,),
-        }[kind],
-    }
-    for name, shape in shapes.items():
-        array = values[name]
-        if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
-            raise PipelineError(
-                f"{source}: key {name!r} must be finite float64 of shape {shape}, got "
-                f"{array.dtype} {array.shape}: "
-                "run fit_gmm again"
-            )
-    if (
-        (values["scale"] <= 0).any()
-        or (values["weights"] < 0).any()
-        or not np.isclose(values["weights"].sum(), 1)
-    ):
-        raise PipelineError(
-            f"{source}: scale must be positive and weights a distribution: run fit_gmm again"
-        )
+        return f"covariance_type {kind!r} is none of {', '.join(COVARIANCE_TYPES)}"
+    k, width, d = values["weights"].size, values["shift"].size, len(values["projection"])
+    d = d or width  # no PCA
+    precisions = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
+    shapes = {"weights": (k,), "means": (k, d), "precisions_cholesky": precisions[kind]}
+    shapes |= {"shift": (width,), "scale": (width,), "projection": (d, width)}
+    for name, array in values.items():
+        empty = name == "projection" and array.shape == (0, width)
+        good = array.dtype == np.float64 and (empty or array.shape == shapes[name])
+        if not good or not np.isfinite(array).all():
+            got = f"{array.dtype} {array.shape}"
+            return f"key {name!r} must be finite float64 of shape {shapes[name]}, got {got}"
+    weights = values["weights"]
+    if (values["scale"] <= 0).any() or (weights < 0).any() or not np.isclose(weights.sum(), 1):
+        return "scale must be positive and weights a distribution"
+    return ""

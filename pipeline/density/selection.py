@@ -1,43 +1,32 @@
-"""Which mixture suits the photographs: BIC, cross-validated likelihood, and how many faces carry
-each component.
+"""Which mixture suits the photographs: BIC and cross-validated likelihood of several mixtures.
 
-All figures come from the photographs that the mixture is fitted on, never from calibration
-photographs: a mixture chosen by those would have seen them, and the false alarm rate of their
-threshold would no longer hold.
+    python -m pipeline.density.selection --features data/features/photographic_fit.npz
 
-Likelihoods are those of the transformed features (after standardisation and PCA), in nats per face.
-Between different numbers of principal components neither they nor BIC may be compared: they are
-densities in different spaces."""
+A command beside the graph: it advises, params.yaml decides. It sees only the photographs that the
+mixture is fitted on: chosen by calibration photographs, a mixture would have seen them, and the
+false alarm rates of their thresholds would no longer hold. Likelihoods are those of the transformed
+features, in nats per face. Between different numbers of principal components neither they nor BIC
+may be compared: they are densities in different spaces. Compare detection instead."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import argparse
+from collections.abc import Iterable, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.base import params, terminal
 from pipeline.base.errors import PipelineError
-from pipeline.common import randomness
-from pipeline.density import fitting as density
+from pipeline.common import artifacts, randomness
+from pipeline.common.splits import folds
+from pipeline.density.fitting import fit
+from pipeline.density.mixture import COVARIANCE_TYPES
 
-# Eigenvalues of a sample covariance of unit variance from n faces in d dimensions spread over (1 -+
-# sqrt(d / n))^2 (Marchenko, Pastur 1967): with 10 faces per dimension over 0.47 to 1.73, with 4
-# over 0.25 to 2.25. Beyond that a component is its noise.
-ENOUGH_FACES = 10
-
-NO_COMPARISON_BETWEEN_SPACES = (
-    "compare rows with the same pca_components only: between different numbers of principal "
-    "components neither BIC nor the "
-    "likelihood says anything; compare detection instead"
-)
-
-
-class Judged(NamedTuple):
-    """A candidate's row, and the log-likelihood of each face (n,) under the mixture that was fitted
-    without its fold.
-    """
-
-    row: dict[str, Any]
-    held_out: np.ndarray
+TITLES = ("pca", "covariance", "k", "n/(kd)", "BIC", "likelihood", "error", "gain", "its error")
+NOTES = """Compare rows with the same pca only. BIC: lower is better. n/(kd), faces per
+component and dimension: below 10 a component is largely noise (eigenvalues of a sample
+covariance of unit variance spread over (1 -+ sqrt(d / n))^2; Marchenko, Pastur 1967)."""
 
 
 class Candidate(NamedTuple):
@@ -48,195 +37,127 @@ class Candidate(NamedTuple):
     components: int
 
     def __str__(self) -> str:
-        return f"{self.components} {self.covariance_type} component{'s' if self.components > 1 else ''}"
+        return f"{self.components} {self.covariance_type}"
 
 
-def candidates(
-    components: Iterable[int],
-    covariance_types: Iterable[str],
-    pca_components: Iterable[int],
-    current: Candidate,
-) -> list[Candidate]:
-    """The grid and the current mixture, each once, in a fixed order."""
-    return sorted(
-        {
-            current,
-            *(
-                Candidate(*values)
-                for values in product(pca_components, covariance_types, components)
-            ),
-        }
-    )
-
-
-def folds(people: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The fold, from 0, of each face (n,): all faces of a person in one, by keyed hash, equally
-    many persons in each.
+def mean_by_person(values: np.ndarray, persons: np.ndarray) -> tuple[float, float]:
+    """Mean over faces (n,), and its standard error where the faces of a person vary together: that
+    of a ratio of sums over persons (Cochran 1977, section 6.4).
     """
-    distinct, person = np.unique(people, return_inverse=True)
-    if len(distinct) < count:
-        raise PipelineError(
-            f"selection.folds: {count} folds need as many persons, the fit photographs show "
-            f"{len(distinct)}"
-        )
-    draw = randomness.uniforms(seed, "select_mixture", randomness.hashes(distinct.tolist()))
-    return np.asarray((np.argsort(np.argsort(draw, kind="stable")) % count)[person])
-
-
-def free_parameters(components: int, covariance_type: str, dimensions: int) -> int:
-    """Free parameters of a mixture of k Gaussians in d dimensions: weights, means, covariances."""
-    k, d = components, dimensions
-    covariances = {
-        "full": k * d * (d + 1) // 2,
-        "tied": d * (d + 1) // 2,
-        "diag": k * d,
-        "spherical": k,
-    }[covariance_type]
-    return k - 1 + k * d + covariances
-
-
-def mean_by_person(values: np.ndarray, people: np.ndarray) -> tuple[float, float]:
-    """Mean of values over faces (n,), and its standard error, for which the faces of a person vary
-    together.
-
-    The standard error of a ratio of sums over persons (Cochran 1977, section 6.4): with one face of
-    each, that of a mean."""
-    _, person = np.unique(people, return_inverse=True)
-    mean = float(values.mean())
-    residuals = np.bincount(
-        person, weights=values - mean
-    )  # sums over the faces of each person, (p,)
-    return mean, float(
-        np.sqrt((residuals**2).sum() * len(residuals) / (len(residuals) - 1)) / len(values)
-    )
+    _, person = np.unique(persons, return_inverse=True)
+    sums = np.bincount(person, weights=values - values.mean())  # of each person's residuals
+    k = len(sums)
+    return float(values.mean()), float(np.sqrt((sums**2).sum() * k / (k - 1)) / len(values))
 
 
 def judge(
+    features: np.ndarray, fold: np.ndarray, candidate: Candidate, **settings: Any
+) -> tuple[dict[str, float], np.ndarray]:
+    """Faces per component and dimension and BIC (Schwarz 1978; lower is better) of a mixture of
+    features (n, D), and each face's log-likelihood (n,) under the mixture fitted without its fold.
+
+    `settings` are `fit`'s others. Raises PipelineError where the faces cannot carry the candidate.
+    """
+    settings |= candidate._asdict()
+    mixture, n = fit(features, **settings).mixture, len(features)
+    k, d = mixture.means.shape
+    symmetric = (d + 1) / (2 * d) if candidate.covariance_type in ("full", "tied") else 1
+    parameters = k - 1 + k * d + symmetric * mixture.precisions_cholesky.size
+    bic = parameters * np.log(n) - 2 * mixture.log_likelihood(features).sum()
+    unseen = np.empty(n)
+    for i in np.unique(fold):
+        others = fit(features[fold != i], **settings).mixture
+        unseen[fold == i] = others.log_likelihood(features[fold == i])
+    return {"n_over_k_d": n / (k * d), "bic": float(bic)}, unseen
+
+
+def compare(
     features: np.ndarray,
-    people: np.ndarray,
-    fold: np.ndarray,
-    candidate: Candidate,
-    *,
-    settings: Mapping[str, Any],
-    seed: int,
-) -> Judged:
-    """A candidate's figures on features (n, D) of `people` (n,), cross-validated over the folds
-    (n,).
-
-    BIC (Schwarz 1978; as scikit-learn's, lower is better) is of the mixture fitted on all faces.
-    The held-out log-likelihood is the mean over all faces, each standardised, projected and judged
-    by what was fitted without its fold; its standard error is by person. `settings` are
-    `density.fit`'s others. Raises PipelineError where the faces cannot carry the candidate."""
-
-    def fitted(x: np.ndarray) -> density.Fit:
-        return density.fit(x, **candidate._asdict(), **settings, seed=seed)
-
-    n, mixture = len(features), fitted(features).mixture
-    held_out = np.empty(n)
-    for i in range(int(fold.max()) + 1):
-        held_out[fold == i] = fitted(features[fold != i]).mixture.log_likelihood(
-            features[fold == i]
-        )
-    mean, error = mean_by_person(held_out, people)
-    parameters = free_parameters(
-        candidate.components, candidate.covariance_type, mixture.dimensions
-    )
-    row = {
-        **candidate._asdict(),
-        "parameters": parameters,
-        "n_over_k_d": n / (candidate.components * mixture.dimensions),
-        "bic": float(parameters * np.log(n) - 2 * mixture.log_likelihood(features).sum()),
-        "held_out_log_likelihood": mean,
-        "held_out_standard_error": error,
-    }
-    return Judged(row, held_out)
-
-
-def beside_the_best(
-    judged: Sequence[Judged], current: Candidate, people: np.ndarray
-) -> dict[str, Any] | None:
-    """The current mixture's row with `difference`, how far the best one's held-out log-likelihood
-    is above its own.
-
-    `difference_standard_error`: of the mean over the faces of the difference on each face, by
-    person. What makes a face improbable for both mixtures cancels out, as it does not in the two
-    likelihoods' own errors. None: it was not fitted."""
-    rows = [one.row for one in judged]
-    here, leader = row_of(rows, current), best(rows, current.pca_components)
-    if here is None or leader is None:
-        return None
-    held_out = {_candidate(one.row): one.held_out for one in judged}
-    difference, error = mean_by_person(held_out[_candidate(leader)] - held_out[current], people)
-    return {**here, "difference": difference, "difference_standard_error": error}
-
-
-def row_of(rows: Sequence[Mapping[str, Any]], candidate: Candidate) -> Mapping[str, Any] | None:
-    """The candidate's row, or None where it could not be fitted."""
-    return next((row for row in rows if _candidate(row) == candidate), None)
-
-
-def best(rows: Sequence[Mapping[str, Any]], pca_components: int) -> Mapping[str, Any] | None:
-    """The row with the highest held-out log-likelihood among those with so many principal
-    components.
-    """
-    comparable = [row for row in rows if row["pca_components"] == pca_components]
-    return max(comparable, key=lambda row: row["held_out_log_likelihood"], default=None)
-
-
-def advice(
-    rows: Sequence[Mapping[str, Any]],
-    here: Mapping[str, Any] | None,
+    persons: np.ndarray,
+    candidates: Iterable[Candidate],
     current: Candidate,
-    faces: int,
-) -> list[str]:
-    """Sentences on the current mixture, from the rows of those that could be fitted and from
-    `beside_the_best`.
-    """
-    if here is None:
-        return [
-            f"the current mixture, {current}, cannot be fitted on all faces and in all folds",
-            NO_COMPARISON_BETWEEN_SPACES,
-        ]
-    return [_on_faces(here, faces), _on_likelihood(rows, here), NO_COMPARISON_BETWEEN_SPACES]
+    *,
+    fold: np.ndarray,
+    settings: Mapping[str, Any],
+) -> dict[Candidate, dict[str, Any]]:
+    """The figures of each candidate that can be fitted; what cannot is printed, with the reason.
+
+    `gain` is how far its likelihood of unseen faces is above the current mixture's, None where they
+    may not be compared. It is paired by face: what makes a face improbable for both cancels out."""
+    figures, unseen = {}, {}
+    for candidate in terminal.progress(candidates, what="mixtures", unit="mixture"):
+        try:
+            figures[candidate], unseen[candidate] = judge(features, fold, candidate, **settings)
+        except PipelineError as error:
+            print(f"not fitted: {candidate} in {candidate.pca_components} dimensions: {error}")
+    rows = {}
+    for one, each in unseen.items():
+        mean, spread = mean_by_person(each, persons)
+        row = {**one._asdict(), **figures[one], "log_likelihood": mean, "standard_error": spread}
+        gain: tuple[float | None, float | None] = None, None
+        if current in unseen and one.pca_components == current.pca_components:
+            gain = mean_by_person(each - unseen[current], persons)
+        rows[one] = {**row, "gain": gain[0], "gain_standard_error": gain[1]}
+    return rows
 
 
-def _on_faces(row: Mapping[str, Any], faces: int) -> str:
-    ratio, k = row["n_over_k_d"], row["components"]
-    d = round(faces / (ratio * k))
-    said = f"{faces:,} faces for {k} components in {d} dimensions are {ratio:.1f} per component and dimension"
-    if ratio >= ENOUGH_FACES:
-        return f"{said}, at least the {ENOUGH_FACES} of a rule of thumb"
-    ways = [
-        f"set gmm.{key} to at most {faces // (ENOUGH_FACES * other)}"
-        for key, own, other in (("components", k, d), ("pca_components", d, k))
-        if own > 1 and faces >= ENOUGH_FACES * other
-    ]
-    return f"{said}, fewer than the {ENOUGH_FACES} of a rule of thumb: {', or '.join([*ways, 'give more faces'])}"
-
-
-def _on_likelihood(rows: Sequence[Mapping[str, Any]], here: Mapping[str, Any]) -> str:
-    peers = [row for row in rows if row["pca_components"] == here["pca_components"]]
-    if len(peers) == 1:
-        return "no other mixture with the current gmm.pca_components was compared: add it to selection.pca_components"
-    leader, current = best(rows, here["pca_components"]), _candidate(here)
-    by_bic = _candidate(min(peers, key=lambda row: row["bic"]))
-    bic = f"; BIC prefers {by_bic}" if by_bic != current else "; BIC prefers the current mixture"
-    if leader is None or _candidate(leader) == current:
+def advice(rows: Mapping[Candidate, Mapping[str, Any]], current: Candidate) -> str:
+    """A sentence on the current mixture, from what `compare` gives."""
+    if current not in rows:
+        return f"the current mixture, {current}, cannot be fitted on all faces and in all folds"
+    peers = [one for one in rows if one.pca_components == current.pca_components]
+    best = max(peers, key=lambda one: float(rows[one]["gain"]))
+    gain, error = rows[best]["gain"], rows[best]["gain_standard_error"]
+    if gain > error:
         return (
-            f"the current mixture, {current}, has the highest held-out likelihood of its peers{bic}"
+            f"{best} is more likely than the current mixture, {current}, by {gain:.3f} nats per "
+            f"unseen face (standard error {error:.3f}): try it and compare detection"
         )
-    gap, error = here["difference"], here["difference_standard_error"]
-    distance, remedy = (
-        ("within", "no reason to change")
-        if gap <= error
-        else ("more than", "try that and compare detection")
-    )
     return (
-        f"the current mixture's held-out likelihood is {gap:.3f} nats per face below that of the "
-        f"best, {_candidate(leader)}, "
-        f"{distance} one standard error of this difference ({error:.3f}): {remedy}{bic}"
+        f"of {len(peers)} comparable mixtures none is more likely than the current one, {current}, "
+        "by more than one standard error: no reason to change"
     )
 
 
-def _candidate(row: Mapping[str, Any]) -> Candidate:
-    return Candidate(*(row[name] for name in Candidate._fields))
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    options = _options(argv)
+    p = params.load("seed", "gmm")
+    # The seed of fit_gmm, so that the current mixture is the very one of the pipeline.
+    settings = {**p.gmm.model_dump(), "seed": randomness.key(p.seed, "fit_gmm")}
+    current = Candidate(*(settings[name] for name in Candidate._fields))
+    arrays = artifacts.read_npz(options.features)
+    if missing := {"features", "persons"} - set(arrays):
+        raise PipelineError(f"{options.features}: missing {missing}: run extract_features again")
+    features, persons = arrays["features"], arrays["persons"]
+    fold = folds(persons, options.folds, p.seed)
+    grid = product(options.pca_components, options.covariance_types, options.components)
+    candidates = sorted({current, *map(Candidate._make, grid)})
+    rows = compare(features, persons, candidates, current, fold=fold, settings=settings)
+
+    shown = [{**row, "bic": round(row["bic"])}.values() for row in rows.values()]
+    title = f"Mixtures of {len(features):,} photographic faces"
+    terminal.table([dict(zip(TITLES, row, strict=True)) for row in shown], title)
+    print(f"{NOTES}\nadvice: {advice(rows, current)}")
+    if options.output:
+        names = next(iter(rows.values()), ())
+        columns = {name: [row[name] for row in rows.values()] for name in names}
+        artifacts.write_csv(options.output, columns)
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--features", type=Path, required=True, help="features of the fit photographs, .npz")
+    add("--components", type=int, nargs="+", default=[1, 2, 4, 8])
+    add("--covariance-types", nargs="+", default=["full", "diag"], choices=COVARIANCE_TYPES)
+    add("--pca-components", type=int, nargs="+", default=[6, 16, 64], help="0 = no PCA")
+    add("--folds", type=int, default=3, help="of the cross-validation")
+    add("--output", type=Path, help="table to write, .csv")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    terminal.run(main)

@@ -1,74 +1,57 @@
 """Fit the Gaussian mixture of photographic features, and report how it carries over to photographs
-it has not seen.
+that it has not seen.
 
-The held-out photographs are the calibration set. They are only reported on: nothing is chosen by
-them, so that the threshold that calibrate takes from them keeps its guarantee (as long as nobody
-tunes gmm.* by these figures)."""
+These are the calibration photographs. Nothing is chosen by them, so that the threshold that
+calibrate takes from them keeps its guarantee, as long as nobody tunes gmm.* by these figures."""
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from pipeline.base import params, terminal
 from pipeline.common import artifacts
 from pipeline.common.randomness import key
-from pipeline.density import fitting as density
-from pipeline.density.mixture import feature_set
+from pipeline.density.fitting import fit, generalisation
+from pipeline.face_sets import feature_sets
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--fit", type=Path, required=True, help="features of the photographs to fit, .npz"
-    )
-    parser.add_argument(
-        "--held-out",
-        type=Path,
-        required=True,
-        help="features of photographs to report on only, .npz",
-    )
-    parser.add_argument("--gmm", type=Path, required=True, help="mixture to write, .npz")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics to write, .json")
+    add = parser.add_argument
+    add("--fit", type=Path, required=True, help="features of the photographs to fit, .npz")
+    add("--unseen", type=Path, required=True, help="features of photographs to report on, .npz")
+    add("--gmm", type=Path, required=True, help="mixture to write, .npz")
+    add("--metrics", type=Path, required=True, help="figures of the fit to write, .json")
     options = parser.parse_args(argv)
     p = params.load("seed", "gmm")
 
-    _, fit_features = feature_set(artifacts.read_npz(options.fit), str(options.fit))
-    _, held_out_features = feature_set(artifacts.read_npz(options.held_out), str(options.held_out))
-    result = density.fit(fit_features, **p.gmm.model_dump(), seed=key(p.seed, "fit_gmm"))
+    fitted = feature_sets.read(options.fit, "photographic_fit").features
+    unseen = feature_sets.read(options.unseen, "photographic_calibration").features
+    result = fit(fitted, **p.gmm.model_dump(), seed=key(p.seed, "fit_gmm"))
     mixture = result.mixture
-    figures, warnings = density.generalisation(
-        mixture.anomaly_score(fit_features), mixture.anomaly_score(held_out_features)
-    )
-    metrics: dict[str, Any] = {
+    figures, warnings = generalisation(mixture.anomaly_score(fitted), mixture.anomaly_score(unseen))
+    warnings = [*result.warnings, *warnings]
+    sizes = {
         "components": len(mixture.weights),
+        "dimensions": mixture.dimensions,
+        "faces": len(fitted),
+        "n_over_k_d": len(fitted) / (len(mixture.weights) * mixture.dimensions),
+        "iterations": result.iterations,
+    }
+    content = {
+        **sizes,
+        **figures,
         "covariance_type": mixture.covariance_type,
         "features": mixture.features,
-        "dimensions": mixture.dimensions,
-        "faces": result.faces,
-        "held_out_faces": len(held_out_features),
-        "n_over_k_d": result.faces / (len(mixture.weights) * mixture.dimensions),
+        "unseen_faces": len(unseen),
         "converged": result.converged,
-        "iterations": result.iterations,
-        **figures,
-        "warnings": [*result.warnings, *warnings],
+        "warnings": warnings,
     }
     artifacts.write_npz(options.gmm, **mixture.to_arrays())
-    artifacts.write_json(options.metrics, metrics)
-    shown = (
-        "components",
-        "dimensions",
-        "faces",
-        "n_over_k_d",
-        "iterations",
-        "log_likelihood_fit",
-        "log_likelihood_held_out",
-    )
-    terminal.table(
-        [{"figure": name, "value": metrics[name]} for name in shown],
-        "Gaussian mixture of photographic faces",
-    )
-    for warning in metrics["warnings"]:
+    artifacts.write_json(options.metrics, content)
+    rows = [{"figure": name, "value": value} for name, value in {**sizes, **figures}.items()]
+    terminal.table(rows, "Gaussian mixture of photographic faces")
+    for warning in warnings:
         print(f"warning: {warning}")
 
 
