@@ -15,28 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-PARTS = (
-    "mouth",
-    "right_eye",
-    "left_eye",
-)  # right and left are the person's: the right eye is on the left of the picture
+# Right and left are the person's: the right eye is on the left of the picture.
+PARTS = ("mouth", "right_eye", "left_eye")
 MINIMUM_SIDE = 6  # pixels; a smaller region holds nothing that a flip would change
 MINIMUM_EYE_DISTANCE = 1.0  # pixels
 _FAR = 1e6  # pixels; farther points are no measurements, and their squares overflow
-# Half width and half height of the boxes in eye distances: lips are about 0.8 wide and an eye 0.45,
-# plus some skin.
-MOUTH_HALVES = (0.62, 0.40)
-EYE_HALVES = (0.36, 0.26)
-MARGIN_68 = {
-    "mouth": 0.25,
-    "right_eye": 0.35,
-    "left_eye": 0.35,
-}  # skin around the points' bounding box, in its widths
-POINTS_68 = {
-    "mouth": slice(48, 68),
-    "right_eye": slice(36, 42),
-    "left_eye": slice(42, 48),
-}  # the iBUG 300-W order
+# Half width and half height of the boxes of PARTS in eye distances: lips are about 0.8 wide and an
+# eye 0.45, plus some skin.
+_HALVES = np.array([(0.62, 0.40), (0.36, 0.26), (0.36, 0.26)])
+# The points of PARTS in the order of iBUG 300-W, and skin around their bounding box, in its widths.
+POINTS_68 = (slice(48, 68), slice(36, 42), slice(42, 48))
+_MARGINS_68 = (0.25, 0.35, 0.35)
 
 
 @dataclass(frozen=True)
@@ -65,19 +54,13 @@ def mouth_centre_from_seven(landmarks: ArrayLike) -> NDArray[np.float64]:
     return middle + down * below[:, None]
 
 
-def mouth_centre_from_68(points: ArrayLike) -> NDArray[np.float64]:
-    """Middle (n, 2) of the bounding box of the mouth's points 48-67 of (n, 68, 2) landmarks, in
-    pixels.
-    """
-    mouth = _sixty_eight(points)[:, POINTS_68["mouth"]]
-    return (mouth.min(axis=1) + mouth.max(axis=1)) / 2
-
-
 def mouth_errors(landmarks: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
-    """Distances (n,) in pixels of the mouth located from seven landmarks to the middle of the 68
-    landmarks' mouth.
+    """Distances (n,) in pixels of the mouth located from seven landmarks to the middle of the
+    bounding box of the mouth's points among 68 landmarks (n, 68, 2).
     """
-    return np.linalg.norm(mouth_centre_from_seven(landmarks) - mouth_centre_from_68(points), axis=1)
+    mouth = _sixty_eight(points)[:, POINTS_68[0]]
+    truth = (mouth.min(axis=1) + mouth.max(axis=1)) / 2
+    return np.linalg.norm(mouth_centre_from_seven(landmarks) - truth, axis=1)
 
 
 def regions_from_seven(landmarks: ArrayLike, side: int) -> Regions:
@@ -95,7 +78,7 @@ def regions_from_seven(landmarks: ArrayLike, side: int) -> Regions:
     _mark(reasons, _dot(nose, down) <= 0, "nose_above_eyes")
     _mark(reasons, np.abs(_dot(nose, along)) > distance / 2, "nose_beside_eyes")
     centres = np.stack([mouth_centre_from_seven(points), points[:, 1], points[:, 2]], axis=1)
-    halves = np.array([MOUTH_HALVES, EYE_HALVES, EYE_HALVES]) * distance[:, None, None]
+    halves = _HALVES * distance[:, None, None]
     return _regions(centres - halves, centres + halves, reasons, side)
 
 
@@ -106,18 +89,15 @@ def regions_from_68(points: ArrayLike, side: int) -> Regions:
     landmarks_outside, eyes_coincide, region_too_small."""
     points = _sixty_eight(points)
     reasons = _reasons(points[:, 36:], side)
-    low, high = np.empty((2, len(points), 3, 2))
-    for k, part in enumerate(PARTS):
-        own = points[:, POINTS_68[part]]
-        low[:, k], high[:, k] = own.min(axis=1), own.max(axis=1)
-        margin = MARGIN_68[part] * (high[:, k, :1] - low[:, k, :1])
-        low[:, k] -= margin
-        high[:, k] += margin
-    between = np.linalg.norm(
-        points[:, POINTS_68["left_eye"]].mean(1) - points[:, POINTS_68["right_eye"]].mean(1), axis=1
+    parts = [points[:, own] for own in POINTS_68]
+    low = np.stack([part.min(axis=1) for part in parts], axis=1)  # (n, 3, 2)
+    high = np.stack([part.max(axis=1) for part in parts], axis=1)
+    right, left = parts[1].mean(axis=1), parts[2].mean(axis=1)
+    _mark(
+        reasons, ~(np.linalg.norm(left - right, axis=1) >= MINIMUM_EYE_DISTANCE), "eyes_coincide"
     )
-    _mark(reasons, ~(between >= MINIMUM_EYE_DISTANCE), "eyes_coincide")
-    return _regions(low, high, reasons, side)
+    margins = np.array(_MARGINS_68)[:, None] * (high - low)[..., :1]
+    return _regions(low - margins, high + margins, reasons, side)
 
 
 def _seven(landmarks: ArrayLike) -> NDArray[np.float64]:
@@ -157,7 +137,7 @@ def _reasons(points: NDArray[np.float64], side: int) -> NDArray[np.str_]:
 
 
 def _mark(reasons: NDArray[np.str_], where: ArrayLike, reason: str) -> None:
-    """The first reason found stays."""
+    """The first reason stays."""
     reasons[np.asarray(where, dtype=bool) & (reasons == "")] = reason
 
 

@@ -1,36 +1,30 @@
-"""Four manipulations of a face, from uint8 batches (n, H, W, 3) to uint8 batches, on the CPU or a
-GPU.
+"""The four manipulations of a face: mouth turned, mouth mirrored, one eye mirrored, face warped.
 
-Drawing and doing are apart: `draw_amounts` turns (seed, face id) into numbers, `apply_*` are
-deterministic. All pixel arithmetic is in whole numbers, elementwise, so that a face comes out the
-same in a batch of any size and on any device.
+Drawing and doing are apart: `draw_amounts` turns (seed, face id) into numbers, `manipulate` is
+deterministic. All pixel arithmetic is in whole numbers, so that any machine gives the same bytes.
 
-- Local edits (mouth, one eye) map the pixels of a box onto each other, without interpolation. The
-  flipped box is blended into the picture with a mask that rises linearly from the border of the box
-  over `FEATHER` of its shorter side, and is 1
-  inside: weights in 1/128, result rounded half up. Weight 128 gives the exact flipped pixel, 0 the
-  exact original.
-- The warp is that of `piecewise_affine`: control points of a regular grid moved by a normal.
+- Local edits (mouth, one eye) flip the pixels of a box, without interpolation. The flipped box is
+  blended into the picture with a mask that rises linearly from the border of the box over `FEATHER`
+  of its shorter side, and is 1 inside: weights in 1/128, result rounded half up. Weight 128 gives
+  the exact flipped pixel, 0 the exact original.
+- The warp is that of `warp`: control points of a regular grid moved by a normal.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common import randomness
 from pipeline.manipulation.landmarks import Regions
-from pipeline.manipulation.warp import GRID, check_batch, warp
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from pipeline.manipulation.warp import GRID, warp
 
 OPERATIONS = ("mouth_turned", "mouth_mirrored", "eye_mirrored", "face_warped")
 EYES = ("right", "left")  # the person's
 FEATHER = 0.25  # share of the shorter side of a box
-_ONE = 128  # weight of a blend: 128 * 255 still fits 16 bits
+_ONE = 128  # weight of the flipped pixel where nothing of the original is left
 
 
 @dataclass(frozen=True)
@@ -61,20 +55,18 @@ def draw_amounts(
     `warp_sigma` are the bounds of sigma as shares of `side` (pixels); `blend_ratios` in (0, 1] are
     drawn with equal chance."""
     hashes = randomness.hashes(face_ids)
+
+    def choose(purpose: str, count: int) -> NDArray[np.int64]:
+        return (randomness.uniforms(seed, purpose, hashes) * count).astype(np.int64)
+
     choices = np.asarray(blend_ratios, dtype=np.float64)
-    ratios = [
-        choices[_choose(seed, f"blend ratio of {name}", hashes, len(choices))]
-        for name in OPERATIONS[:3]
-    ]
-    sigmas, shifts = zip(
-        *(draw_warps(seed, hashes, k, side=side, warp_sigma=warp_sigma) for k in range(4)),
-        strict=True,
-    )
+    ratios = [choices[choose(f"blend ratio of {name}", len(choices))] for name in OPERATIONS[:3]]
+    warps = [draw_warps(seed, hashes, k, side=side, warp_sigma=warp_sigma) for k in range(4)]
     return Amounts(
         ratios=np.stack(ratios, axis=1),
-        eyes=_choose(seed, "which eye is mirrored", hashes, 2),
-        sigmas=np.stack(sigmas, axis=1),
-        shifts=np.stack(shifts, axis=1),
+        eyes=choose("which eye is mirrored", 2),
+        sigmas=np.stack([sigmas for sigmas, _ in warps], axis=1),
+        shifts=np.stack([shifts for _, shifts in warps], axis=1),
     )
 
 
@@ -89,127 +81,77 @@ def draw_warps(
     """Sigmas (n,) and shifts (n, GRID, GRID, 2) of warp `number` of each face, normal by Box and
     Muller (1958).
     """
+
+    def draw(purpose: str) -> NDArray[np.float64]:
+        points = range(GRID * GRID)
+        return np.stack(
+            [randomness.uniforms(seed, purpose, hashes, number, k) for k in points], axis=1
+        )
+
     low, high = warp_sigma
     sigmas = low + (high - low) * randomness.uniforms(seed, "warp sigma", hashes, number)
-    radii, angles = (
-        np.stack(
-            [
-                randomness.uniforms(seed, f"warp {what}", hashes, number, point)
-                for point in range(GRID * GRID)
-            ],
-            axis=1,
-        )
-        for what in ("radius", "angle")
-    )
-    lengths = (
-        np.sqrt(-2 * np.log(1.0 - radii)) * (sigmas * side)[:, None]
-    )  # 1 - radius in (0, 1]: the logarithm exists
-    shifts = lengths[..., None] * np.stack(
-        [np.cos(2 * np.pi * angles), np.sin(2 * np.pi * angles)], axis=-1
-    )
+    # 1 - u lies in (0, 1], where the logarithm exists.
+    lengths = np.sqrt(-2 * np.log(1.0 - draw("warp radius"))) * (sigmas * side)[:, None]
+    angles = 2 * np.pi * draw("warp angle")
+    shifts = lengths[..., None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     # To 1/256 pixel: the last bits of log and cos differ between processors, the pictures must not.
     rounded = (np.round(shifts * 256) / 256).astype(np.float32)
     return sigmas, rounded.reshape(len(hashes), GRID, GRID, 2)
 
 
-def apply_all(images: "Tensor", regions: Regions, amounts: Amounts) -> "Tensor":
-    """The four manipulations of each face, uint8 (n, 4, H, W, 3) in the order of OPERATIONS.
+def manipulate(
+    image: NDArray[np.uint8], regions: Regions, amounts: Amounts, face: int
+) -> NDArray[np.uint8]:
+    """The four manipulations of face number `face`, shown by `image` (H, W, 3): (4, H, W, 3) in the
+    order of OPERATIONS.
 
-    A face without usable regions gets four different warps.
-    """
-    import torch
-
-    out = torch.stack(
+    A face without usable regions gets four different warps."""
+    if not regions.usable[face]:
+        return np.stack([warp(image, shifts) for shifts in amounts.shifts[face]])
+    mouth, eye = regions.boxes[face, 0], regions.boxes[face, 1 + amounts.eyes[face]]
+    turned, mirrored, eye_mirrored = amounts.ratios[face]
+    return np.stack(
         [
-            apply_mouth_turned(images, regions, amounts),
-            apply_mouth_mirrored(images, regions, amounts),
-            apply_eye_mirrored(images, regions, amounts),
-            apply_face_warped(images, amounts),
-        ],
-        dim=1,
+            flip(image, mouth, turned, vertical=True),
+            flip(image, mouth, mirrored),
+            flip(image, eye, eye_mirrored),
+            warp(image, amounts.shifts[face, 3]),
+        ]
     )
-    without = np.flatnonzero(~regions.usable)
-    for k in range(3):
-        out[without, k] = warp(images[without], amounts.shifts[without, k])
-    return out
 
 
-def apply_mouth_turned(images: "Tensor", regions: Regions, amounts: Amounts) -> "Tensor":
-    """Turn the mouth by 180 degrees (OpenCV's flip code -1; the paper calls it a vertical flip)."""
-    return apply_flip(images, regions.boxes[:, 0], amounts.ratios[:, 0], vertical=True)
-
-
-def apply_mouth_mirrored(images: "Tensor", regions: Regions, amounts: Amounts) -> "Tensor":
-    """Mirror the mouth left to right."""
-    return apply_flip(images, regions.boxes[:, 0], amounts.ratios[:, 1])
-
-
-def apply_eye_mirrored(images: "Tensor", regions: Regions, amounts: Amounts) -> "Tensor":
-    """Mirror the drawn eye left to right."""
-    boxes = regions.boxes[np.arange(len(images)), 1 + amounts.eyes]
-    return apply_flip(images, boxes, amounts.ratios[:, 2])
-
-
-def apply_face_warped(images: "Tensor", amounts: Amounts) -> "Tensor":
-    """Warp the whole face piecewise-affinely."""
-    return warp(images, amounts.shifts[:, 3])
-
-
-def apply_flip(
-    images: "Tensor",
-    boxes: NDArray[np.int64],
-    ratios: NDArray[np.float64],
+def flip(
+    image: NDArray[np.uint8],
+    box: Sequence[int] | NDArray[np.int64],
+    ratio: float,
     *,
     vertical: bool = False,
     feather: float = FEATHER,
-) -> "Tensor":
-    """Mirror a box of each picture left to right, and upside down too if `vertical`; pixels outside
-    stay as they are.
+) -> NDArray[np.uint8]:
+    """Mirror a box of a picture (H, W, 3) left to right, and upside down too if `vertical` (a turn
+    by 180 degrees, OpenCV's flip code -1, which the paper calls a vertical flip).
 
-    `boxes` (n, 4) x0, y0, x1, y1 in pixels, ends excluded, inside the picture (an empty box changes
-    nothing); `ratios` (n,) in [0, 1] scale the mask; `feather` 0 makes the mask hard. Raises
-    ValueError on wrong shapes, types or boxes."""
-    import torch
-
-    n, height, width = check_batch(images, len(boxes))
-    x0, y0, x1, y1 = torch.from_numpy(np.ascontiguousarray(boxes.T)).to(images.device)
-    out = images.clone(memory_format=torch.contiguous_format)
-    if n == 0 or int((x1 - x0).max()) <= 0 or int((y1 - y0).max()) <= 0:
-        return out
-    if bool(((boxes < 0) | (boxes > np.array([width, height, width, height]))).any()):
-        raise ValueError(
-            f"a box leaves the picture of {width} x {height} pixels: clip the boxes first"
-        )
-    # One window of equal size for each picture that holds its box: its rows (n, h), and its bytes
-    # in a row (n, 3 w).
-    feathers = feather * torch.minimum(x1 - x0, y1 - y0)
-    rows, row_flipped, row_mask = _window(y0, y1, height, feathers)
-    columns, column_flipped, column_mask = _window(x0, x1, width, feathers)
-    columns, column_flipped = _bytes(columns), _bytes(column_flipped)
-    ratio = torch.from_numpy(np.floor(np.asarray(ratios) * _ONE + 0.5).astype(np.int64)).to(
-        images.device
-    )
-    mask = (row_mask * ratio[:, None])[:, :, None] * column_mask.repeat_interleave(3, dim=1)[
-        :, None, :
-    ]
-    mask = ((mask + _ONE * _ONE // 2) >> 14).to(torch.int16).reshape(-1)
-    first = (torch.arange(n, device=images.device) * height)[:, None]
-    here = ((first + rows)[:, :, None] * (3 * width) + columns[:, None, :]).reshape(-1)
-    source_rows = row_flipped if vertical else rows
-    source = ((first + source_rows)[:, :, None] * (3 * width) + column_flipped[:, None, :]).reshape(
-        -1
-    )
-    flat = out.view(-1)
-    before, flipped = flat.gather(0, here).to(torch.int16), flat.gather(0, source).to(torch.int16)
-    blended = before + ((mask * (flipped - before) + _ONE // 2) >> 7)
-    flat.scatter_(
-        0, here, blended.to(torch.uint8)
-    )  # no byte comes twice, so the order of writing does not matter
+    `box`: x0, y0, x1, y1 in pixels, ends excluded, inside the picture; `ratio` in [0, 1] scales the
+    mask; `feather` 0 makes the mask hard."""
+    x0, y0, x1, y1 = box
+    out = image.copy()
+    before = image[y0:y1, x0:x1].astype(np.int32)
+    flipped = before[::-1, ::-1] if vertical else before[:, ::-1]
+    ramp = int(feather * min(x1 - x0, y1 - y0)) + 1  # pixels over which the mask rises
+    mask = _mask(y1 - y0, ramp)[:, None] * _mask(x1 - x0, ramp) * int(ratio * _ONE + 0.5)
+    weight = ((mask + _ONE * _ONE // 2) // (_ONE * _ONE))[..., None]
+    out[y0:y1, x0:x1] = before + ((weight * (flipped - before) + _ONE // 2) // _ONE)
     return out
 
 
+def _mask(length: int, ramp: int) -> NDArray[np.int32]:
+    """Weights along one side of a box, in 1/128."""
+    from_border = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
+    return np.minimum(_ONE, from_border * _ONE // ramp).astype(np.int32)
+
+
 def describe(regions: Regions, amounts: Amounts, face: int) -> list[tuple[str, dict[str, Any]]]:
-    """Operation and amount of each of a face's four negatives, as `apply_all` makes them, for a
+    """Operation and amount of each of a face's four negatives, as `manipulate` makes them, for a
     table.
     """
     warps = [
@@ -226,33 +168,3 @@ def describe(regions: Regions, amounts: Amounts, face: int) -> list[tuple[str, d
         (OPERATIONS[2], {"box": boxes[1 + eye], "ratio": ratios[2], "eye": EYES[eye]}),
         warps[3],
     ]
-
-
-def _window(
-    low: "Tensor", high: "Tensor", length: int, feather: "Tensor"
-) -> "tuple[Tensor, Tensor, Tensor]":
-    """Along one side, (n, size) each: positions in a window around [low, high), their mirror
-    positions, mask in 1/128.
-    """
-    import torch
-
-    size = int((high - low).max())
-    start = low.clamp(max=length - size)
-    places = start[:, None] + torch.arange(size, device=low.device)
-    depth = (
-        torch.minimum(places - low[:, None], high[:, None] - 1 - places) + 1
-    )  # 1 on the border pixel, < 1 outside
-    mirrored = torch.where(depth > 0, low[:, None] + high[:, None] - 1 - places, places)
-    ramp = feather.floor().to(torch.int64)[:, None] + 1
-    return places, mirrored, (depth * _ONE // ramp).clamp(0, _ONE)
-
-
-def _bytes(columns: "Tensor") -> "Tensor":
-    """Places (n, 3 w) of the three channels of pixel columns (n, w)."""
-    import torch
-
-    return (3 * columns[:, :, None] + torch.arange(3, device=columns.device)).flatten(1)
-
-
-def _choose(seed: int, purpose: str, hashes: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
-    return (randomness.uniforms(seed, purpose, hashes) * count).astype(np.int64)

@@ -1,131 +1,82 @@
-"""A piecewise-affine warp of uint8 pictures (n, H, W, 3), after imgaug's PiecewiseAffine, on the
-CPU or a GPU.
+"""A piecewise-affine warp of a picture, after imgaug's PiecewiseAffine.
 
-A regular 4 x 4 grid of control points, each moved by some pixels, tells where output pixels come
-from: inside each triangle (the grid's cells, cut from top left to bottom right) the input position
-is interpolated affinely. Positions are rounded to 1/64 pixel; sampling is bilinear in whole
-numbers, so that the result depends on nothing but picture and shifts."""
+A regular grid of control points, each moved by some pixels, tells where output pixels come from:
+inside each triangle (the grid's cells, cut from top left to bottom right) the input position is
+interpolated affinely. Positions are rounded to 1/64 pixel; sampling is bilinear in whole numbers,
+so that the result depends on nothing but picture and shifts."""
 
-from typing import TYPE_CHECKING
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
 GRID = 4  # control points along each side, imgaug's default
-_STEPS = 64  # positions are whole 1/64 pixel
-_CHUNK = 8  # pictures at once, so that the intermediate results stay in the cache
+_BAND = 32  # rows that are sampled at once, so that intermediate results stay in the cache
+# The three channels of a pixel share one 64-bit number: a sum of bytes whose weights sum to 64 * 64
+# needs 20 bits, each has 21. What holds for one channel's sums holds for all three at once.
+_PLACES = 1 << np.array([0, 21, 42])
+_HALF = (64 * 64 // 2) * int(_PLACES.sum())
 
 
-def warp(images: "Tensor", shifts: NDArray[np.float32]) -> "Tensor":
-    """Warp each picture: control point p of the regular grid takes its pixels from p + shift.
+def warp(image: NDArray[np.uint8], shifts: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Warp a picture (H, W, 3): control point p of the regular grid takes its pixels from p + shift.
 
-    `shifts` (n, GRID, GRID, 2): x, y in pixels of grid rows and columns. Control points are clipped
-    to the picture, as imgaug does, so that nothing is sampled outside. Raises ValueError on wrong
-    shapes or types."""
-    import torch
-
-    n, height, width = check_batch(images, len(shifts))
-    grid = torch.from_numpy(np.ascontiguousarray(shifts)).to(images.device)
-    out = torch.empty_like(images, memory_format=torch.contiguous_format)
-    for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        _sample(images[part], positions(grid[part], height, width), out[part])
+    `shifts` (GRID, GRID, 2): x, y in pixels, by rows and columns of the grid. Control points are
+    clipped to the picture, as imgaug does, so that nothing is sampled outside."""
+    height, width, _ = image.shape
+    places, packed = positions(shifts, height, width), image.astype(np.int64) @ _PLACES
+    out = np.empty_like(image)
+    for start in range(0, height, _BAND):
+        rows = slice(start, start + _BAND)
+        samples = _sample(packed, places[:, rows])
+        for channel in range(3):
+            out[rows, :, channel] = samples >> (21 * channel + 12)
     return out
 
 
-def positions(shifts: "Tensor", height: int, width: int) -> "Tensor":
-    """Where each output pixel comes from: whole float32 (n, 2, H, W) of x, y in 1/64 pixel, from
-    shifts (n, GRID, GRID, 2).
-    """
-    import torch
-
-    shifts = shifts.permute(0, 3, 1, 2)  # (n, 2, GRID, GRID)
-    x, fx = _cells(width, shifts.device)
-    y, fy = _cells(height, shifts.device)
-    regular = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
-    points = shifts + torch.from_numpy(np.stack(regular).astype(np.float32)).to(shifts.device)
-    points = torch.stack(
-        [points[:, 0].clamp(0, width - 1), points[:, 1].clamp(0, height - 1)], dim=1
-    )
-    left, right = (
-        points[..., x],
-        points[..., x + 1],
-    )  # (n, 2, GRID, W): the control points at both ends of a pixel's cell
+def positions(shifts: NDArray[np.float32], height: int, width: int) -> NDArray[np.int64]:
+    """Where each output pixel comes from: x, y in 1/64 pixel, (2, H, W)."""
+    (x, fx), (y, fy) = _cells(width), _cells(height)
+    end = np.array([width - 1, height - 1], np.float32)[:, None, None]
+    points = (_regular(height, width) + shifts.transpose(2, 0, 1)).clip(0, end)  # (2, GRID, GRID)
+    left, right = points[..., x], points[..., x + 1]  # (2, GRID, W): both ends of a pixel's cell
     step = right - left
-    base = left + step * fx
-    rise, bend = (
-        (left[:, :, 1:] - left[:, :, :-1]),
-        (step[:, :, 1:] - step[:, :, :-1]),
-    )  # (n, 2, GRID - 1, W)
-    out = torch.empty((len(shifts), 2, height, width), device=shifts.device)
-    for row in range(GRID - 1):
-        band = slice(int((y < row).sum()), int((y <= row).sum()))
-        down = fy[band, None]
-        # Affine in each of the two triangles of a cell: the bend term breaks along the diagonal fx
-        # = fy.
-        value = torch.mul(rise[:, :, row, None], down, out=out[:, :, band])
-        value += bend[:, :, row, None] * torch.minimum(down, fx)
-        value += base[:, :, row, None]
-    return out.mul_(_STEPS).add_(0.5).floor_()
+    top = left + step * fx
+    rise, bend = left[:, 1:] - left[:, :-1], step[:, 1:] - step[:, :-1]  # (2, GRID - 1, W)
+    # Affine in both triangles of a cell: the bend breaks along the diagonal fx = fy.
+    places = rise[:, y] * fy[:, None]
+    places += bend[:, y] * np.minimum(fy[:, None], fx)
+    places += top[:, y]
+    return (64 * places + np.float32(0.5)).astype(np.int64)
 
 
-def _sample(images: "Tensor", places: "Tensor", out: "Tensor") -> None:
-    """Bilinear samples of images (n, H, W, 3) at places (n, 2, H, W) in 1/64 pixel, rounded half
-    up, into `out`.
-
-    All arithmetic of `grid_sample` is exact here, so that any device gives the same: on pictures
-    with sides of a power of two its coordinates are multiples of 2**-k, weights are whole 1/4096,
-    and sums of weighted uint8 fit float32's 24 bits."""
-    import torch
-    from torch.nn.functional import grid_sample, pad
-
-    height, width = images.shape[1:3]
-    tall, wide = (1 << (side - 1).bit_length() for side in (height, width))
-    pixels = images.permute(0, 3, 1, 2).to(torch.float32)  # (n, 3, H, W), channels last in memory
-    if (tall, wide) != (height, width):
-        pixels = pad(pixels, (0, wide - width, 0, tall - height))
-    # grid_sample's -1 and 1 are the outer borders of the first and last pixel.
-    sides = torch.tensor([wide, tall], dtype=torch.float32, device=places.device)[:, None, None]
-    grid = places.mul_(2 / (_STEPS * sides)).add_(1 / sides - 1).permute(0, 2, 3, 1)  # (n, H, W, 2)
-    samples = grid_sample(pixels, grid, padding_mode="border", align_corners=False)
-    levels = (
-        samples.add_(0.5).to(torch.int32).to(torch.uint8)
-    )  # straight to uint8 is not vectorised
-    out.copy_(torch.stack(levels.unbind(1), dim=-1))
-
-
-def _cells(length: int, device: "torch.device") -> "tuple[Tensor, Tensor]":
-    """Of each pixel along one side: the cell of the grid it lies in, and its place in that cell in
-    [0, 1].
+def _sample(packed: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bilinear samples (h, w) of packed pixels (H, W) at places (2, h, w): 4096 times the rounded
+    value, the rest below.
     """
-    import torch
+    height, width = packed.shape
+    corner = np.minimum(places >> 6, np.array([width - 2, height - 2])[:, None, None])
+    across, down = places - (corner << 6)  # 0 to 64
+    index, pixels = corner[1] * width + corner[0], packed.reshape(-1)
 
+    def row(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        left, right = pixels.take(index), pixels[1:].take(index)
+        return (left << 6) + (right - left) * across
+
+    above, below = row(pixels), row(pixels[width:])
+    return (above << 6) + (below - above) * down + _HALF
+
+
+@cache
+def _regular(height: int, width: int) -> NDArray[np.float32]:
+    """The regular control points x, y in pixels, (2, GRID, GRID)."""
+    sides = np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID)
+    return np.stack(np.meshgrid(*sides)).astype(np.float32)
+
+
+@cache
+def _cells(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Of each pixel along one side: the cell of the grid it lies in, and its place in it, 0 to 1."""
     places = np.arange(length) * (GRID - 1) / (length - 1)
     cells = np.minimum(places.astype(np.int64), GRID - 2)
-    return torch.from_numpy(cells).to(device), torch.from_numpy(
-        (places - cells).astype(np.float32)
-    ).to(device)
-
-
-def check_batch(images: "Tensor", count: int) -> tuple[int, int, int]:
-    """n, H, W of uint8 pictures (n, H, W, 3) that must be `count` in number; ValueError if they are
-    anything else.
-    """
-    import torch
-
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(
-            f"expected uint8 pictures of shape (n, H, W, 3), got {images.dtype} "
-            f"{tuple(images.shape)}"
-        )
-    if len(images) != count:
-        raise ValueError(f"{len(images)} pictures but amounts for {count}")
-    if min(images.shape[1:3]) < 2 * GRID:
-        raise ValueError(
-            f"pictures of {images.shape[2]} x {images.shape[1]} pixels are too small to manipulate"
-        )
-    return images.shape[0], images.shape[1], images.shape[2]
+    return cells, (places - cells).astype(np.float32)
