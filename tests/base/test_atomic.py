@@ -127,12 +127,9 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
 
 
 def test_a_file_lies_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
-    calls: list[str] = []
-    for name in ("fsync", "replace"):
-        real = getattr(os, name)
-        monkeypatch.setattr(
-            os, name, lambda *given, name=name, real=real: (calls.append(name), real(*given))
-        )
+    calls, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda *given: [calls.append("fsync"), fsync(*given)])
+    monkeypatch.setattr(os, "replace", lambda *given: [calls.append("replace"), replace(*given)])
     write(tmp_path / "x", "file", "")
     assert calls == ["fsync", "replace"]
 

@@ -1,0 +1,202 @@
+"""params.yaml: what is refused and how the message reads, what a stage sees, and YAML 1.2."""
+
+import io
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.base import params
+from pipeline.base.errors import PipelineError
+
+FILE = Path(__file__).resolve().parents[2] / "params.yaml"
+TREE = params.read_yaml(FILE)
+
+
+def refused(tmp_path: Path, **changes: Any) -> str:
+    """The message for params.yaml with these values, keys as `gmm__components`."""
+    tree = deepcopy(TREE)
+    for key, value in changes.items():
+        *sections, name = key.split("__")
+        part = tree
+        for section in sections:
+            part = part[section]
+        part[name] = value
+    stream = io.StringIO()
+    YAML(typ="safe", pure=True).dump(tree, stream)
+    path = tmp_path / "params.yaml"
+    path.write_text(stream.getvalue(), encoding="utf-8")
+    with pytest.raises(PipelineError, match=re.escape(str(path))) as error:
+        params.load_all(path)
+    return str(error.value)
+
+
+# --- the repository's file
+
+
+def test_the_repositorys_file_is_valid_and_every_parameter_has_its_comment():
+    params.load_all(FILE)
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    bare = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r"\s*[a-z_0-9]+: *[^ #]", line)
+        and "#" not in line
+        and not before.strip().startswith("#")
+    ]
+    assert bare == []
+
+
+# --- one test per promise of an error
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", "1"),
+        ("seed", True),
+        ("seed", 1.5),
+        ("gmm__components", 0),
+        ("gmm__components", None),
+        ("gmm__standardise", "no"),
+        ("pretext__learning_rate", float("nan")),
+        ("pretext__device", "gpu"),
+        ("exif__iso", 100),
+        ("generators", []),
+        ("launcher", {"low": 1}),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_key(tmp_path, key, value):
+    assert f"{key.replace('__', '.')} = {value!r}: " in refused(tmp_path, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pretext__betas", [0.9, 1]), ("exif__iso", [1, "2"]), ("manipulation__blend_ratios", [1, 0])],
+)
+def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
+    message = refused(tmp_path, **{key: value})
+    assert f"{key.replace('__', '.')}.1 = {value[1]!r}: " in message
+
+
+def test_unknown_and_missing_keys_are_named(tmp_path):
+    assert "gmm.componets: unknown key" in refused(tmp_path, gmm__componets=1)
+    assert "gnm: unknown key" in refused(tmp_path, gnm={"components": 1})
+    message = refused(tmp_path, shuffled={})
+    assert "shuffled.epochs: missing; params.yaml's comments say what is allowed" in message
+
+
+def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
+    message = refused(tmp_path, gmm__starts=0, seed="x" * 500)
+    assert "gmm.starts" in message and "seed" in message
+    assert max(map(len, message.splitlines())) < 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"data__person_pattern": "(["}, "no regular expression"),
+        ({"data__person_pattern": "(a)(b)"}, "exactly one group"),
+        ({"data__root": "it's"}, "pattern"),
+        ({"exif__iso": [100, 50]}, "smallest first"),
+        ({"exif__iso": [0, 100]}, "greater than 0"),
+        ({"manipulation__warp_sigma": [0.1, 0.2]}, "less than 0.2"),
+        ({"calibration__false_alarm_rates": [0.05, 0.01]}, "smallest first"),
+        ({"calibration__false_alarm_rates": [0.05, 0.05]}, "0.05 stands twice"),
+        ({"calibration__review_rate": 0.02}, "none of false_alarm_rates"),
+        ({"calibration__flag_rate": 0.02}, "none of false_alarm_rates"),
+        (
+            {"calibration__review_rate": 0.01, "calibration__flag_rate": 0.05},
+            "calibration.flag_rate = 0.05: must not be larger than review_rate",
+        ),
+        ({"generators": ["a", "b", "a"]}, "a stands twice"),
+        *(({"generators": [n]}, "name of a result") for n in ("mean", "worst", "photographic_x")),
+        *(({"generators": [n]}, f"generators.0 = {n!r}") for n in ("../x", "a/b", "", ".x", "a;b")),
+        ({"perturbations": ["jpeg_75", "jpeg_75"]}, "jpeg_75 stands twice"),
+        ({"perturbations": ["sharpen_2"]}, "write <kind>_<strength> with a kind of jpeg"),
+        ({"perturbations": ["jpeg_101"]}, "whole number from 1 to 100"),
+        ({"perturbations": ["jpeg_75.5"]}, "whole number"),
+        ({"perturbations": ["blur_1.0"]}, "write blur_1"),
+        ({"perturbations": ["jpeg_75; rm"]}, "unknown perturbation"),
+    ],
+)
+def test_rules_beyond_types_say_what_is_allowed(tmp_path, changes, rule):
+    assert rule in refused(tmp_path, **changes)
+
+
+# --- what a stage sees
+
+
+def test_a_stage_sees_its_sections_only_and_cannot_change_them():
+    loaded = params.load("seed", "gmm", path=FILE)
+    assert vars(loaded).keys() == {"seed", "gmm"} and loaded.gmm.covariance_type == "full"
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.gmm.components = 3
+
+
+def test_the_first_stage_stops_at_any_wrong_section_but_needs_its_own_only(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 1\nperturbations: [weby_80]\n")
+    with pytest.raises(PipelineError, match=r"perturbations\.0 = 'weby_80': unknown perturbation"):
+        params.load("seed", path=path)
+    path.write_text("seed: 1\n")
+    assert params.load("seed", path=path).seed == 1
+    with pytest.raises(PipelineError, match="gmm: missing"):
+        params.load("seed", "gmm", path=path)
+
+
+def test_the_default_path_is_params_yaml_of_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match=r"^params\.yaml: no such file; run in the repository"):
+        params.load("seed")
+    Path("params.yaml").write_text("seed: 7", encoding="utf-8")
+    assert params.load("seed").seed == 7
+
+
+# --- YAML
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"seed: 1\na: [1", r"broken\.yaml, line 2: not valid YAML: expected ',' or '\]'"),
+        (
+            b"seed: 1\nseed: 2\n",
+            r'broken\.yaml, line 2: not valid YAML: found duplicate key "seed"',
+        ),
+        (b"gmm:\n  components: 1\n  components: 2\n", r"line 3: .*duplicate key"),
+        (b"seed: !!python/object/apply:os.getpid []\n", r"line 1: not valid YAML: could not"),
+        (b"- 1\n- 2\n", r"broken\.yaml: expected a mapping of sections, found list"),
+        (b"", r"found NoneType"),
+        (b"\xff\xfe\x00", r"broken\.yaml: not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_plain_mapping_is_refused_with_file_and_line(tmp_path, content, message):
+    (tmp_path / "broken.yaml").write_bytes(content)
+    with pytest.raises(PipelineError, match=message):
+        params.load("seed", path=tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 0.001), ("-2E5", -2e5), ("010", 10), ("no", "no"), ("1:30", "1:30"), ("~", None)],
+)
+def test_scalars_are_those_of_yaml_1_2(tmp_path, text, value):
+    (tmp_path / "x.yaml").write_text(f"a: {text}", encoding="utf-8")
+    read = params.read_yaml(tmp_path / "x.yaml")["a"]
+    assert read == value and type(read) is type(value)
+
+
+def test_values_set_by_dvc_exp_run_are_read(tmp_path):
+    from dvc.utils.serialize import modify_yaml
+
+    path = tmp_path / "params.yaml"
+    path.write_bytes(FILE.read_bytes())
+    with modify_yaml(path) as tree:  # what `dvc exp run -S` does
+        tree["pretext"]["learning_rate"] = 1e-5
+        tree["generators"] = ["a"]
+    p = params.load_all(path)
+    assert (p.pretext.learning_rate, p.generators, p.gmm.components) == (1e-5, ["a"], 2)
