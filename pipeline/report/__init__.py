@@ -1,1 +1,1 @@
-"""The report: figures, sections, and the page they make."""
+"""The page of all results, its figures and warnings, and the summary for the terminal."""

@@ -8,16 +8,9 @@ from pathlib import Path
 
 CODE = ("pipeline", "dvc.yaml", "params.yaml", "requirements.txt")
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "scikit-learn",
-    "scipy",
-    "numpy",
-    "pandas",
-    "pillow",
-    "matplotlib",
+    "torch", "torchvision", "scikit-learn", "scipy", "numpy", "pandas", "pillow", "matplotlib",
     "dvc",
-)
+)  # fmt: skip
 
 
 def revision(folder: str | Path = ".", paths: Sequence[str] = CODE) -> str:

@@ -1,10 +1,11 @@
-"""How the report writes numbers, and what it concludes from them."""
+"""How the report writes numbers, and short sentences that several of its parts share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 DASH = "–"
+CONSISTENT = "consistent with the chosen rate"  # the one good verdict of calibrate
 HEADS = {
     "iso": "ISO",
     "f_number": "f-number",
@@ -12,36 +13,63 @@ HEADS = {
     "focal_length_mm": "focal length (mm)",
     "manipulation": "manipulation",
 }
-KINDS = {  # title of a perturbation, and how its strength reads
-    "jpeg": ("JPEG", ""),
-    "double_jpeg": ("double JPEG", ""),
-    "webp": ("WebP", ""),
-    "resize": ("resize", "× "),
-    "crop": ("crop", "× "),
-    "blur": ("blur", "σ "),
-    "noise": ("noise", "σ "),
+KINDS = {  # title of a perturbation, sign before its strength, what the strength is
+    "jpeg": ("JPEG", "", "quality"),
+    "double_jpeg": ("double JPEG", "", "quality of the first compression"),
+    "webp": ("WebP", "", "quality"),
+    "resize": ("resize", "× ", "share of the side"),
+    "crop": ("crop", "× ", "share of the side"),
+    "blur": ("blur", "σ ", "sigma in pixels"),
+    "noise": ("noise", "σ ", "sigma in grey levels"),
 }
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number with thousands separated and a real minus sign."""
+class Value(NamedTuple):
+    """A number with its 95 % interval; None is what could not be computed."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def value_of(metrics: Mapping[str, Any], *path: str) -> Value:
+    """A number of an entry of generators.json with its interval, such as ("auc",)."""
+    return Value(*(_dig(metrics[part], path) for part in ("values", "low", "high")))
+
+
+def value_in(row: Mapping[str, Any], *path: str) -> Value:
+    """The same of a row of table.json or of audit/*.json, where x stands beside x_low and x_high,
+    or beside low and high.
+    """
+    *above, last = path
+    tree = _dig(row, above) or {}
+    prefix = f"{last}_" if f"{last}_low" in tree else ""
+    return Value(tree.get(last), tree.get(f"{prefix}low"), tree.get(f"{prefix}high"))
+
+
+def _dig(tree: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        tree = None if tree is None else tree.get(key)
+    return tree
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with thousands separated and a real minus sign; a dash where there is none."""
+    if value is None or not isfinite(value):
+        return DASH
     return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def percent(share: float) -> str:
-    """A share in per cent with one decimal; two where it is small."""
-    digits = 2 if 0 < abs(share) < 0.00995 else 1
-    return f"{100 * share:.{digits}f} %"
+def percent(share: float | None) -> str:
+    """A share in per cent with one decimal, two where it is small; a dash where there is none."""
+    if share is None:
+        return DASH
+    return f"{number(100 * share, 2 if 0 < abs(share) < 0.00995 else 1)} %"
 
 
 def chosen(rate: float) -> str:
     """A chosen rate in per cent, as written in params.yaml."""
     return f"{100 * rate:.6g} %"
-
-
-def cell(value: float | None, form: Callable[[float], str] = number) -> str:
-    """A number, or a dash where there is none."""
-    return DASH if value is None or not isfinite(value) else form(value)
 
 
 def plural(count: int, noun: str) -> str:
@@ -50,24 +78,37 @@ def plural(count: int, noun: str) -> str:
 
 
 def span(low: float | None, high: float | None, form: Callable[[float], str] = number) -> str:
-    """An interval, or nothing where it could not be computed; a shared " %" is written once."""
+    """An interval, or "" where it could not be computed; a shared " %" is written once."""
     if low is None or high is None:
         return ""
     first, last = form(low), form(high)
-    return (
-        f"{first.removesuffix(' %')}{DASH}{last}" if last.endswith(" %") else f"{first}{DASH}{last}"
-    )
+    return f"{first.removesuffix(' %') if last.endswith(' %') else first}{DASH}{last}"
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names as in a sentence: a, b and c."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def perturbation(kind: str, strength: float) -> str:
-    """Title of a perturbation."""
-    title, sign = KINDS.get(kind, (kind.replace("_", " "), ""))
-    return f"{title} {sign}{strength:g}"
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts by name, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name.replace('_', ' ')} ({n:,})" for name, n in ordered)
+
+
+def spread(values: Mapping[str, float] | None) -> str:
+    """Median and range of a number of files, as format cues have it."""
+    if values is None or values["median"] is None:
+        return DASH
+    low, middle, high = (values[key] for key in ("min", "median", "max"))
+    return f"{middle:g}" if low == high else f"{middle:g} ({low:g}{DASH}{high:g})"
+
+
+def perturbation(content: Mapping[str, Any]) -> str:
+    """Title of a perturbation, from its `kind` and `strength`."""
+    kind = content["kind"]
+    title, sign, _ = KINDS.get(kind, (kind.replace("_", " "), "", ""))
+    return f"{title} {sign}{content['strength']:g}"
 
 
 def sentence(text: str) -> str:
@@ -76,37 +117,12 @@ def sentence(text: str) -> str:
 
 
 def unusual(p_value: float) -> str:
-    """What a conformal p-value means, in words: it bounds the share, also where no calibration
-    photograph is as unusual.
+    """A conformal p-value in words: it bounds the share, also where no calibration photograph is
+    as unusual.
     """
     return f"no more than about {percent(p_value)} of photographs look this unusual"
 
 
 def outcome(rate: Mapping[str, Any]) -> str:
-    """The verdict on a chosen false alarm rate with what to know beside it. rate: as for `held`."""
+    """The verdict on a chosen false alarm rate, and its qualifier."""
     return f"{rate['verdict']} ({rate['qualifier']})" if rate["qualifier"] else str(rate["verdict"])
-
-
-def held(rate: Mapping[str, Any]) -> str:
-    """Whether a chosen false alarm rate holds, and why. rate: an entry of `rates` in
-    metrics/calibration.json.
-    """
-    return f"Chosen false alarm rate {chosen(rate['chosen'])}: {outcome(rate)}. {sentence(rate['reason'])}"
-
-
-def verdict_of_real_against_real(calibration: Mapping[str, Any]) -> tuple[str, bool]:
-    """Whether calibration and test photographs look alike to the detector (within 2.58 standard
-    errors: 99 %).
-    """
-    auc, error = (
-        calibration["real_against_real_auc"],
-        calibration["real_against_real_auc_standard_error"],
-    )
-    alike = abs(auc - 0.5) <= 2.58 * error
-    end = (
-        "no difference beyond chance."
-        if alike
-        else "they differ, so an AUC near this says nothing about a generator."
-    )
-    said = f"Photographs against photographs (calibration, test): ROC AUC {number(auc)} ± {number(error)} (standard error): "
-    return said + end, alike

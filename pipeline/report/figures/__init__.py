@@ -1,3 +1,1 @@
-"""The drawings of the report, with matplotlib. Every drawing depends on its arguments alone: the
-same input, the same bytes.
-"""
+"""The figures of the report, with matplotlib: the same arguments give the same bytes."""

@@ -1,4 +1,4 @@
-"""What all drawings share: the style, a look per generator, and panels as inline SVG in the page's
+"""What all figures share: the style, a look per generator, and panels as inline SVG in the page's
 colours.
 """
 
@@ -9,27 +9,27 @@ from html import escape
 from itertools import count
 from typing import Any, NamedTuple
 
-# Written into the SVG and then replaced by the page's own colours, so that a drawing is readable in
+from pipeline.report.wording import Value
+
+# Written into the SVG and then replaced by the page's own colours, so that a figure is readable in
 # light and in dark.
 INK, MUTED, RULE, PAPER = "#1c2430", "#66707d", "#d8dde4", "#fffffe"
 THEME = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
 PHOTOGRAPHIC = "#8d98a5"
 PALETTE = (
-    "#3f7fd9",
-    "#e08214",
-    "#2e9e6b",
-    "#d6455d",
-    "#8f66cf",
-    "#16a3b5",
-    "#a5734e",
-    "#dd6fb4",
-    "#8f9a22",
-    "#5b6b8c",
-)
+    "#3f7fd9", "#e08214", "#2e9e6b", "#d6455d", "#8f66cf",
+    "#16a3b5", "#a5734e", "#dd6fb4", "#8f9a22", "#5b6b8c",
+)  # fmt: skip
 # Colours are hard to tell apart for some readers and in print, so dashes and markers vary as well.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (6, 1.5, 1.4, 1.5)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-BESIDE: Any = (0, (2, 2))  # dashes of lines that only help to read a drawing
+MARKERS = {  # matplotlib's markers and their outlines around (14, 5), for the page's legends
+    "o": "M11 5a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
+    "s": "M11.3 2.3h5.4v5.4h-5.4z",
+    "^": "M14 1.6l3.4 6h-6.8z",
+    "D": "M14 1.4l3.6 3.6l-3.6 3.6l-3.6-3.6z",
+    "v": "M14 8.4l3.4-6h-6.8z",
+}
+BESIDE: Any = (0, (2, 2))  # dashes of lines that only help to read a figure
 STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "report",
@@ -56,12 +56,10 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "figure.constrained_layout.use": True,
 }
-Curve = tuple[Sequence[float], Sequence[float]]
-Draw = Callable[[Any], None]  # draws on matplotlib axes
 
 
 class Look(NamedTuple):
-    """Colour, dashes and marker of one generator, the same in every drawing."""
+    """Colour, dashes and marker of one generator, the same in every figure."""
 
     colour: str
     dashes: Any
@@ -69,76 +67,64 @@ class Look(NamedTuple):
 
     @property
     def dash(self) -> str:
-        """The dashes as SVG writes them for a line of the legend."""
-        return (
-            "" if self.dashes == "-" else " ".join(f"{2 * length:g}" for length in self.dashes[1])
-        )
-
-
-class Value(NamedTuple):
-    """A number with its interval; None is what could not be computed."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+        """The dashes as SVG writes them for a line of a legend."""
+        return "" if self.dashes == "-" else " ".join(f"{2 * d:g}" for d in self.dashes[1])
 
     @property
-    def whiskers(self) -> list[list[float]] | None:
-        """How far the interval reaches to both sides, as matplotlib's error bars want it."""
-        if self.value is None or self.low is None or self.high is None:
-            return None
-        return [[max(0.0, self.value - self.low)], [max(0.0, self.high - self.value)]]
+    def outline(self) -> str:
+        """The marker as an SVG path."""
+        return MARKERS[self.marker]
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """A look per name; colours repeat after ten, with other dashes and markers."""
-    cycles = (PALETTE, DASHES, MARKERS)
+    cycles = (PALETTE, DASHES, tuple(MARKERS))
     return {
         name: Look(*(cycle[i % len(cycle)] for cycle in cycles)) for i, name in enumerate(names)
     }
 
 
-class Drawings:
+class Canvas:
     """Draws the panels of one page and numbers them, so that no two share an id."""
 
     def __init__(self) -> None:
         self._numbers = count(1)
 
-    def draw(self, drawing: Draw, alt: str, **size: float) -> str:
-        """A panel."""
-        return panel(drawing, alt, number=next(self._numbers), **size)
+    def panel(
+        self, draw: Callable[[Any], None], alt: str, width: float = 4.2, height: float = 2.7
+    ) -> str:
+        """What `draw` draws on matplotlib axes, as an inline SVG element (inches at most).
+
+        alt: in words, for readers who do not see it.
+        """
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(width, height))
+            draw(figure.add_subplot())
+            text = io.StringIO()
+            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+        return _inline(text.getvalue(), alt, next(self._numbers))
 
 
-def panel(draw: Draw, alt: str, *, number: int, width: float = 4.2, height: float = 2.7) -> str:
-    """An inline SVG element of the given size (inches at most); `number` keeps its ids apart from
-    other panels'.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        draw(figure.add_subplot())
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    svg = text.getvalue()
-    svg = re.sub(
-        r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL
-    )
+def _inline(svg: str, alt: str, number: int) -> str:
+    """matplotlib's SVG file as an element of the page: own ids, the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{number}-", svg)
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     view_box = re.search(r'viewBox="[^"]+"', svg)
     assert view_box, "matplotlib writes a viewBox"
-    head = f'<svg {view_box[0]} role="img" aria-label="{escape(alt)}" xmlns="http://www.w3.org/2000/svg">'
-    return "\n".join(
-        line for line in (head + svg[svg.index(">") + 1 :]).splitlines() if line.strip()
-    )
+    head = f'<svg {view_box[0]} role="img" aria-label="{escape(alt)}">'
+    lines = (head + svg[svg.index(">") + 1 :]).splitlines()
+    return "\n".join(line for line in lines if line.strip())
 
 
-def percent(value: float, _: Any) -> str:
+def percent_tick(value: float, _: Any) -> str:
     """A share as a tick's label."""
     return f"{100 * value:g} %"
 
@@ -151,13 +137,8 @@ def rows(axes: Any, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def dot(axes: Any, row: float, value: Value, colour: str, marker: str) -> None:
-    """A point in a row, with its interval as a line; nothing where there is no value."""
-    if value.value is not None:
-        style = {
-            "color": colour,
-            "markersize": 8 if marker == "X" else 5,
-            "elinewidth": 1.6,
-            "capsize": 2.5,
-        }
-        axes.errorbar([value.value], [row], xerr=value.whiskers, fmt=marker, **style)
+def whiskers(value: Value) -> list[list[float]] | None:
+    """How far the interval reaches to both sides, as matplotlib's error bars want it."""
+    if value.value is None or value.low is None or value.high is None:
+        return None
+    return [[max(0.0, value.value - value.low)], [max(0.0, value.high - value.value)]]

@@ -1,0 +1,273 @@
+"""What a reader should worry about, and what is in order: sentences decided by the results."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pipeline.report.results import Results
+from pipeline.report.wording import (
+    CONSISTENT,
+    chosen,
+    listed,
+    number,
+    outcome,
+    percent,
+    perturbation,
+    plural,
+    sentence,
+    span,
+)
+
+MISSED = 0.5  # a generator of which a smaller share is detected at the headline rate is missed
+CONFOUNDED = 0.6  # AUC of file metadata alone above which results may rest on file formats
+CHANGED = 0.05  # fall of an AUC by harmonisation that is worth a warning
+COLLAPSE = 0.5  # share of the clean detection rate below which a perturbation hides faces
+FEW = 10  # calibration photographs above a threshold; with fewer the threshold is uncertain
+DIFFER = 2.58  # standard errors of an AUC from 0.5 that chance exceeds in 1 % of cases
+
+
+class Finding(NamedTuple):
+    """A sentence, and whether it warns, reassures ("good") or only tells ("plain")."""
+
+    kind: str
+    text: str
+
+
+def find(results: Results) -> list[Finding]:
+    """All findings, warnings first, each part in the order of the report."""
+    every = [
+        *false_alarms(results), *generators(results), *robustness(results), *controls(results),
+        *confounds(results), *fits(results), *not_computed(results), *cautions(results),
+        *few(results),
+    ]  # fmt: skip
+    return sorted(every, key=lambda finding: finding.kind != "warning")
+
+
+def _verdict(text: str, good: bool) -> Finding:
+    return Finding("good" if good else "warning", text)
+
+
+def false_alarms(results: Results) -> Iterator[Finding]:
+    """The verdict on each chosen rate, and whether calibration and test photographs are alike."""
+    calibration = results.calibration
+    for rate in results.rates.values():
+        said = f"Chosen false alarm rate {chosen(rate['chosen'])}: {outcome(rate)}."
+        yield _verdict(f"{said} {sentence(rate['reason'])}", rate["verdict"] == CONSISTENT)
+    auc = calibration["real_against_real_auc"]
+    error = calibration["real_against_real_auc_standard_error"]
+    alike = abs(auc - 0.5) <= DIFFER * error
+    yield _verdict(
+        "Photographs against photographs (calibration, test): "
+        f"ROC AUC {number(auc)} ± {number(error)} (standard error): "
+        + ("no difference beyond chance." if alike
+           else "they differ, so an AUC near this says nothing about a generator."),
+        alike,
+    )  # fmt: skip
+    if known := calibration["test_people_known"]:
+        yield Finding(
+            "warning",
+            f"{plural(known, 'person')} on test photographs {'is' if known == 1 else 'are'} also "
+            "on photographs to fit or to calibrate with: expect more false alarms on new people.",
+        )
+    for warning in results.listing["warnings"]:
+        yield Finding("warning", sentence(warning))
+
+
+def few(results: Results) -> Iterator[Finding]:
+    """Thresholds that rest on few calibration photographs."""
+    faces = results.calibration["calibration_faces"]
+    for rate in results.rates.values():
+        above, expected = int(faces * rate["chosen"]), rate["guarantee_95"]
+        if above < FEW:
+            yield Finding(
+                "warning",
+                f"The threshold for {chosen(rate['chosen'])} rests on the "
+                f"{plural(above, 'most anomalous photograph')} of {faces:,}: the true rate of 95 % "
+                f"of such thresholds is {span(expected['low'], expected['high'], percent)}. Bring "
+                f"{rate['photographs_needed']:,} calibration photographs to know it within half of "
+                "the chosen rate.",
+            )
+
+
+def generators(results: Results) -> Iterator[Finding]:
+    """Generators that are no better than chance, or of which less than half is detected."""
+    rate = chosen(results.rates[results.headline]["chosen"])
+    auc = {name: part["values"]["auc"] for name, part in results.generators.items()}
+    detected = {
+        name: part["values"][results.headline]["detection_rate"]
+        for name, part in results.generators.items()
+        if part["values"][results.headline]["detection_rate"] is not None
+    }
+    chance = [name for name, part in results.generators.items() if _reaches_chance(part)]
+    missed = [name for name in detected if detected[name] < MISSED and name not in chance]
+    if chance:
+        names = listed([f"{name} (AUC {number(auc[name])})" for name in chance])
+        yield Finding("warning", f"Not told from photographs, as far as these faces show: {names}.")
+    if missed:
+        missed.sort(key=lambda name: detected[name])
+        names = listed([f"{name} ({percent(detected[name])})" for name in missed])
+        yield Finding(
+            "warning",
+            f"Missed: at {rate} false alarms less than half of the faces are detected of {names}.",
+        )
+    if detected and not chance and not missed:
+        worst = min(detected, key=lambda name: detected[name])
+        yield Finding(
+            "good",
+            f"No generator is missed: at {rate} false alarms at least half of each one's faces are "
+            f"detected, the fewest of {worst}, {percent(detected[worst])}.",
+        )
+
+
+def _reaches_chance(part: Mapping[str, Any]) -> bool:
+    low, auc = part["low"]["auc"], part["values"]["auc"]
+    return auc is not None and (auc if low is None else low) <= 0.5
+
+
+def controls(results: Results) -> Iterator[Finding]:
+    """Controls that came out higher than they should, or could not be judged."""
+    by_verdict: dict[str, list[dict[str, Any]]] = {}
+    for control in results.controls["controls"]:
+        by_verdict.setdefault(control["judged"], []).append(control)
+    ordered = by_verdict.pop("in order", [])
+    for control in by_verdict.get("suspicious", []):
+        yield Finding(
+            "warning",
+            f"Control “{control['title']}”: AUC {number(control['auc'])}, "
+            f"expected {control['expected']}. {control['if_high']}",
+        )
+    if trivial := by_verdict.get("not below the detector"):
+        names = listed([f"“{row['title']}” AUC {number(row['auc'])}" for row in trivial])
+        mine = number(results.controls["detector"]["auc"])
+        yield Finding(
+            "warning",
+            f"Trivial scores reach: {names}; the detector {mine} on the same faces. "
+            f"{trivial[0]['if_high']}",
+        )
+    for verdict in ("not computed", "not judged"):
+        if rows := by_verdict.get(verdict):
+            names = listed([f"“{row['title']}”" for row in rows])
+            yield Finding("warning", f"{verdict.capitalize()}: {names}; see Controls for why.")
+    left = dict.fromkeys(name for row in results.controls["controls"] for name in row["left_out"])
+    if left:
+        yield Finding(
+            "warning", f"The controls leave out {listed(list(left))}; see Controls for why."
+        )
+    if ordered:
+        which = "The other" if by_verdict or left else "All"
+        yield Finding("good", f"{which} {plural(len(ordered), 'control')} came out as expected.")
+
+
+def robustness(results: Results) -> Iterator[Finding]:
+    """Perturbations that raise false alarms beyond the chosen rate, or hide most faces."""
+    if not results.robustness:
+        yield Finding(
+            "plain", "Compressed, shrunk or blurred faces: not tested (no perturbations)."
+        )
+        return
+    key = results.headline
+    rate = results.rates[key]["chosen"]
+    raised, hidden = [], []
+    for content in results.robustness.values():
+        title, mean = perturbation(content), content["mean"][key]
+        clean, now = (content["photographs"][key][state] for state in ("clean", "perturbed"))
+        if now["low"] is not None and now["low"] > max(rate, clean["false_alarm_rate"]):
+            share = now["false_alarm_rate"]
+            raised.append((share, f"{title} ({percent(share)})"))
+        if None not in mean.values() and mean["perturbed"] < COLLAPSE * mean["clean"]:
+            share = mean["perturbed"]
+            hidden.append(
+                (-share, f"{title} ({percent(share)} instead of {percent(mean['clean'])})")
+            )
+    if raised:
+        yield Finding(
+            "warning",
+            f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: do not "
+            "judge photographs with such a history by these thresholds; calibrate on such ones.",
+        )
+    if hidden:
+        yield Finding(
+            "warning",
+            f"Most generated faces that are detected otherwise pass under {_worst(hidden)}.",
+        )
+    if not raised and not hidden:
+        yield Finding(
+            "good",
+            "No perturbation raises false alarms beyond the chosen rate or halves detection.",
+        )
+
+
+def _worst(named: list[tuple[float, str]]) -> str:
+    """The names with the highest numbers, and how many others there are."""
+    names = [name for _, name in sorted(named, key=lambda pair: -pair[0])]
+    return listed(names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} others"])
+
+
+def confounds(results: Results) -> Iterator[Finding]:
+    """What file formats give away, and what is left of the results without them."""
+    found, harmonised = results.confounds, results.confounds["harmonised"]
+    worst = found["metadata_classifier"]["worst"]
+    for warning in found["warnings"]:
+        yield Finding("warning", warning)
+    if not found["warnings"] and worst is not None and worst <= CONFOUNDED:
+        yield Finding(
+            "good",
+            "File metadata alone (formats, sizes in pixels, qualities; not the number of bytes) "
+            f"tells no generator apart (AUC at most {number(worst)}).",
+        )
+    for warning in harmonised["warnings"]:
+        text = f"Mixtures of the comparison without format cues: {warning}"
+        yield Finding("warning", text)
+    auc = harmonised["mean"]["auc"]
+    if None in auc.values():
+        text = "Not computed: results without format cues; see Formats and resolution for why."
+        yield Finding("warning", text)
+        return
+    said = (
+        "With every face brought to the same size and JPEG quality, the mean AUC is "
+        f"{number(auc['harmonised'])} instead of {number(auc['as_found'])} on the same faces"
+    )
+    fallen = _fallen(harmonised["generators"])
+    if not fallen and auc["as_found"] - auc["harmonised"] <= CHANGED:
+        yield Finding("good", f"{said}: the result does not rest on file formats.")
+        return
+    traces = "fine traces that resizing and compression remove"
+    formats = worst is None or worst > CONFOUNDED
+    why = f"formats, or on {traces}" if formats else f"{traces} (file metadata show no formats)"
+    yield Finding(
+        "warning",
+        f"{said}. What falls by more than {CHANGED:g}, {listed(fallen) or 'all together'}, rests "
+        f"in part on {why}.",
+    )
+
+
+def _fallen(harmonised: Mapping[str, Any]) -> list[str]:
+    """Generators whose AUC falls by more than CHANGED, with both values."""
+    fallen = []
+    for name, part in harmonised.items():
+        before, after = (part["auc"][state]["value"] for state in ("as_found", "harmonised"))
+        if before is not None and after is not None and before - after > CHANGED:
+            fallen.append(f"{name} from {number(before)} to {number(after)}")
+    return fallen
+
+
+def fits(results: Results) -> Iterator[Finding]:
+    """Warnings of the mixture's fit."""
+    for warning in results.gmm["warnings"]:
+        yield Finding("warning", f"Mixture: {warning}")
+
+
+def not_computed(results: Results) -> Iterator[Finding]:
+    """Generators of which something could not be computed."""
+    if names := [name for name, part in results.generators.items() if part["not_computed"]]:
+        text = f"Not everything could be computed for {listed(names)}; see Per generator for why."
+        yield Finding("warning", text)
+
+
+def cautions(results: Results) -> Iterator[Finding]:
+    """What else limits the generators' figures, each sentence once."""
+    by_sentence: dict[str, list[str]] = {}
+    for name, part in results.generators.items():
+        for caution in part["cautions"]:
+            by_sentence.setdefault(caution, []).append(name)
+    for caution, names in by_sentence.items():
+        yield Finding("warning", f"{listed(names)}: {sentence(caution)}")
