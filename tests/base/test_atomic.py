@@ -127,9 +127,19 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
 
 
 def test_a_file_lies_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
-    calls, fsync, replace = [], os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda *given: [calls.append("fsync"), fsync(*given)])
-    monkeypatch.setattr(os, "replace", lambda *given: [calls.append("replace"), replace(*given)])
+    calls: list[str] = []
+
+    def noted(name: str) -> object:
+        real = getattr(os, name)
+
+        def call(*given: object) -> object:
+            calls.append(name)
+            return real(*given)
+
+        return call
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, noted(name))
     write(tmp_path / "x", "file", "")
     assert calls == ["fsync", "replace"]
 
