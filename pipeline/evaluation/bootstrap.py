@@ -37,7 +37,7 @@ def replicates(
     resamples: int,
     seed: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """All of `evaluation.measures` on each resample, by the same names, each float64 (resamples,).
+    """All of `Ranking.measures` on each resample, by the same names, each float64 (resamples,).
 
     And why some are left out: of a class of a single group only the other class's rates are known.
     Raises PipelineError for scores that are no numbers."""

@@ -12,7 +12,7 @@ from pipeline.calibration.thresholds import binomial_interval
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.estimates import Estimate, bounded, ranged
-from pipeline.evaluation.measures import measures
+from pipeline.evaluation.ranking import Ranking
 
 CLASSES = {"false_alarm_rate": "photographic", "detection_rate": "generated"}  # a rate's faces
 
@@ -49,7 +49,7 @@ def figures(
     seed: int,
 ) -> Figures:
     """Measure a generator. What its faces are too few for is None, with the reason."""
-    values = measures(photographic.scores, generated.scores, thresholds)
+    values = Ranking(photographic.scores, generated.scores).measures(thresholds)
     replicates, reasons = bootstrap.replicates(
         photographic, generated, thresholds, resamples=resamples, seed=seed
     )
@@ -102,9 +102,8 @@ def _accuracies(
     counts: Mapping[str, int],
 ) -> dict[str, tuple[float, float]]:
     """Intervals of both accuracies from those of both rates."""
-    share = counts["photographic_faces"] / (
-        counts["photographic_faces"] + counts["generated_faces"]
-    )
+    photographic, generated = counts["photographic_faces"], counts["generated_faces"]
+    share = photographic / (photographic + generated)
     return {
         f"{threshold}.{name}": (
             weight * (1 - alarms[1]) + (1 - weight) * detections[0],

@@ -1,9 +1,7 @@
-"""How well anomaly scores tell AI-generated from photographic faces.
+"""How well anomaly scores tell AI-generated from photographic faces: AUC, curves, histograms.
 
 Two arrays of scores everywhere, higher = more anomalous: `photographic` (n,) and `generated` (m,).
 Label 1 = AI-generated. Raises PipelineError for a class without scores, or with NaN."""
-
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,15 +9,6 @@ from pipeline.common.checks import check_scores
 from pipeline.evaluation.ranking import Ranking
 
 MAXIMUM_CURVE_POINTS = 500  # of a curve in git; a plot shows no more
-
-
-def measures(
-    photographic: np.ndarray, generated: np.ndarray, thresholds: Mapping[str, float]
-) -> dict[str, float]:
-    """`auc`, `ap_generated`, `ap_photographic`, `eer`, and `<key>.<rate>` at each threshold, as in
-    `Ranking.measures`. A face is called AI-generated where its score is greater than the threshold.
-    """
-    return Ranking(photographic, generated).measures(thresholds)
 
 
 def roc_auc(photographic: np.ndarray, generated: np.ndarray) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 
 from pipeline.common.checks import check_scores
 
-WITHOUT_THRESHOLD = ("auc", "ap_generated", "ap_photographic", "eer")
 RATES = ("accuracy", "balanced_accuracy", "false_alarm_rate", "detection_rate")
 Weights = tuple[np.ndarray | None, np.ndarray | None]  # of photographic and of generated faces
 
@@ -28,7 +27,8 @@ class Ranking:
     def measures(
         self, thresholds: Mapping[str, float], weights: Weights = (None, None)
     ) -> dict[str, float]:
-        """WITHOUT_THRESHOLD, and `<key>.<rate>` with RATES for each threshold.
+        """`auc`, `ap_generated`, `ap_photographic`, `eer`, and `<key>.<rate>` with RATES for each
+        threshold: a face is called AI-generated where its score is greater.
 
         `ap_*`: average precision with this class as the positive one, the sum of precision times
         gain in recall over the distinct scores. It depends on n : m, and so does `accuracy`, which

@@ -1,0 +1,60 @@
+"""The scores of all test faces of a run, at a revision or in the workspace."""
+
+import io
+from typing import TYPE_CHECKING
+
+from pipeline.base.errors import PipelineError
+from pipeline.common import artifacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORES = "data/evaluation/scores.parquet"
+EARLIER = "data/all_scores.parquet"  # of runs until one stage evaluated all generators
+WORKSPACE = "workspace"
+
+
+def read_scores(revision: str) -> "pd.DataFrame":
+    """The table that evaluate wrote: of a git commit, branch, tag or dvc experiment from dvc's
+    cache or remote, of "workspace" from its file.
+
+    Raises PipelineError with what to do where there is none."""
+    if revision == WORKSPACE:
+        return artifacts.read_table(SCORES)
+    if not revision:
+        raise PipelineError(f"a revision is empty: name a commit, an experiment or {WORKSPACE}")
+    import pandas as pd
+
+    path, content = _read(revision)
+    try:
+        return pd.read_parquet(io.BytesIO(content)).rename(columns={"group": "person"})
+    except (ValueError, OSError) as error:
+        raise PipelineError(
+            f"{path} of {revision} is no readable Parquet file ({error}): make it again"
+        ) from None
+
+
+def _read(revision: str) -> tuple[str, bytes]:
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    files = DVCFileSystem(rev=revision)
+    try:
+        _ = files.repo  # raises for an unknown revision; `exists` only says no
+        path = EARLIER if files.exists(EARLIER) else SCORES
+        if path == SCORES and not files.exists("data/evaluation"):
+            raise PipelineError(
+                f"{revision} has no {SCORES}: check it out, run `dvc repro` and commit dvc.lock"
+            )
+        return path, files.read_bytes(path)
+    except DvcException as error:
+        raise PipelineError(
+            f"{revision}: {error}; see `git log`, `git branch -a` and `dvc exp list -A`"
+        ) from None
+    except (FileNotFoundError, DataIndexDirError):
+        raise PipelineError(
+            f"{path} of {revision} is neither in dvc's cache nor in a remote: run `dvc push` where "
+            "it was made. Or check it out here and run `dvc repro`; a run of your own, committed "
+            "with its dvc.lock, can be compared with the next one"
+        ) from None
