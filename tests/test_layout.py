@@ -1,4 +1,4 @@
-"""Paths, lists and pictures of the authors' layout, good, broken and hostile."""
+"""Paths and pictures of the authors' layout, good, broken and hostile."""
 
 import io
 import struct
@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.base.errors import PipelineError
 from pipeline.common import layout, pictures
-from pipeline.face_sets import listing
 
 COLOURS = np.zeros((4, 6, 3), np.uint8)
 COLOURS[:2, :3], COLOURS[:2, 3:], COLOURS[2:, :3] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
@@ -50,86 +48,6 @@ def test_a_mapping_without_pickle_is_preferred(tmp_path):
     for name in ("id_vs_fdfName.pkl", "id_vs_fdfName.json", "id_vs_fdfName.csv"):
         (paths.mapping.parent / name).touch()
         assert paths.mapping.name == name
-
-
-# ---- lists
-
-
-def test_lists_are_cleaned_and_keep_their_order(tmp_path):
-    path = tmp_path / "train.txt"
-    path.write_bytes(b"\xef\xbb\xbf./data/b.jpg\r\n\r\n data/a.jpg \r\ndata//b.jpg\n")
-    assert listing.read_list(path, tmp_path) == ["data/b.jpg", "data/a.jpg"]
-
-
-@pytest.fixture
-def fenced(tmp_path):
-    """A data root with a picture outside, and links to it from inside."""
-    root = tmp_path / "root"
-    (root / "data").mkdir(parents=True)
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside/secret.png").touch()
-    (root / "data/folder").symlink_to(tmp_path / "outside")
-    (root / "data/file.png").symlink_to(tmp_path / "outside/secret.png")
-    (root / "data/real.png").touch()
-    (root / "data/inner.png").symlink_to("real.png")
-    return root
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        "/etc/passwd",
-        "../outside/secret.png",
-        "data/../../outside/secret.png",
-        "data/../data/real.png",
-        "./data/folder/secret.png",
-        "data/file.png",
-        "..",
-        "data/a\0b.png",
-    ],
-)
-def test_entries_that_lead_out_are_refused(fenced, entry):
-    path = fenced / "list.txt"
-    path.write_text(f"data/real.png\n{entry}\n")
-    with pytest.raises(PipelineError, match=r"list\.txt, line 2: .* leads out of the data root"):
-        listing.read_list(path, fenced)
-
-
-def test_links_within_the_root_and_to_the_root_are_fine(fenced, tmp_path):
-    (fenced / "list.txt").write_text("data/inner.png\ndata/not-there.png\n")
-    (tmp_path / "link").symlink_to(fenced)
-    for root in (fenced, tmp_path / "link"):
-        assert listing.read_list(root / "list.txt", root) == [
-            "data/inner.png",
-            "data/not-there.png",
-        ]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no such list"), (b"\n \n", "empty"), (b"\xff\xfe", "not a readable")],
-)
-def test_unusable_lists(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "train.txt").write_bytes(content)
-    with pytest.raises(PipelineError, match=message):
-        listing.read_list(tmp_path / "train.txt", tmp_path)
-
-
-def test_folders_are_listed_sorted_and_recursive(tmp_path):
-    names = ["b.PNG", "a/z.jpeg", "a.jpg", "c.webp", "notes.txt", ".hidden.png", "a/._z.jpg"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in listing.list_pictures(tmp_path)]
-    assert found == ["a.jpg", "a/z.jpeg", "b.PNG", "c.webp"]
-
-
-def test_folders_without_pictures(tmp_path):
-    with pytest.raises(PipelineError, match="no such folder"):
-        listing.list_pictures(tmp_path / "x")
-    with pytest.raises(PipelineError, match=r"no \.jpeg, \.jpg, \.png, \.webp file"):
-        listing.list_pictures(tmp_path)
 
 
 # ---- pictures

@@ -5,13 +5,16 @@ import json
 import math
 import os
 import pickle
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.layout import Layout
 from pipeline.exif import records
+from pipeline.exif.tags import Rejection
 
 ENTRY = {
     "author": " Ansel ",
@@ -28,67 +31,82 @@ def write(path, content):
 # ---- face list
 
 
-def test_faces_come_in_order_with_their_numbers(tmp_path):
-    path = write(
-        tmp_path / "meta.json", {"7": ENTRY, "3": {**ENTRY, "author": None, "landmark": None}}
+@pytest.fixture
+def layout(tmp_path):
+    """A data root whose mapping knows the faces 7, 8 and 9."""
+    found = Layout(tmp_path)
+    found.metainfo.parent.mkdir(parents=True)
+    write(found.mapping.with_suffix(".json"), {"7.png": "p7", "8.png": "p8", "9.png": "p7"})
+    return found
+
+
+def listed(layout, content):
+    """The faces of a face list, and why others are rejected."""
+    write(layout.metainfo, content)
+    reasons = Counter[str]()
+    return list(records.listed_faces(layout, reasons)), reasons
+
+
+def test_faces_come_in_order_with_their_numbers(layout):
+    (first, second), reasons = listed(
+        layout, {"8": ENTRY, "7": {**ENTRY, "author": None, "landmark": None}}
     )
-    (first, none), (second, _) = records.iterate_faces(path)
-    assert none is None and first is not None and second is not None
-    assert first == (
-        "7",
-        "Ansel",
-        (0.25, 0.2, 0.75, 0.8),
-        tuple(x for i in range(7) for x in (0.1 * i, 0.05 * i)),
-    )
-    assert (second.face_id, second.author) == ("3", "")
+    landmarks = tuple(x for i in range(7) for x in (0.1 * i, 0.05 * i))
+    assert first == ("8", "p8", "Ansel", (0.25, 0.2, 0.75, 0.8), landmarks)
+    assert second[:3] == ("7", "p7", "") and not reasons
     assert all(math.isnan(x) for x in second.landmarks) and len(second.landmarks) == 14
 
 
 @pytest.mark.parametrize(
     "landmark", [[], [[0.1, 0.2]] * 6, "nose", [[0.1, None]] * 7, [[True, False]] * 7]
 )
-def test_unusable_landmarks_are_absent_not_fatal(tmp_path, landmark):
-    [(face, reason)] = records.iterate_faces(
-        write(tmp_path / "meta.json", {"7": {**ENTRY, "landmark": landmark}})
-    )
-    assert reason is None and face is not None and math.isnan(face.landmarks[0])
+def test_unusable_landmarks_are_absent_not_fatal(layout, landmark):
+    [face], _ = listed(layout, {"7": {**ENTRY, "landmark": landmark}})
+    assert all(math.isnan(x) for x in face.landmarks)
+
+
+@pytest.mark.parametrize("face_id", ["../../etc/passwd", "a/b", "a.b", "a\\b", "a\0", ""])
+def test_face_ids_that_could_lead_elsewhere_are_refused(layout, face_id):
+    assert listed(layout, {face_id: ENTRY}) == ([], {"face_id_unsafe": 1})
 
 
 @pytest.mark.parametrize(
-    ("face_id", "change", "reason"),
+    ("box", "reason"),
     [
-        ("../../etc/passwd", {}, "face_id_unsafe"),
-        ("a/b", {}, "face_id_unsafe"),
-        ("a.b", {}, "face_id_unsafe"),
-        ("a\\b", {}, "face_id_unsafe"),
-        ("a\0", {}, "face_id_unsafe"),
-        ("", {}, "face_id_unsafe"),
-        ("7", None, "face_entry_not_an_object"),
-        ("7", {"bounding_box": None}, "box_missing"),
-        ("7", {"bounding_box": []}, "box_not_four_numbers"),
-        ("7", {"bounding_box": [0.1, 0.1, "0.5", 0.5]}, "box_not_four_numbers"),
-        ("7", {"bounding_box": [0.1, 0.1, 1e9, 0.5]}, "box_not_four_numbers"),
-        ("7", {"bounding_box": {"x": 1}}, "box_not_four_numbers"),
-        ("7", {"bounding_box": [0.5, 0.1, 0.5, 0.5]}, "box_outside_picture"),
-        ("7", {"bounding_box": [0.9, 0.1, 1.2, 0.5]}, "box_outside_picture"),
-        ("7", {"bounding_box": [-0.4, 0.1, 0.3, 0.5]}, "box_outside_picture"),
+        (None, "box_missing"),
+        ([], "box_not_four_numbers"),
+        ([0.1, 0.1, "0.5", 0.5], "box_not_four_numbers"),
+        ([0.1, 0.1, 1e9, 0.5], "box_not_four_numbers"),
+        ({"x": 1}, "box_not_four_numbers"),
+        ([0.5, 0.1, 0.5, 0.5], "box_outside_picture"),
+        ([0.9, 0.1, 1.2, 0.5], "box_outside_picture"),
+        ([-0.4, 0.1, 0.3, 0.5], "box_outside_picture"),
     ],
 )
-def test_unusable_faces_have_a_reason(tmp_path, face_id, change, reason):
-    entry = None if change is None else {**ENTRY, **change}
-    path = write(tmp_path / "meta.json", {face_id: entry, "8": ENTRY})
-    assert [r for _, r in records.iterate_faces(path)] == [reason, None]
+def test_unusable_boxes_have_a_reason_and_the_next_face_is_read(layout, box, reason):
+    faces, reasons = listed(layout, {"7": {**ENTRY, "bounding_box": box}, "8": ENTRY})
+    assert [face.face_id for face in faces] == ["8"] and reasons == {reason: 1}
+
+
+def test_faces_without_a_photograph_of_their_own_are_counted(layout):
+    write(layout.mapping, {"7": "p7", "8": "p7", "9": "../p9"})
+    text = json.dumps({"7": ENTRY, "8": {**ENTRY, "author": "Weston"}, "9": ENTRY, "10": ENTRY})
+    repeated = text[:-1] + f', "7": {json.dumps(ENTRY)}, "11": null}}'
+    faces, reasons = listed(layout, repeated.encode())
+    assert [face.face_id for face in faces] == ["7"]
+    counted = "photo_of_two_authors photo_id_unsafe photo_id_missing face_repeated"
+    assert reasons == dict.fromkeys([*counted.split(), "face_entry_not_an_object"], 1)
 
 
 @pytest.mark.parametrize("content", [b'{"7": {"author": "a"', b"", b'{"7": NaN}', b"\xff\xfe"])
-def test_a_broken_face_list_is_an_error(tmp_path, content):
-    with pytest.raises(PipelineError, match=r"meta\.json: broken JSON after 0 faces.*again"):
-        list(records.iterate_faces(write(tmp_path / "meta.json", content)))
+def test_a_broken_face_list_is_an_error(layout, content):
+    with pytest.raises(PipelineError, match=r"metainfo\.json: broken JSON after 0 faces.*again"):
+        listed(layout, content)
 
 
-def test_a_missing_face_list_names_the_parameter(tmp_path):
+def test_a_missing_face_list_names_the_parameter(layout):
     with pytest.raises(PipelineError, match=r"no such file; set data\.root in params\.yaml"):
-        list(records.iterate_faces(tmp_path / "meta.json"))
+        list(records.listed_faces(layout, Counter()))
 
 
 # ---- mapping
@@ -233,7 +251,7 @@ def test_a_missing_mapping_is_an_error(tmp_path):
     ],
 )
 def test_exif_records(tmp_path, content, expected):
-    assert records.read_exif(write(tmp_path / "1.json", content)) == (expected, None)
+    assert records.read_exif(write(tmp_path / "1.json", content)) == expected
 
 
 @pytest.mark.parametrize(
@@ -251,9 +269,12 @@ def test_exif_records(tmp_path, content, expected):
     ],
 )
 def test_unusable_exif_records_have_a_reason(tmp_path, content, reason):
-    assert records.read_exif(write(tmp_path / "1.json", content)) == (None, reason)
+    with pytest.raises(Rejection, match=f"^{reason}$"):
+        records.read_exif(write(tmp_path / "1.json", content))
 
 
 def test_exif_files_that_cannot_be_opened(tmp_path):
-    assert records.read_exif(tmp_path / "2.json") == (None, "photo_json_missing")
-    assert records.read_exif(tmp_path) == (None, "photo_json_unreadable")
+    with pytest.raises(Rejection, match="photo_json_missing"):
+        records.read_exif(tmp_path / "2.json")
+    with pytest.raises(Rejection, match="photo_json_unreadable"):
+        records.read_exif(tmp_path)
