@@ -3,10 +3,10 @@ and on ResNet-50 at 224 px.
 
 - ours: `features.extract` on picture files, half of them JPEG, half PNG;
 - baseline: the published recipe, files opened by PIL in DataLoader workers, resized, float32,
-channels-first;
-- ceiling: our model on pixels that lie ready, on every core; the note says what a matrix product's
-arithmetic would allow."""
+  channels-first;
+- ceiling: our model on pixels that lie ready, on every core."""
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -20,21 +20,18 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import functional
 
 from benchmarks import harness
-from pipeline.base import params, terminal
+from pipeline.base import params, processes, terminal
 from pipeline.encoder.inference import Inference
-from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from pipeline.extraction import features
+from pipeline.face_sets.face_list import ListedFace
 
-CELEBA, GENERATED = (
-    (218, 178),
-    (256, 256),
-)  # height and width of the large case's JPEG and PNG files
+CELEBA, GENERATED = (218, 178), (256, 256)  # height and width of the large case's JPEGs and PNGs
 BASELINE_BATCH = 64
-MATRIX = 2048  # rows and columns
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,8 @@ def cases(quick: bool) -> list[Case]:
     """The sample's encoder on portraits of its own size, and the paper's."""
     p = params.load("pretext").pretext
     side = p.input_size
-    sample = (
-        "extract_features_sample",
-        p.architecture,
-        p.feature_dim,
-        side,
-        ((side, side), (side, side)),
-    )
+    square = ((side, side), (side, side))
+    sample = ("extract_features_sample", p.architecture, p.feature_dim, side, square)
     paper = ("extract_features", "resnet50", 768, 32 if quick else 224, (CELEBA, GENERATED))
     return [
         Case(*sample, 8 if quick else 1024, 1 if quick else 5),
@@ -87,10 +79,9 @@ def compare(case: Case) -> harness.Row:
             "ours": once,
             "baseline": baseline(case, encoder, [Path(name) / one for one in names]),
             "ceiling": ceiling(case, encoder),
-            "product": matrix_product(case, encoder),
         }
         rates = harness.interleaved(ways, case.rounds)
-    note = f"{case.architecture}, {case.size} px; a matrix product's arithmetic: {rates.pop('product'):.3g}"
+    note = f"{case.architecture}, {case.size} px"
     return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=peak, note=note)
 
 
@@ -108,13 +99,15 @@ def pictures(folder: Path, case: Case) -> list[str]:
 
 
 def ours(case: Case, encoder: Encoder, root: Path, names: list[str]) -> Callable[[], float]:
-    """The stage's work but for listing and writing."""
+    """The stage's work but for writing."""
     settings = params.load("features").features.model_copy(update={"device": "cpu"})
+    views = {"plain": features.View(encoder, Preprocessing(case.size))}
+    digests = [hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names]
+    sets = {"faces": [ListedFace(*face) for face in zip(names, names, digests, strict=True)]}
 
     def once() -> float:
         begun = time.perf_counter()
-        found = features.extract(encoder, case.size, root, names, settings)
-        assert len(found.names) == len(names)
+        features.extract(views, root, sets, settings)
         return len(names) / (time.perf_counter() - begun)
 
     return once
@@ -155,7 +148,8 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
     """The bare step on one batch, with our model and its settings, on every core as often as its
     pictures need.
     """
-    model, batch = Inference(encoder).eval(), features.FACES_PER_CORE
+    model = Inference(encoder, Preprocessing(case.size)).eval()
+    batch = features.FACES_PER_CORE
     pixels = 255 * torch.rand(batch, 3, case.size, case.size)
     steps = max(1, case.faces // batch)
 
@@ -163,30 +157,12 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
         with (
             features.single_threaded(),
             ThreadPoolExecutor(
-                terminal.workers(), initializer=torch.set_num_threads, initargs=(1,)
+                processes.workers(), initializer=torch.set_num_threads, initargs=(1,)
             ) as pool,
         ):
             begun = time.perf_counter()
             list(pool.map(lambda _: features.encode(model, pixels, "float32"), range(steps)))
             return steps * batch / (time.perf_counter() - begun)
-
-    return once
-
-
-def matrix_product(case: Case, encoder: Encoder) -> Callable[[], float]:
-    """A product of two float32 matrices on all cores, as faces per second at the encoder's
-    operations for one face.
-    """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        encoder(torch.zeros(1, 3, case.size, case.size))
-    product = 2 * MATRIX**3 / counter.get_total_flops()  # in faces
-    left, right = torch.rand(2, MATRIX, MATRIX)
-
-    def once() -> float:
-        begun = time.perf_counter()
-        for _ in range(5):
-            torch.mm(left, right)
-        return 5 * product / (time.perf_counter() - begun)
 
     return once
 

@@ -2,7 +2,7 @@
 
 With a second row at the paper's size where there is a GPU.
 
-- ours: `density.fit`, whole;
+- ours: `fitting.fit`, whole;
 - baseline: scikit-learn's GaussianMixture on NumPy's float64 arrays, with all cores, from the same
 k-means++ start;
 - ceiling: square float64 matrix products of as many operations, on the same device.
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from pipeline.density import fitting as density
+from pipeline.density import fitting
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A full-covariance mixture of standard normal faces, fitted for a fixed number of iterations."""
+    """A mixture of standard normal faces, fitted for a fixed number of iterations."""
 
     faces: int
     dimensions: int
@@ -44,9 +44,8 @@ class Problem:
 SMALL = Problem(6_000, 768, 4, 2)
 QUICK = Problem(300, 16, 2, 2)
 PAPER = Problem(25_000, 768, 12, 1)  # seconds an iteration on a CPU
-PAPER_ON_GPU = Problem(
-    25_000, 768, 12, 100
-)  # as many as a fit takes, so that its start on the CPU counts as it does there
+# As many iterations as a fit takes, so that its start on the CPU counts as it does there.
+PAPER_ON_GPU = Problem(25_000, 768, 12, 100)
 
 
 def measure(quick: bool = False) -> list[harness.Row]:
@@ -111,7 +110,7 @@ def _way(problem: Problem, fit: Callable[[], None]) -> Callable[[], float]:
 
 
 def _ours(x: np.ndarray, problem: Problem, device: str) -> None:
-    fitted = density.fit(
+    fitted = fitting.fit(
         x,
         components=problem.components,
         covariance_type="full",

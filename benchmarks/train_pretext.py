@@ -1,11 +1,10 @@
 """Training, faces per second: `python -m benchmarks.train_pretext`, on ResNet-50 at 224 px and on
 the sample's encoder.
 
-- ours: `training.train` on shards that the stages before it wrote;
+- ours: `training.train` on shards;
 - baseline: the published recipe, PNG files opened by PIL in DataLoader workers, float32,
-channels-first;
-- ceiling: forward, losses, backward and optimiser on one batch that lies ready, with our memory
-layout."""
+  channels-first;
+- ceiling: forward, losses, backward and optimiser on one batch that lies ready."""
 
 import dataclasses
 import os
@@ -18,20 +17,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
-from benchmarks import harness, synthetic
+from benchmarks import harness
 from pipeline.base import params, schema, terminal
-from pipeline.common.layout import Layout
-from pipeline.encoder.crop import square_box
-from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
+from pipeline.common import randomness, shards
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD, square_box
 from pipeline.pretext import losses, training
-from pipeline.pretext.batches import FaceSet
-from pipeline.stages import filter_exif, manipulate_faces
-from pipeline.stages.train_pretext import read_faces
+from pipeline.pretext.faces import FaceSet
 
-FACES = 1200  # in the folder; a way takes as many as its steps need
+SIDE, STORED = 128, 512  # of FDF's pictures; how many different ones are stored
+BOX = np.array([[28.0, 24.0, 100.0, 104.0]])  # a face in its picture, pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,66 +49,55 @@ class Case:
 
 
 def cases(quick: bool) -> list[Case]:
-    """The paper's encoder and the sample's; the batch of the paper's is cut to what two cores
-    finish in seconds.
-    """
+    """The paper's encoder, in batches that two cores finish in seconds, and the sample's."""
     sample = params.load("pretext").pretext.model_copy(update={"epochs": 1})
-    large = {
-        "architecture": "resnet50",
-        "feature_dim": 768,
-        "input_size": 224,
-        "antialias": False,
-        "batch_size": 8,
-    }
-    paper = sample.model_copy(update=large)
+    large = {"architecture": "resnet50", "feature_dim": 768, "input_size": 224, "batch_size": 8}
+    paper = sample.model_copy(update=large | {"antialias": False})
     if quick:
-        small = {"architecture": "resnet10", "input_size": 32, "batch_size": 4}
-        paper, sample = (one.model_copy(update=small) for one in (paper, sample))
+        small = {"architecture": "resnet18", "input_size": 32, "batch_size": 4}
+        paper, sample = (case.model_copy(update=small) for case in (paper, sample))
         return [Case("train_pretext", paper, 2, 1), Case("train_pretext_sample", sample, 2, 1)]
     return [Case("train_pretext", paper, 2, 3), Case("train_pretext_sample", sample, 20, 5)]
 
 
 def measure(quick: bool = False) -> list[harness.Row]:
-    """Rows train_pretext (ResNet-50, 224 px) and train_pretext_sample (the encoder of params.yaml)."""
+    """The rows of ResNet-50 at 224 px and of the encoder of params.yaml."""
     with tempfile.TemporaryDirectory() as name:
-        layout, faces = make_faces(Path(name), 200 if quick else FACES)
-        return [compare(case, layout, faces) for case in cases(quick)]
+        stored = store(Path(name))
+        return [compare(case, Path(name), stored) for case in cases(quick)]
 
 
-def make_faces(folder: Path, count: int) -> tuple[Layout, FaceSet]:
-    """A folder of faces, and its training faces from the shards that the stages before training
-    make of it.
-    """
-    layout = synthetic.pretext(folder / "root", count)
-    root, faces, manipulated = (str(folder / name) for name in ("root", "faces", "manipulated"))
-    outputs = [f"--metrics={folder}/m.json", f"--tags={folder}/t.csv"]
-    filter_exif.main([f"--root={root}", f"--faces={faces}", *outputs])
-    outputs = [f"--metrics={folder}/m.json", f"--sheet={folder}/s.png"]
-    manipulate_faces.main(
-        [f"--root={root}", f"--faces={faces}", f"--output={manipulated}", *outputs]
-    )
-    return layout, read_faces(
-        Path(faces), Path(manipulated), params.load("pretext").pretext.face_scale
-    )[0]
+def store(folder: Path) -> shards.Shards:
+    """Random pictures as PNG files and as shards, both in the folder."""
+    writer = shards.ShardWriter(folder, (SIDE, SIDE, 3))
+    for number in range(STORED):
+        random = np.random.default_rng(number)
+        small = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        noisy = np.asarray(small.resize((SIDE, SIDE))) + random.normal(0, 4, (SIDE, SIDE, 3))
+        picture = noisy.clip(0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number:04}.png")
+        writer.append(picture[None])
+    writer.close()
+    return shards.read_shards(folder)
 
 
-def compare(case: Case, layout: Layout, faces: FaceSet) -> harness.Row:
+def compare(case: Case, folder: Path, stored: shards.Shards) -> harness.Row:
     """One row: the three ways in turn."""
-    rates = harness.interleaved(
-        {"ours": ours(case, faces), "baseline": baseline(case, layout), "ceiling": ceiling(case)},
-        case.rounds,
-    )
-    s = case.settings
-    note = f"{s.architecture}, {s.input_size} px, batches of {s.batch_size}, {torch.get_num_threads()} threads"
-    return harness.row(
-        case.stage, "faces/s", **rates, peak_memory_mb=harness.peak_memory_mb(), note=note
-    )
+    ways = {
+        "ours": ours(case, stored),
+        "baseline": baseline(case, folder),
+        "ceiling": ceiling(case),
+    }
+    rates, s = harness.interleaved(ways, case.rounds), case.settings
+    memory, threads = harness.peak_memory_mb(), torch.get_num_threads()
+    note = f"{s.architecture}, {s.input_size} px, batches of {s.batch_size}, {threads} threads"
+    return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=memory, note=note)
 
 
-def ours(case: Case, faces: FaceSet) -> Callable[[], float]:
-    """One epoch of training, nothing held out; its first step is left out."""
+def ours(case: Case, stored: shards.Shards) -> Callable[[], float]:
+    """One epoch of training without a validation set; its first step is left out."""
     encoder, s = start(case), case.settings
-    few = first(faces, s.batch_size * (case.steps + 1))
+    faces, nobody = face_set(stored, s, s.batch_size * (case.steps + 1)), face_set(stored, s, 0)
 
     def once() -> float:
         ends: list[float] = []  # of the steps
@@ -118,29 +106,35 @@ def ours(case: Case, faces: FaceSet) -> Callable[[], float]:
             ends.append(time.perf_counter())
             return False
 
-        training.train(encoder, few, first(faces, 0), s, seed=1, asked_to_end=asked_to_end)
+        training.train(encoder, faces, nobody, s, seed=1, asked_to_end=asked_to_end)
         return case.faces / (ends[case.steps] - ends[0])
 
     return once
 
 
-def first(faces: FaceSet, count: int) -> FaceSet:
-    """The first faces of a set; as many as there are, again and again, where it has fewer."""
-    rows = np.arange(count) % max(1, len(faces))
-    arrays = {f.name: getattr(faces, f.name) for f in dataclasses.fields(faces)}
-    return dataclasses.replace(
-        faces, **{k: v[rows] for k, v in arrays.items() if isinstance(v, np.ndarray)}
+def face_set(stored: shards.Shards, settings: schema.Pretext, count: int) -> FaceSet:
+    """`count` faces, each with four stored pictures as its manipulations."""
+    rows = np.arange(count) % STORED
+    box = square_box(BOX, settings.face_scale, SIDE, SIDE)
+    return FaceSet(
+        photographs=stored,
+        manipulations=stored,
+        hashes=randomness.hashes(map(str, range(count))),
+        rows=rows,
+        boxes=np.repeat(box, count, axis=0).astype(np.float32),
+        tags=np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32),
+        manipulated_rows=(rows[:, None] + np.arange(4)) % STORED,
+        manipulated_counts=np.full(count, 4),
     )
 
 
 def ceiling(case: Case) -> Callable[[], float]:
     """The bare step on one batch, already resized and normalised."""
-    s = case.settings
-    encoder = start(case).to(memory_format=training.memory_format(s))  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(encoder.parameters(), fused=True, **adam(s))
-    inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size).contiguous(
-        memory_format=training.memory_format(s)
-    )
+    s, encoder = case.settings, start(case)
+    encoder.to(memory_format=training.LAYOUT)  # type: ignore[call-overload]
+    optimiser = training.adam(encoder, s)
+    inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size)
+    inputs = inputs.contiguous(memory_format=training.LAYOUT)
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()
 
     def once() -> float:
@@ -152,16 +146,14 @@ def ceiling(case: Case) -> Callable[[], float]:
     return once
 
 
-def baseline(case: Case, layout: Layout) -> Callable[[], float]:
-    """The published recipe; an epoch's first step is left out, while which the workers begin."""
-    s = case.settings
-    encoder = start(case)
-    optimiser = torch.optim.Adam(encoder.parameters(), **adam(s))
-    data = Pictures(layout, s, s.batch_size * (case.steps + 1))
-    workers = len(os.sched_getaffinity(0))
-    loader = DataLoader(
-        data, s.batch_size, shuffle=True, num_workers=workers, persistent_workers=True
-    )
+def baseline(case: Case, folder: Path) -> Callable[[], float]:
+    """The published recipe; an epoch's first step, while which the workers begin, is left out."""
+    s, encoder = case.settings, start(case)
+    rates = {"lr": s.learning_rate, "betas": s.betas, "eps": s.epsilon}
+    optimiser = torch.optim.Adam(encoder.parameters(), weight_decay=s.weight_decay, **rates)
+    data = Pictures(folder, s, s.batch_size * (case.steps + 1))
+    workers = {"num_workers": len(os.sched_getaffinity(0)), "persistent_workers": True}
+    loader = DataLoader(data, s.batch_size, shuffle=True, **workers)  # type: ignore[arg-type]
 
     def once() -> float:
         batches: Iterator[Any] = iter(loader)
@@ -175,52 +167,29 @@ def baseline(case: Case, layout: Layout) -> Callable[[], float]:
 
 
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """Faces as PNG files: opened by PIL, cropped, made a tensor, resized and normalised, one by
-    one.
-    """
+    """Faces as PNG files, opened, cropped, resized and normalised one by one."""
 
-    def __init__(self, layout: Layout, settings: schema.Pretext, count: int) -> None:
-        known = synthetic.metainfo(0)["bounding_box"]
-        box = square_box(
-            synthetic.SIDE * np.array([known]), settings.face_scale, synthetic.SIDE, synthetic.SIDE
-        )[0]
-        x0, y0, x1, y1 = (int(value) for value in box.round())
-        self.box = (x0, y0, x1, y1)
-        self.paths = sorted(layout.images.glob("[0-9]*.png"))[:FACES]
-        self.tags = torch.randn(count, 4)
-        self.size, self.antialias, self.count = settings.input_size, settings.antialias, count
+    def __init__(self, folder: Path, settings: schema.Pretext, count: int) -> None:
+        self.paths, self.count = sorted(folder.glob("*.png")), count
+        x0, y0, x1, y1 = square_box(BOX, settings.face_scale, SIDE, SIDE)[0].round().astype(int)
+        self.box = (int(x0), int(y0), int(x1), int(y1))
+        self.settings, self.tags = settings, torch.randn(count, 4)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        from PIL import Image
-
-        picture = Image.open(self.paths[index % len(self.paths)]).convert("RGB").crop(self.box)
-        tensor = functional.resize(
-            functional.to_tensor(picture), [self.size, self.size], antialias=self.antialias
-        )
-        label = torch.tensor(float(index % 2))
-        return (
-            functional.normalize(tensor, list(CLIP_MEAN), list(CLIP_STD)),
-            self.tags[index],
-            label,
-        )
+        picture = Image.open(self.paths[index % STORED]).convert("RGB").crop(self.box)
+        size = [self.settings.input_size] * 2
+        pixels = functional.to_tensor(picture)
+        pixels = functional.resize(pixels, size, antialias=self.settings.antialias)
+        inputs = functional.normalize(pixels, list(CLIP_MEAN), list(CLIP_STD))
+        return inputs, self.tags[index], torch.tensor(float(index % 2))
 
 
 def start(case: Case) -> Encoder:
     """The encoder with random weights, ready to train."""
     return Encoder(case.settings.architecture, case.settings.feature_dim, seed=1).train()
-
-
-def adam(s: schema.Pretext) -> dict[str, Any]:
-    """Adam's settings in the recipe."""
-    return {
-        "lr": s.learning_rate,
-        "betas": s.betas,
-        "eps": s.epsilon,
-        "weight_decay": s.weight_decay,
-    }
 
 
 def step(
@@ -230,12 +199,10 @@ def step(
     tags: torch.Tensor,
     labels: torch.Tensor,
 ) -> None:
-    """One training step on a batch of inputs (n, 3, size, size), tags (n, 4) and labels (n,), 1 =
-    manipulated.
-    """
+    """One training step on inputs (n, 3, size, size), tags (n, 4) and labels (n,)."""
     _, scores = encoder(inputs)
-    terms = [losses.ranking_loss(scores[:, i], tags[:, i]) for i in range(tags.shape[1])]
-    loss = torch.stack([*terms, losses.manipulation_loss(scores[:, -1], labels)]).sum()
+    ranking = losses.ranking_losses(scores, tags, 0.0)
+    loss = ranking.sum() + losses.manipulation_loss(scores[:, -1], labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
