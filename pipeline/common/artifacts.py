@@ -1,10 +1,11 @@
-"""Every file the pipeline writes and reads again: byte-stable, complete or absent, never a pickle."""
+"""Files that the pipeline writes and reads: byte-stable, complete or absent, never a pickle."""
 
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Sorted keys, two spaces, a final newline; NaN and infinity are refused, since JSON has
-    neither.
-    """
+    """Sorted keys, two spaces, a final newline. PipelineError on NaN and infinity."""
     try:
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, default=_plain)
     except ValueError as error:
@@ -33,20 +32,12 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file of this pipeline."""
-    try:
+    with _reading(path, "valid JSON"):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except ValueError as error:
-        raise PipelineError(
-            f"{path}: not valid JSON ({error}); remove it and run `dvc repro`"
-        ) from None
 
 
 def write_csv(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Columns of equal length with a header; floats to nine significant digits, None as an empty
-    cell.
-    """
+    """Columns of equal length with a header; floats to nine digits, None as an empty cell."""
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise ValueError(f"{path}: columns of different lengths {sorted(lengths)}")
@@ -65,24 +56,16 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
             array = np.asarray(arrays[name], order="C")
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
-            info.file_size = (
-                array.nbytes
-            )  # tells whether the long form is needed; forced, its header differs among Pythons
+            # Tells whether the long form is needed; forced, its header differs among Pythons.
+            info.file_size = array.nbytes
             with archive.open(info, "w") as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file; arrays that would need a pickle are refused."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise PipelineError(
-            f"{path}: not a readable .npz file ({error}); remove it and run `dvc repro`"
-        ) from None
+    with _reading(path, "a readable .npz file"), np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def write_table(path: str | Path, frame: "pd.DataFrame") -> None:
@@ -101,14 +84,8 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFr
     """The data frame that `write_table` wrote, or these columns of it."""
     import pandas as pd
 
-    try:
+    with _reading(path, "a readable Parquet file"):
         return pd.read_parquet(path, columns=columns)
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except (ValueError, OSError) as error:
-        raise PipelineError(
-            f"{path}: not a readable Parquet file ({error}); remove it and run `dvc repro`"
-        ) from None
 
 
 def sha256(path: Path) -> str:
@@ -118,14 +95,25 @@ def sha256(path: Path) -> str:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """PNG bytes of a uint8 picture (H, W, 3); run lengths compress noisy pictures faster and better
-    than matches.
-    """
+    """PNG bytes of a uint8 picture (H, W, 3), fast: noise compresses best by run lengths."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=3)
     return buffer.getvalue()
+
+
+@contextmanager
+def _reading(path: str | Path, kind: str) -> Iterator[None]:
+    """Turns what readers raise into a PipelineError that names the path and the remedy."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise PipelineError(
+            f"{path}: not {kind} ({error}); remove it and run `dvc repro`"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

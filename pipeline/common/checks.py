@@ -6,7 +6,7 @@ from pipeline.base.errors import PipelineError
 
 
 def check_features(features: np.ndarray, what: str) -> np.ndarray:
-    """Features as float64 (n, D), n >= 1. Raises PipelineError on another shape, NaN or infinity."""
+    """Features as float64 (n, D), n >= 1. PipelineError on another shape, NaN or infinity."""
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
         raise PipelineError(
@@ -17,16 +17,13 @@ def check_features(features: np.ndarray, what: str) -> np.ndarray:
     if len(bad):
         raise PipelineError(
             f"{what}: {len(bad)} of {len(x)} faces have NaN or infinite features (first: row "
-            f"{bad[0]}): "
-            "the encoder diverged; lower pretext.learning_rate or use precision float32"
+            f"{bad[0]}): the encoder diverged; lower pretext.learning_rate or use precision float32"
         )
     return x
 
 
 def check_scores(scores: np.ndarray, what: str) -> np.ndarray:
-    """Scores as float64 (n,), n >= 1. Raises PipelineError naming `what` on NaN, infinity, another
-    shape, or no score.
-    """
+    """Scores as float64 (n,), n >= 1. PipelineError on another shape, NaN or infinity."""
     s = np.asarray(scores, dtype=np.float64)
     if s.ndim != 1 or len(s) == 0:
         raise PipelineError(

@@ -1,10 +1,12 @@
-"""Contact sheets of pictures, drawn with Pillow. The figures of the report are in figures.py, so
-that a new curve there does not make DVC run the stages anew that draw a contact sheet."""
+"""Contact sheets: pictures in rows, drawn with Pillow."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from pipeline.base.atomic import atomic
 
 
 def contact_sheet(
@@ -23,27 +25,18 @@ def contact_sheet(
     their cell."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    from pipeline.common.artifacts import atomic
-
     font = ImageFont.load_default(size=12)
     lines = [line for title in row_titles or () for line in title.split("\n")]
     left = 8 + int(max(map(font.getlength, lines))) if lines else 4
     top = 22 if column_titles else 4
+    step = side + 4
     columns = max((len(row) for row in rows), default=0)
-    sheet = Image.new("RGB", (left + columns * (side + 4), top + len(rows) * (side + 4)), "white")
-    draw = ImageDraw.Draw(sheet)
+    sheet = Image.new("RGB", (left + columns * step, top + len(rows) * step), "white")
+    text = functools.partial(ImageDraw.Draw(sheet).text, fill="black", font=font)
     for column, title in enumerate(column_titles or ()):
-        draw.text(
-            (left + column * (side + 4) + side / 2, top / 2),
-            title,
-            fill="black",
-            font=font,
-            anchor="mm",
-        )
+        text((left + column * step + side / 2, top / 2), title, anchor="mm")
     for row, title in enumerate(row_titles or ()):
-        draw.text(
-            (4, top + row * (side + 4) + side / 2), title, fill="black", font=font, anchor="lm"
-        )
+        text((4, top + row * step + side / 2), title, anchor="lm")
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
             tile = Image.fromarray(picture)
@@ -51,7 +44,7 @@ def contact_sheet(
                 tile = ImageOps.contain(tile, (side, side), Image.Resampling.LANCZOS)
             else:
                 tile.thumbnail((side, side), Image.Resampling.LANCZOS)
-            x, y = left + column * (side + 4), top + row * (side + 4)
+            x, y = left + column * step, top + row * step
             sheet.paste(tile, (x + (side - tile.width) // 2, y + (side - tile.height) // 2))
     with atomic(path) as temporary:
         sheet.save(temporary, "PNG", optimize=True)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -25,8 +25,7 @@ def select_device(name: str, *, key: str, number: int = 0) -> torch.device:
     if number >= max(1, torch.cuda.device_count()):
         raise PipelineError(
             f"launcher: starts process {number + 1} on a machine with {torch.cuda.device_count()} "
-            "GPUs; "
-            f"start one process per GPU, or set {key} to cpu"
+            f"GPUs; start one process per GPU, or set {key} to cpu"
         )
     return torch.device("cuda", number)
 
@@ -34,22 +33,17 @@ def select_device(name: str, *, key: str, number: int = 0) -> torch.device:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Deterministic kernels only, inside; PyTorch's settings are as before afterwards."""
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # cuBLAS asks for it; read at its first use
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    extras: Any = torch.utils.deterministic
-    filled = extras.fill_uninitialized_memory
+    # cuBLAS asks for it, and reads it at its first use
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn, extras = torch.backends.cudnn, cast(Any, torch.utils.deterministic)
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = cudnn.benchmark, cudnn.deterministic, extras.fill_uninitialized_memory
     try:
         torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+        cudnn.benchmark, cudnn.deterministic = False, True
         extras.fill_uninitialized_memory = False  # a debugging aid that costs time
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
-        extras.fill_uninitialized_memory = filled
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        cudnn.benchmark, cudnn.deterministic, extras.fill_uninitialized_memory = before

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from pipeline.base.errors import PipelineError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; below the size at which PIL itself warns of a bomb
+MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; PIL warns of a bomb above this
 MAXIMUM_BYTES = 256 * 2**20  # of one picture file
-_READ = (
-    2**16
-)  # bytes at a time; room for the largest file would be reserved and given back for every small one
+_READ = 2**16  # bytes at a time: room for the largest file would be reserved for every small one
+# What PIL's decoders raise on damaged bytes
+_DAMAGE: tuple[type[Exception], ...]
+_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
+_DAMAGE += (struct.error, MemoryError)
 
 
 def read_bytes(path: str | Path, maximum: int) -> bytes:
@@ -28,9 +30,7 @@ def read_bytes(path: str | Path, maximum: int) -> bytes:
     as `open` raises it.
 
     Straight from the system: `Path` and `open` would cost more than all else that is done with a
-    photograph's record. Only an empty read is the end: a file system in user space may give less
-    than asked in the middle. That last read takes 0.6 us of 5; asking for the size instead takes
-    1.3, and some file systems do not know it."""
+    photograph's record. Only an empty read is the end: some file systems give less than asked."""
     parts, size = [], 0
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -48,11 +48,13 @@ class UnreadablePicture(PipelineError):
     """
 
     def __init__(self, path: str | Path, reason: str, detail: str = "") -> None:
-        super().__init__(
-            f"{path}: {reason.replace('_', ' ')}{f' ({detail})' if detail else ''}; leave it out "
-            "or fetch it again"
-        )
+        super().__init__(path, reason, detail)  # the arguments, as worker processes send errors
         self.reason = reason
+
+    def __str__(self) -> str:
+        path, reason, detail = self.args
+        details = f" ({detail})" if detail else ""
+        return f"{path}: {reason.replace('_', ' ')}{details}; leave it out or fetch it again"
 
 
 def read_picture(path: str | Path) -> NDArray[np.uint8]:
@@ -86,32 +88,17 @@ def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise UnreadablePicture(path, "too_large", f"{image.width} x {image.height}")
             image.load()
-            return _rgb(
-                ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
-            )
+            turned = image.getexif().get(0x0112, 1) != 1  # the tag Orientation
+            return _rgb(ImageOps.exif_transpose(image) if turned else image)
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(path, "too_large", str(error)) from None
     except UnidentifiedImageError:
-        known = (
-            data.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff"))
-            or data[:4] + data[8:12] == b"RIFFWEBP"
-        )
+        known = data.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff"))
+        known = known or data[:4] + data[8:12] == b"RIFFWEBP"
         raise UnreadablePicture(path, "broken" if known else "not_a_picture") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        LookupError,
-        struct.error,
-        EOFError,
-        MemoryError,
-        ZeroDivisionError,
-    ) as error:
-        # PIL's decoders raise all of these on damaged bytes
-        raise UnreadablePicture(
-            path, "truncated" if "truncated" in str(error) else "broken", str(error)
-        ) from None
+    except _DAMAGE as error:
+        reason = "truncated" if "truncated" in str(error) else "broken"
+        raise UnreadablePicture(path, reason, str(error)) from None
 
 
 def _rgb(image: Any) -> NDArray[np.uint8]:

@@ -1,5 +1,5 @@
-"""Several processes that run one stage together, started by torchrun; they exchange bytes and
-arrays, never pickles.
+"""Several processes that run one stage together, started by torchrun: they exchange arrays and
+bytes, never pickles.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,7 @@ from pipeline.base.processes import rank, world
 if TYPE_CHECKING:
     import torch
 
-PATIENCE = timedelta(
-    hours=1
-)  # for a process that lives but does not answer; one that dies is noticed at once
+PATIENCE = timedelta(hours=1)  # with a process that does not answer; a death is noticed at once
 
 
 @dataclass(frozen=True)
@@ -40,25 +38,8 @@ class ProcessGroup:
         own = content if self.first and content is not None else b""
         if self.count == 1:
             return own
-        import torch.distributed
-
         size = int(self.assemble(np.array([len(own)]))[0])
-        message = np.frombuffer(own, np.uint8) if self.first else np.zeros(size, np.uint8)
-        tensor = self._tensor(message)
-        torch.distributed.broadcast(tensor, src=0)
-        return tensor.cpu().numpy().tobytes()
-
-    def gather(self, content: bytes) -> list[bytes]:
-        """Every process's bytes in the order of their ranks, on every process."""
-        if self.count == 1:
-            return [content]
-        sizes = self.assemble(self._own_row(np.array([len(content)])))[:, 0]  # (count,)
-        padded = np.zeros(sizes.max(), np.uint8)
-        padded[: len(content)] = np.frombuffer(content, np.uint8)
-        return [
-            row[:size].tobytes()
-            for row, size in zip(self.assemble(self._own_row(padded)), sizes, strict=True)
-        ]
+        return self.assemble(np.frombuffer(own.ljust(size, b"\0"), np.uint8)).tobytes()
 
     def assemble(self, rows: NDArray[Any]) -> NDArray[Any]:
         """One array from arrays of equal shape and type: each row is filled by one process and zero
@@ -70,31 +51,18 @@ class ProcessGroup:
             return rows
         import torch.distributed
 
-        tensor = self._tensor(
-            rows.view(f"i{rows.itemsize}") if rows.itemsize > 1 else rows.view(np.uint8)
-        )
+        whole = rows.view(f"i{rows.itemsize}" if rows.itemsize > 1 else np.uint8)
+        tensor = torch.from_numpy(whole.copy()).to(self.device)
         torch.distributed.all_reduce(tensor)
         return tensor.cpu().numpy().view(rows.dtype)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is true on any process."""
-        return (
-            flag if self.count == 1 else bool(self.assemble(self._own_row(np.array([flag]))).any())
-        )
+        return bool(self.assemble(np.array([flag], np.int64)).any())
 
     def wait(self) -> None:
         """Until every process has come here."""
         self.any(False)
-
-    def _own_row(self, row: NDArray[Any]) -> NDArray[Any]:
-        rows = np.zeros((self.count, *row.shape), row.dtype)
-        rows[self.rank] = row
-        return rows
-
-    def _tensor(self, array: NDArray[Any]) -> "torch.Tensor":
-        import torch
-
-        return torch.from_numpy(array.copy()).to(self.device)
 
 
 @contextmanager
@@ -129,13 +97,10 @@ def _connect(backend: str) -> None:
 
     try:
         torch.distributed.init_process_group(backend, timeout=PATIENCE)
-    except (
-        ValueError,
-        RuntimeError,
-    ) as error:  # an incomplete environment; no such host, port or partner
+    except (ValueError, RuntimeError) as error:  # an incomplete environment, or nobody answers
         line = str(error).partition("\n")[0]
         raise PipelineError(
             f"process {rank()} of {world()} cannot connect with the others ({line}): start the "
-            "stage with torchrun, or with "
-            "python alone, without RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment"
+            "stage with torchrun, or with python alone, without RANK, WORLD_SIZE, MASTER_ADDR and "
+            "MASTER_PORT in the environment"
         ) from None

@@ -1,7 +1,6 @@
-"""Shards: uint8 pictures of one size, packed by the thousand into .npy files and read back by row."""
+"""Shards: uint8 pictures of one size, by the thousand in .npy files, read back by row."""
 
 import io
-import math
 import os
 import resource
 import weakref
@@ -12,15 +11,11 @@ import numpy as np
 
 from pipeline.base.errors import PipelineError
 
-PICTURES_PER_SHARD = (
-    4096  # 201 MB of faces of 128 px: few files, and of a size that any tool handles
-)
+PICTURES_PER_SHARD = 4096  # 201 MB of faces of 128 px: few files, of a size that any tool handles
 
 
 class ShardWriter:
-    """Writes uint8 pictures of one shape as a few `pixels-NNNNN.npy` files, as they come: none is
-    kept in memory.
-    """
+    """Writes uint8 pictures of one shape as a few `pixels-NNNNN.npy` files, as they come."""
 
     def __init__(
         self,
@@ -30,7 +25,7 @@ class ShardWriter:
     ):
         self.folder, self.shape, self.pictures_per_shard = Path(folder), shape, pictures_per_shard
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._start(0)
+        self._count = 0
 
     def append(self, pictures: np.ndarray) -> None:
         """Add pictures (n, H, W, 3) uint8; they get the next n rows."""
@@ -39,26 +34,22 @@ class ShardWriter:
                 f"expected uint8 (n, {', '.join(map(str, self.shape))}), got {pictures.dtype} "
                 f"{pictures.shape}"
             )
-        while len(pictures):
-            if self._count == self.pictures_per_shard:
-                self.close()
-                self._start(self._number + 1)
-            block = np.ascontiguousarray(pictures[: self.pictures_per_shard - self._count])
-            with self._path.open("ab") as file:
-                file.write(block.reshape(-1).data)
-            self._count += len(block)
-            pictures = pictures[len(block) :]
+        total = self._count + len(pictures) + self.pictures_per_shard  # so that all seem full
+        first, self._count = self._count, self._count + len(pictures)
+        write_pictures(
+            self.folder,
+            pictures,
+            first=first,
+            total=total,
+            pictures_per_shard=self.pictures_per_shard,
+        )
 
     def close(self) -> None:
-        """Complete the last shard; an empty writer leaves one empty shard, so that the folder is
-        readable.
-        """
-        with self._path.open("r+b") as file:
-            file.write(_header(self._count, self.shape))
-
-    def _start(self, number: int) -> None:
-        self._path, self._number, self._count = _path(self.folder, number), number, 0
-        self._path.write_bytes(_header(0, self.shape))
+        """Write how many pictures the last shard holds; without pictures there is an empty one."""
+        number = max(self._count - 1, 0) // self.pictures_per_shard
+        header = _header(self._count - number * self.pictures_per_shard, self.shape)
+        with _open_to_write(self.folder, number) as file:
+            file.write(header)
 
 
 def write_pictures(
@@ -77,10 +68,9 @@ def write_pictures(
     while len(pictures):
         number, row = divmod(first, pictures_per_shard)
         block = np.ascontiguousarray(pictures[: pictures_per_shard - row])
-        header = _header(
-            min(pictures_per_shard, total - number * pictures_per_shard), block.shape[1:]
-        )
-        with open(os.open(_path(folder, number), os.O_WRONLY | os.O_CREAT, 0o666), "wb") as file:
+        count = min(pictures_per_shard, total - number * pictures_per_shard)
+        header = _header(count, block.shape[1:])
+        with _open_to_write(folder, number) as file:
             if row == 0:
                 file.write(header)
             file.seek(len(header) + row * block[0].nbytes)
@@ -101,68 +91,41 @@ class Shards:
         self._paths = sorted(Path(folder).glob("pixels-*.npy"))
         if not self._paths:
             raise PipelineError(f"{folder}: no pixels-*.npy shards; run `dvc repro` to make them")
+        try:
+            described = [_describe(path) for path in self._paths]
+            (self.shape,) = {shape[1:] for shape, _ in described}  # or a ValueError: several sizes
+        except (ValueError, EOFError) as error:
+            raise PipelineError(
+                f"{folder}: not readable as shards ({error}); remove it and run `dvc repro`"
+            ) from None
+        self._starts = np.cumsum([0, *(shape[0] for shape, _ in described)])
+        self._headers = np.array([length for _, length in described])
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < 4 * len(self._paths):  # each shard stays open
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._files = [os.open(path, os.O_RDONLY) for path in self._paths]
         weakref.finalize(self, lambda files: list(map(os.close, files)), self._files)
-        try:
-            found = [_read_header(file) for file in self._files]
-            (self.shape,) = {
-                shape[1:] for shape, _ in found
-            }  # or a ValueError: pictures of several sizes
-        except (ValueError, EOFError) as error:
-            raise PipelineError(
-                f"{folder}: not readable as shards ({error}); remove it and run `dvc repro`"
-            ) from None
-        self._starts, self._headers = (
-            np.cumsum([0, *(shape[0] for shape, _ in found)]),
-            np.array([n for _, n in found]),
-        )
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Pictures of the given rows (any integer sequence or slice), uint8 (n, H, W, 3), as a copy
-        in memory.
+        """Pictures of the given rows (whole numbers from 0, or a slice), uint8 (n, H, W, 3), as a
+        copy in memory.
         """
         rows = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
-        return self.read(rows, np.empty((len(rows), *self.shape), dtype=np.uint8))
-
-    def read(
-        self, rows: np.ndarray, out: np.ndarray, places: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Read pictures `rows` (n,) into `out`, contiguous uint8 (m, H, W, 3) such as a pinned
-        tensor's, and return it.
-
-        Picture i goes to out[places[i]]; without places (n,), to out[i].
-        """
         if rows.dtype.kind not in "iu" and len(rows):
-            raise TypeError(
-                f"rows must be whole numbers, not {rows.dtype}: a mask would be read as rows 0 and "
-                "1"
-            )
+            raise TypeError(f"rows must be whole numbers, not {rows.dtype}")
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows {rows.min()}..{rows.max()} outside 0..{len(self) - 1}")
-        if not out.flags.c_contiguous:
-            raise ValueError("pictures can be read into contiguous memory only")
         rows = rows.astype(np.int64)
-        places = np.arange(len(rows)) if places is None else places
-        size = math.prod(self.shape)
+        pictures = np.empty((len(rows), *self.shape), np.uint8)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        sources = self._headers[shards] + (rows - self._starts[shards]) * size
-        joined = (
-            (np.diff(shards) == 0) & (np.diff(rows) == 1) & (np.diff(places) == 1)
-        )  # one reading for neighbours
-        firsts = np.flatnonzero(np.append(True, ~joined)[: len(rows)])
-        targets, lengths = places[firsts] * size, np.diff(firsts, append=len(rows)) * size
-        buffer = out.reshape(-1).data
-        for shard, source, target, length in np.stack(
-            [shards[firsts], sources[firsts], targets, lengths], axis=1
-        ).tolist():
-            self._fill(buffer[target : target + length], shard, source)
-        return out
+        size = int(np.prod(self.shape))
+        places = self._headers[shards] + (rows - self._starts[shards]) * size
+        for picture, shard, place in zip(pictures, shards.tolist(), places.tolist(), strict=True):
+            self._fill(picture.reshape(-1).data, shard, place)
+        return pictures
 
     def _fill(self, buffer: memoryview, shard: int, start: int) -> None:
         while buffer:
@@ -179,8 +142,9 @@ def read_shards(folder: str | Path) -> Shards:
     return Shards(folder)
 
 
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"pixels-{number:05d}.npy"
+def _open_to_write(folder: Path, number: int) -> io.BufferedWriter:
+    path = folder / f"pixels-{number:05d}.npy"
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
 
 
 def _header(count: int, shape: tuple[int, ...]) -> bytes:
@@ -191,23 +155,9 @@ def _header(count: int, shape: tuple[int, ...]) -> bytes:
     return stream.getvalue()
 
 
-def _read_header(file: int) -> tuple[tuple[int, ...], int]:
-    """Shape and length of the header of an open .npy file of pictures; ValueError if it is anything
-    else.
-    """
-    with open(file, "rb", closefd=False) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError(f"version {version} of .npy")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        length = stream.tell()
-    if (
-        dtype != np.uint8
-        or fortran_order
-        or len(shape) != 4
-        or os.fstat(file).st_size != length + math.prod(shape)
-    ):
-        raise ValueError(
-            f"{dtype} {shape} in {os.fstat(file).st_size} bytes, expected whole pictures in uint8"
-        )
-    return shape, length
+def _describe(path: Path) -> tuple[tuple[int, ...], int]:
+    """Shape of a shard, and the length of its header. ValueError if it is anything else."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype != np.uint8 or array.ndim != 4 or not array.flags.c_contiguous:
+        raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not pictures in uint8")
+    return array.shape, array.offset

@@ -1,10 +1,12 @@
-"""Large Parquet tables: written while their rows come in, read one column at a time."""
+"""Large Parquet tables, written while their rows come in."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from pipeline.common.artifacts import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +28,16 @@ class TableWriter:
         self._writer: Any = None
 
     def append(self, columns: Mapping[str, list[str] | np.ndarray]) -> None:
-        """Add rows: columns of equal length, texts as a list, numbers as an array (NaN is stored as
-        absent, as by pandas).
+        """Add rows: columns of equal length, texts as a list, numbers as an array; NaN is stored as
+        absent, as by pandas.
         """
         import pyarrow as pa
 
-        texts = pa.large_string()
+        kinds = {
+            name: pa.large_string() for name, column in columns.items() if type(column) is list
+        }
         arrays = {
-            name: pa.array(
-                column, type=texts if isinstance(column, list) else None, from_pandas=True
-            )
+            name: pa.array(column, type=kinds.get(name), from_pandas=True)
             for name, column in columns.items()
         }
         self._waiting.append(pa.table(arrays))
@@ -66,7 +68,4 @@ class TableWriter:
 
 def read_column(path: str | Path, name: str) -> "pd.Series":
     """One column of a Parquet table; the others stay on disk."""
-    import pandas as pd
-
-    column: pd.Series = pd.read_parquet(path, columns=[name])[name]
-    return column
+    return read_table(path, [name])[name]
