@@ -149,8 +149,13 @@ def ceiling(case: Case) -> Callable[[], float]:
 def baseline(case: Case, folder: Path) -> Callable[[], float]:
     """The published recipe; an epoch's first step, while which the workers begin, is left out."""
     s, encoder = case.settings, start(case)
-    rates = {"lr": s.learning_rate, "betas": s.betas, "eps": s.epsilon}
-    optimiser = torch.optim.Adam(encoder.parameters(), weight_decay=s.weight_decay, **rates)
+    optimiser = torch.optim.Adam(
+        encoder.parameters(),
+        lr=s.learning_rate,
+        betas=s.betas,
+        eps=s.epsilon,
+        weight_decay=s.weight_decay,
+    )
     data = Pictures(folder, s, s.batch_size * (case.steps + 1))
     workers = {"num_workers": len(os.sched_getaffinity(0)), "persistent_workers": True}
     loader = DataLoader(data, s.batch_size, shuffle=True, **workers)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic against numbers counted by hand; every module measures something."""
+"""The benchmarks' own arithmetic against numbers counted by hand; every module measures."""
 
 import subprocess
 
