@@ -1,0 +1,86 @@
+"""The authors' checkpoints: heads in our order, text side left out, nothing hostile is run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+from pipeline.base.errors import PipelineError
+from pipeline.encoder.authors import read_pth, rename
+from pipeline.encoder.checkpoints import start_encoder
+from pipeline.encoder.network import Encoder
+
+
+def authors_weights(dim=8):
+    """A state dict as the authors' class writes it, leftovers of CLIP's text side included."""
+    visual = models.resnet18()
+    visual.fc = torch.nn.Linear(512, dim)
+    weights = {f"model.visual.{name}": value for name, value in visual.state_dict().items()}
+    for name in ("fc_iso", "fc_av", "fc_et", "fc_fl", "fc_face"):
+        weights |= {f"{name}.weight": torch.randn(1, dim), f"{name}.bias": torch.randn(1)}
+    return weights | {"model.logit_scale": torch.tensor(1.0)}
+
+
+def test_heads_are_unswapped_and_exposure_turned():
+    weights = authors_weights()
+    encoder = Encoder("resnet18", 8).eval()
+    encoder.load_state_dict(rename(weights))
+    features, scores = encoder(torch.randn(2, 3, 64, 64))
+
+    def head(name):
+        return (features @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])[:, 0]
+
+    heads = [head("fc_iso"), head("fc_av"), -head("fc_fl"), head("fc_et"), head("fc_face")]
+    torch.testing.assert_close(scores, torch.stack(heads, dim=1))
+    torch.testing.assert_close(encoder.backbone.conv1.weight, weights["model.visual.conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fc_joint.weight": torch.zeros(2)}, "1 unknown .fc_joint.weight"),
+        ({"fc_face.weight": None}, "1 entries missing .fc_face.weight"),
+    ],
+)
+def test_unknown_and_missing_entries_are_refused(change, message):
+    weights = {k: value for k, value in (authors_weights() | change).items() if value is not None}
+    with pytest.raises(PipelineError, match=message):
+        rename(weights)
+
+
+def test_training_starts_from_a_checkpoint_with_its_optimiser(tmp_path):
+    path, weights = tmp_path / "ckpt.pth", authors_weights()
+    optimiser = {"state": {}, "param_groups": [{"lr": 1e-5}]}
+    torch.save({"epoch": 3, "model": weights, "optimizer": optimiser}, path)
+    encoder = start_encoder(str(path), "resnet18", 8, seed=1)
+    assert torch.equal(encoder.backbone.fc.weight, weights["model.visual.fc.weight"])
+    with pytest.raises(PipelineError, match="do not fit resnet10"):
+        start_encoder(str(path), "resnet10", 8, seed=1)
+
+
+class Hostile:
+    def __reduce__(self):
+        return Path.touch, (Path("owned"),)
+
+
+def test_hostile_pickle_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Hostile()}, "hostile.pth")
+    with pytest.raises(PipelineError, match=r"hostile\.pth.*refused"):
+        read_pth(Path("hostile.pth"))
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"hello world", b"PK\x03\x04 half a zip"])
+def test_broken_file_is_named(tmp_path, content):
+    (tmp_path / "broken.pth").write_bytes(content)
+    with pytest.raises(PipelineError, match=r"broken\.pth: not a checkpoint"):
+        read_pth(tmp_path / "broken.pth")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"model": {"x": 3}}, torch.zeros(2)])
+def test_file_without_a_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(PipelineError, match="expected a state dict"):
+        read_pth(tmp_path / "other.pth")

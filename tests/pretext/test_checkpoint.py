@@ -1,0 +1,162 @@
+"""The checkpoint: every bit of a state, and a file that survives damage and a full disk. Runs that
+are ended and resumed: test_resume.py.
+"""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from pipeline.base.errors import PipelineError
+from pipeline.encoder.network import Encoder
+from pipeline.pretext import checkpoint
+from pipeline.pretext.checkpoint import CheckpointFile, State, lock, restore, to_bytes
+from pipeline.pretext.training import adam
+from tests.pretext_world import pretext
+
+pytestmark = pytest.mark.usefixtures("narrow_network")
+
+
+def started(seed=1):
+    encoder = Encoder("resnet10", 8, seed=seed)
+    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return State(encoder, adam(encoder, pretext()))
+
+
+def step(state, inputs):
+    state.optimiser.zero_grad()
+    state.encoder(inputs)[1].square().sum().backward()
+    state.optimiser.step()
+
+
+def advanced(steps=3):
+    """A state some steps after its start."""
+    state = started()
+    for number in range(steps):
+        generator = torch.Generator().manual_seed(number)
+        step(state, torch.rand(4, 3, 32, 32, generator=generator))
+    state.epoch, state.step, state.faces = 1, steps, 12
+    state.loss_sums = [1 / 3, 0.1, 2.0, 3.0, 4.0]
+    state.history = [{"epoch": 1, "loss": 0.1 + 0.2, "auc": None}]
+    state.metrics = {"ranking_accuracy": {"iso": 1 / 3}}
+    return state
+
+
+def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike():
+    state, copy = advanced(), started(seed=9)
+    restore(copy, to_bytes(state))
+    assert to_bytes(copy) == to_bytes(state)
+    plain = ("epoch", "step", "faces", "loss_sums", "history", "metrics")
+    assert all(getattr(copy, name) == getattr(state, name) for name in plain)
+    assert list(copy.history[0]) == ["epoch", "loss", "auc"]  # the order of the columns, too
+    for parameter, moments in copy.optimiser.state.items():
+        assert moments["exp_avg"].stride() == parameter.stride()
+    step(state, torch.ones(4, 3, 32, 32))
+    step(copy, torch.ones(4, 3, 32, 32))
+    assert to_bytes(copy) == to_bytes(state) != to_bytes(advanced())
+
+
+def test_the_state_before_the_first_step_has_no_moments():
+    copy = started(seed=2)
+    restore(copy, to_bytes(advanced(steps=0)))
+    assert not copy.optimiser.state
+
+
+def test_a_state_that_has_diverged_is_not_kept():
+    state = advanced()
+    state.encoder.heads.weight.data[0, 0] = torch.inf
+    message = r"encoder\.heads\.weight not finite in epoch 2, step 3, at learning rate"
+    with pytest.raises(PipelineError, match=message):
+        to_bytes(state)
+
+
+# --- the file
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder/encoder.checkpoint"
+
+
+def test_a_checkpoint_is_read_by_its_own_run_until_cleared(path, capsys):
+    file = CheckpointFile(path, "run")
+    assert file.read() is None
+    file.save(advanced())
+    assert CheckpointFile(path, "run").read() == to_bytes(advanced())
+    assert CheckpointFile(path, "other run").read() is None
+    assert "training starts afresh" in capsys.readouterr().err
+    file.clear()
+    file.clear()  # a run that saved nothing has nothing to remove
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-1], lambda c: c[:-9] + b"?" + c[-8:], lambda c: b""]
+)
+def test_a_damaged_checkpoint_is_reported_and_not_used(path, capsys, damage):
+    CheckpointFile(path, "run").save(advanced())
+    path.write_bytes(damage(path.read_bytes()))
+    assert CheckpointFile(path, "run").read() is None
+    assert f"{path} is damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(path, monkeypatch):
+    file = CheckpointFile(path, "run")
+    file.save(advanced(steps=1))
+
+    @contextmanager
+    def full(path):
+        raise OSError(28, "No space left on device", str(path))
+        yield
+
+    monkeypatch.setattr(checkpoint, "atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        file.save(advanced(steps=2))
+    assert file.read() == to_bytes(advanced(steps=1))
+
+
+def test_saving_takes_a_small_share_of_the_time(path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    file = CheckpointFile(path, "run")
+    assert not file.due()
+    clock[0] = 60
+    assert file.due()
+
+    def slow(state):
+        clock[0] += 5
+        return b""
+
+    monkeypatch.setattr(checkpoint, "to_bytes", slow)
+    file.save(advanced())
+    clock[0] += 249
+    assert not file.due()
+    clock[0] += 1
+    assert file.due()  # 5 of 250 seconds
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.pretext.checkpoint import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_a_second_run_is_told_who_holds_the_lock_until_that_one_is_dead(tmp_path, root):
+    path, pipe = tmp_path / "folder/lock", subprocess.PIPE
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        told = rf"another run \(process {holder.pid} on .*\) trains the same encoder"
+        with pytest.raises(PipelineError, match=told), lock(path):
+            pass
+        holder.kill()
+        holder.wait()
+        with lock(path):
+            assert path.read_text().startswith(f"process {os.getpid()} on ")

@@ -1,0 +1,231 @@
+"""Several real processes, started by torchrun on the CPU, train as one, end together, and go on
+where they were.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.small_runs import ARGUMENTS, MINUTES, OUTS, ROOT, SmallRepository, wait_until
+
+pytestmark = pytest.mark.slow
+STAGE = ["-m", "pipeline.stages.train_pretext", *ARGUMENTS.split()]
+ENDS_WITHIN = 20.0  # seconds from a death to the end of all processes
+
+
+def torchrun(count: int, *arguments: object) -> list[str]:
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={count}",
+    ]
+    return [*launcher, *map(str, arguments)]
+
+
+def rank_of(repository: SmallRepository, rank: int) -> int:
+    """The number of the process of this rank, 0 before it has started."""
+    return next(
+        (
+            pid
+            for pid, environment in repository.alive().items()
+            if environment.get("RANK") == str(rank)
+        ),
+        0,
+    )
+
+
+# --- training as one
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Iterator[SmallRepository]:
+    """50 training faces in batches of 12: the last batch of each epoch has 2, fewer than three
+    processes.
+    """
+    folder = tmp_path_factory.mktemp("faces") / "run"
+    repository = SmallRepository.make(
+        folder, faces=55, held_out=5, epochs=5, batch_size=12, learning_rate=1e-4
+    )
+    shutil.copy(ROOT / "tests/several_processes.py", folder)
+    yield repository
+    shutil.rmtree(folder)
+
+
+class Trained:
+    """What a run of `train` in several_processes left."""
+
+    def __init__(self, repository: SmallRepository, count: int, precision: str):
+        from safetensors.numpy import load_file
+
+        folder = repository.folder / f"{precision}-{count}"
+        folder.mkdir()
+        arguments = ("several_processes.py", folder, precision)
+        code, output = repository.run(
+            [sys.executable, *map(str, arguments)] if count == 1 else torchrun(count, *arguments)
+        )
+        assert code == 0, output
+        result = json.loads((folder / "result.json").read_text())
+        self.steps = np.array(result["steps"])  # epoch, step, faces, five losses
+        self.history, self.metrics = result["history"], result["metrics"]
+        self.first = load_file(folder / "first.safetensors")  # the state after the first step
+        self.weights = {(folder / f"{rank}.weights").read_text() for rank in range(count)}
+
+    def numbers(self) -> np.ndarray:
+        """Every number of the history."""
+        return np.array(
+            [[value for value in row.values() if value is not None] for row in self.history]
+        )
+
+
+def distance(one: Trained, other: Trained, name: str) -> float:
+    """Between two tensors of the state after the first step, as a share of their length."""
+    first, second = one.first[name].astype(float), other.first[name].astype(float)
+    return float(np.linalg.norm(first - second)) / max(float(np.linalg.norm(first)), 1e-300)
+
+
+@pytest.fixture(scope="module")
+def alone(faces) -> Trained:
+    return Trained(faces, 1, "double")
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def together(faces, request) -> Trained:
+    return Trained(faces, request.param, "double")
+
+
+def test_the_steps_are_those_of_one_process(alone, together):
+    assert together.steps.shape == (25, 8)
+    assert np.array_equal(alone.steps[:, :3], together.steps[:, :3]) and set(alone.steps[:, 2]) == {
+        12,
+        2,
+    }
+    np.testing.assert_allclose(together.steps[:, 3:], alone.steps[:, 3:], rtol=1e-6, atol=1e-9)
+
+
+def test_the_first_step_has_the_gradients_and_batch_statistics_of_one_process(alone, together):
+    assert set(alone.first) == set(together.first)
+    kinds = Counter(name.rpartition(".")[2] for name in alone.first)
+    assert (
+        kinds["exp_avg"] == 40 and kinds["running_mean"] == kinds["running_var"] == 12
+    )  # exp_avg: a tenth of the gradient
+    for name in alone.first:
+        assert distance(alone, together, name) <= 1e-9, name
+
+
+def test_history_and_held_out_metrics_are_those_of_one_process(alone, together):
+    np.testing.assert_allclose(together.numbers(), alone.numbers(), rtol=1e-6, atol=1e-9)
+    assert together.metrics["ranking_accuracy"] == alone.metrics["ranking_accuracy"]
+    assert together.metrics["manipulation_auc"] == alone.metrics["manipulation_auc"]
+
+
+def test_all_processes_end_with_the_same_weights(together):
+    assert len(together.weights) == 1
+
+
+def test_in_32_bits_two_processes_differ_by_rounding_which_training_makes_grow(faces):
+    """Same losses to 1e-5 until the first batch of two faces, whose batch normalisation magnifies
+    every rounding error.
+    """
+    alone, together = (Trained(faces, count, "single") for count in (1, 2))
+    np.testing.assert_allclose(together.steps[:4, 3:], alone.steps[:4, 3:], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(together.steps[:9, 3:], alone.steps[:9, 3:], rtol=1e-2, atol=1e-2)
+    assert max(distance(alone, together, name) for name in alone.first) < 2e-4
+
+
+# --- the stage
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Iterator[SmallRepository]:
+    """The stage's inputs, and no run yet."""
+    folder = tmp_path_factory.mktemp("stage") / "template"
+    yield SmallRepository.make(folder)
+    shutil.rmtree(folder.parent)
+
+
+@pytest.fixture
+def repository(stage) -> Iterator[SmallRepository]:
+    """A copy for one test."""
+    copy = stage.copy(stage.folder.parent / "run")
+    yield copy
+    shutil.rmtree(copy.folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stage) -> dict[str, bytes]:
+    """The outs of two processes that nothing disturbed; written once, by one of them."""
+    copy = stage.copy(stage.folder.parent / "undisturbed")
+    code, output = copy.run(torchrun(2, *STAGE))
+    assert code == 0, output
+    assert output.count("Pretext task on 36 training and 4 held-out faces") == 1
+    assert sorted(copy.outs()) == sorted(OUTS)
+    assert not [place for place in copy.places() if place.endswith((".partial", ".state"))]
+    return copy.outs()
+
+
+@pytest.mark.parametrize("killed", ["launcher", "one process"])
+def test_asked_to_end_all_end_and_go_on_to_the_same_bytes(repository, undisturbed, killed):
+    with repository.running(torchrun(2, "trainer.py", *ARGUMENTS.split())) as launcher:
+        wait_until(lambda: len(repository.events("step")) >= 6, "some steps")
+        os.kill(launcher.pid if killed == "launcher" else rank_of(repository, 1), signal.SIGTERM)
+        wait_until(
+            lambda: launcher.poll() is not None and not repository.alive(),
+            "the end of all",
+            ENDS_WITHIN,
+        )
+        assert launcher.returncode != 0
+    assert repository.output().count("ended on request") == 1
+    assert repository.states() and repository.outs() == {}
+    code, output = repository.run(torchrun(2, "trainer.py", *ARGUMENTS.split()))
+    assert code == 0, output
+    assert {event[1] for event in repository.events()} >= {
+        "from",
+        "end",
+    } and repository.went_on_from() > (0, 0)
+    assert repository.outs() == undisturbed
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_when_one_process_is_killed_the_run_ends_with_an_error(repository, rank):
+    with repository.running(torchrun(2, "trainer.py", *ARGUMENTS.split())) as launcher:
+        wait_until(lambda: len(repository.events("step")) >= 4, "some steps")
+        os.kill(rank_of(repository, rank), signal.SIGKILL)
+        wait_until(
+            lambda: launcher.poll() is not None and not repository.alive(),
+            "the end of all",
+            ENDS_WITHIN,
+        )
+        assert launcher.returncode != 0 and repository.outs() == {}
+
+
+@pytest.mark.parametrize("moment", ["while they start", "in training"])
+def test_nothing_outlives_the_parent_of_torchrun(repository, moment):
+    command = " ".join(torchrun(2, "trainer.py", *ARGUMENTS.split()))
+    with repository.running(["sh", "-c", f"{command}; true"]) as parent:  # stands for dvc
+        wait_until(
+            lambda: repository.events("step" if moment == "in training" else "up"),
+            "the start of training",
+        )
+        assert len(repository.alive()) >= 4
+        parent.kill()
+        wait_until(lambda: not repository.alive(), "the end of all", ENDS_WITHIN + 10)
+    assert repository.outs() == {}
+
+
+def test_nothing_outlives_torchrun(repository):
+    with repository.running(torchrun(2, "trainer.py", *ARGUMENTS.split())) as launcher:
+        wait_until(lambda: repository.events("step"), "the first step")
+        launcher.kill()
+        wait_until(lambda: not repository.alive(), "the end of all", ENDS_WITHIN)
+    assert repository.outs() == {}

@@ -1,0 +1,223 @@
+import math
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.base.errors import PipelineError
+from pipeline.common.process_group import ProcessGroup
+from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import crop_resize, normalise
+from pipeline.pretext import losses, training
+from pipeline.pretext.batches import epoch_plan, validation_plan
+from pipeline.pretext.checkpoint import State
+from pipeline.pretext.training import Run, adam, forward, pretext_losses, read_losses, score, train
+from tests.pretext_world import bright_faces, pretext, same, weights_of
+
+
+def trained(faces=20, validation=4, seed=1, encoder=None, **changes):
+    """A trained encoder and its result."""
+    encoder = encoder or Encoder("resnet10", 8, seed=5)
+    settings = pretext(**changes)
+    result = train(encoder, bright_faces(faces), bright_faces(validation, "v"), settings, seed=seed)
+    assert result is not None
+    return encoder, result
+
+
+def test_training_learns_and_leaves_a_usable_encoder():
+    encoder, result = trained(64, 12, epochs=3)
+    accuracies = result.metrics["ranking_accuracy"]
+    assert set(accuracies) == {"iso", "f_number", "exposure_time", "focal_length", "mean"}
+    assert accuracies["mean"] > 0.9 and result.metrics["manipulation_auc"] > 0.9
+    assert result.metrics["faces"] == {"train": 64, "validation": 12}
+    assert not encoder.training and (result.faces_per_second or 0) > 0
+    rows = result.history
+    assert rows[-1]["train_loss_total"] < rows[0]["train_loss_total"]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    last, metrics = rows[-1], result.metrics
+    assert last["ranking_accuracy_mean"] == accuracies["mean"]
+    assert last["manipulation_auc"] == metrics["manipulation_auc"]
+    for kind in ("train", "validation"):
+        named = {name: last[f"{kind}_loss_{name}"] for name in metrics["losses"][kind]}
+        assert metrics["losses"][kind] == named
+        assert named.pop("total") == pytest.approx(sum(named.values())) and len(named) == 5
+
+
+def test_one_step_is_the_written_recipe():
+    """An independent step: PyTorch's Adam on the plain sum of five losses over one batch."""
+    faces, ours, theirs = bright_faces(8), *(Encoder("resnet10", 8, seed=1) for _ in range(2))
+    train(ours, faces, bright_faces(0), pretext(batch_size=8), seed=1)
+
+    batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
+    recipe = {"lr": 1e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 1e-4}
+    optimiser = torch.optim.Adam(theirs.parameters(), **recipe)
+    theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs = normalise(crop_resize(batch.pixels, batch.boxes, 32))
+    _, scores = theirs(inputs.contiguous(memory_format=torch.channels_last))
+    total = losses.manipulation_loss(scores[:, 4], batch.manipulated)
+    for i in range(4):
+        total = total + losses.ranking_loss(scores[:, i], batch.tags[:, i], tolerance=0.1667)
+    total.backward()
+    optimiser.step()
+    for a, b in zip(weights_of(ours), weights_of(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    group = adam(ours, pretext(**{"learning_rate": 0.5, "weight_decay": 0.1})).param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
+
+
+def test_same_seed_same_weights_other_seed_others():
+    runs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(len(runs))  # the global state has no influence
+        encoder, result = trained(seed=seed)
+        runs.append((weights_of(encoder), result.metrics))
+    assert same(runs[0][0], runs[1][0]) and runs[0][1] == runs[1][1]
+    assert not same(runs[0][0], runs[2][0])
+
+
+def test_zero_epochs_keep_the_start_weights():
+    encoder, result = trained(8, 6, epochs=0)
+    assert same(weights_of(encoder), weights_of(Encoder("resnet10", 8, seed=5)))
+    assert result.faces_per_second is None and result.history[0]["epoch"] == 0
+    assert result.history[0]["learning_rate"] is None
+    kinds = result.metrics["losses"]
+    assert kinds["train"]["total"] is None and kinds["validation"]["total"] > 0
+
+
+def test_learning_rate_follows_the_cosine_per_epoch():
+    _, result = trained(8, 2, epochs=4)
+    expected = [1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
+    assert [row["learning_rate"] for row in result.history] == pytest.approx(expected)
+
+
+class Scores(nn.Module):
+    """In place of an encoder: notes its inputs; the score of all heads is the mean pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x)
+        return None, x.mean(dim=(1, 2, 3))[:, None].repeat(1, 5).requires_grad_()
+
+
+def test_tags_count_for_manipulated_faces_too():
+    batch = bright_faces(4).load(np.arange(4), np.arange(4) * 4)  # all manipulated
+    five = pretext_losses(Scores(), batch, pretext(), ProcessGroup())
+    assert five.shape == (5,) and (five[:4] > 1e-3).all()
+
+
+def test_ties_are_those_of_the_parameters():
+    batch = bright_faces(4).load(np.arange(4), np.full(4, -1))
+    default, none, all_tied = (
+        pretext_losses(Scores(), batch, pretext(tie_stops=t), ProcessGroup())
+        for t in (0.1667, 0, 2)
+    )
+    tags, scores = batch.tags[:, 0], torch.zeros(4)
+    assert not torch.equal(default, all_tied) and not torch.equal(none, all_tied)
+    assert losses.ranking_loss(scores, tags, tolerance=9) == pytest.approx(0, abs=1e-6)
+
+
+def test_crop_comes_from_the_box():
+    faces, model = bright_faces(2), Scores()
+    faces.boxes[:] = [0, 26, 48, 48]  # within the lower half, which the manipulation leaves alone
+    forward(model, faces.load(np.array([0, 0]), np.array([-1, 0])), pretext())
+    assert model.seen[0].shape == (2, 3, 32, 32)
+    torch.testing.assert_close(model.seen[0][0], model.seen[0][1])
+
+
+def test_bfloat16_computes_in_it_and_returns_float32():
+    seen, encoder = [], Encoder("resnet10", 8).eval()
+    encoder.backbone.fc.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    batch = bright_faces(2).load(np.arange(2), np.full(2, -1))
+    with torch.no_grad():
+        assert forward(encoder, batch, pretext(precision="bfloat16")).dtype == torch.float32
+        forward(encoder, batch, pretext())
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+class OnMeta(nn.Module):
+    """In place of an encoder on another device: takes nothing that was left on the CPU."""
+
+    def forward(self, x):
+        assert x.device.type == "meta"
+        return None, torch.zeros(len(x), 5)
+
+
+def test_validation_batches_go_to_the_device(monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for meta
+    faces, device = bright_faces(9), torch.device("meta")
+    model, group = OnMeta(), ProcessGroup()
+    run = Run(model, pretext(), 1, device, group, None, lambda: False)
+    plan = validation_plan(faces)
+    scores = score(run, model, faces, plan)  # type: ignore[arg-type]
+    assert scores is not None and scores.shape == (45, 5)
+
+
+def test_training_batches_go_to_the_device(monkeypatch):
+    seen = []
+    state = State(Encoder("resnet10", 8), None)  # type: ignore[arg-type]
+    state.optimiser = adam(state.encoder, pretext())
+    run = Run(None, pretext(), 1, torch.device("meta"), ProcessGroup(), None, lambda: False)
+    monkeypatch.setitem(training.READ_EVERY, "meta", 1)
+
+    def step(run, state, batch):
+        seen.extend([batch.pixels.device.type, batch.tags.device.type])
+        return torch.zeros(5)
+
+    monkeypatch.setattr(training, "step", step)
+    bar = type("Bar", (), {"update": lambda self, faces: None})()
+    assert training.train_epoch(run, state, bright_faces(8), bar) and set(seen) == {"meta"}
+
+
+def test_only_whole_training_batches_are_compiled(monkeypatch):
+    seen = []
+
+    def fake_compile(encoder):
+        return lambda inputs: seen.append((len(inputs), encoder.training)) or encoder(inputs)
+
+    plain, _ = trained(19, 9)
+    monkeypatch.setattr(torch, "compile", fake_compile)
+    compiled, _ = trained(19, 9, compile=True)
+    assert seen == [(8, True), (8, True)]  # not the last three faces, nor the validation set
+    assert same(weights_of(plain), weights_of(compiled))
+
+
+def test_how_rarely_losses_are_read_changes_nothing(monkeypatch):
+    results = []
+    for every in (1, 2, 20):
+        monkeypatch.setitem(training.READ_EVERY, "cpu", every)
+        encoder, result = trained()
+        results.append((result.history, weights_of(encoder)))
+    for history, weights in results[1:]:
+        assert history == results[0][0] and same(weights, results[0][1])
+
+
+def test_losses_of_an_epoch_weigh_by_faces():
+    state = State(Encoder("resnet10", 8), None)  # type: ignore[arg-type]
+    read_losses(state, [(3, torch.full((5,), 1.0))] * 20)
+    read_losses(state, [(1, torch.full((5,), 2.0))])
+    assert (state.step, state.faces) == (21, 61)
+    assert state.loss_sums == pytest.approx([62] * 5)
+
+
+def test_divergence_names_step_rate_and_remedy():
+    encoder = Encoder("resnet10", 8)
+    state = State(encoder, adam(encoder, pretext(learning_rate=0.5)), epoch=2)
+    five = torch.tensor([1, math.nan, 1, 1, math.inf])
+    message = r"loss of f_number, manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
+    with pytest.raises(PipelineError, match=message):
+        read_losses(state, [(8, torch.ones(5)), (8, five)])
+    with pytest.raises(PipelineError, match="training diverged"):
+        trained(24, 2, learning_rate=1e30, epochs=3)
+
+
+def test_too_few_faces_and_absent_cuda_are_said(monkeypatch):
+    with pytest.raises(PipelineError, match="1 training faces: ranking needs two"):
+        trained(1, 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PipelineError, match=r"pretext\.device: cuda"):
+        trained(device="cuda")
