@@ -108,26 +108,26 @@ def columns_of(part: Packed, row: int, split_of: Callable[[str], str]) -> dict[s
     }
 
 
-def summary(column: Callable[[str], "pd.Series"], reasons: Counter[str]) -> dict[str, Any]:
-    """The content of exif.json; `column` reads one of faces.parquet."""
-    split, author = column("split"), column("author")
+def summary(table: "pd.DataFrame", reasons: Counter[str]) -> dict[str, Any]:
+    """The content of exif.json, from columns of faces.parquet."""
+    author, split = table["author"], table["split"]
     return {
-        "records": len(split) + reasons.total(),
-        "kept": len(split),
+        "records": len(table) + reasons.total(),
+        "kept": len(table),
         "rejected": reasons.total(),
         "reasons": dict(reasons),
-        "photographs": column("photo_id").nunique(),
+        "photographs": table["photo_id"].nunique(),
         "authors": author[author != ""].nunique(),
         "splits": {name: int((split == name).sum()) for name in ("train", "validation")},
-        "tied_pairs_share": {tag: tags.tie_rate(column(tag).to_numpy()) for tag in names.TAGS},
+        "tied_pairs_share": {tag: tags.tie_rate(table[tag].to_numpy()) for tag in names.TAGS},
     }
 
 
-def distributions(column: Callable[[str], "pd.Series"]) -> dict[str, list[Any]]:
+def distributions(table: "pd.DataFrame") -> dict[str, list[Any]]:
     """The columns of tags.csv: a histogram of each tag."""
     columns: dict[str, list[Any]] = {"tag": [], "value_from": [], "value_to": [], "faces": []}
     for tag in names.TAGS:
-        edges, counts = tags.histogram(column(tag).to_numpy())
+        edges, counts = tags.histogram(table[tag].to_numpy())
         columns["tag"] += [tag] * len(counts)
         columns["value_from"] += edges[:-1].tolist()
         columns["value_to"] += edges[1:].tolist()
@@ -162,14 +162,15 @@ def main(argv: list[str] | None = None) -> None:
         jobs = jobs_of(listed_faces(layout, reasons))
         packed = processes.parallel(work, jobs, workers=processes.workers())
         reasons += write(folder, packed, lambda group: splits.split_of(group, p.seed, shares))
-        column = functools.partial(tables.read_column, folder / "faces.parquet")
-        counts = summary(column, reasons)
+        columns = ["photo_id", "author", "split", *names.TAGS]
+        table = artifacts.read_table(folder / "faces.parquet", columns)
+        counts = summary(table, reasons)
         check(counts, args.root)
         artifacts.write_json(folder / "exif.json", counts)
-        artifacts.write_csv(folder / "tags.csv", distributions(column))
+        artifacts.write_csv(folder / "tags.csv", distributions(table))
     rows = [("kept", counts["kept"]), *reasons.most_common()]
-    table = [{"faces": reason, "number": number} for reason, number in rows]
-    terminal.table(table, f"{args.root}: faces kept and rejected")
+    title = f"{args.root}: faces kept and rejected"
+    terminal.table([{"faces": reason, "number": number} for reason, number in rows], title)
 
 
 if __name__ == "__main__":
