@@ -1,6 +1,7 @@
 """What a reader should worry about, and what is in order: sentences decided by the results."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from pipeline.report.results import Results
@@ -32,18 +33,16 @@ class Finding(NamedTuple):
     text: str
 
 
+warn, good = partial(Finding, "warning"), partial(Finding, "good")
+
+
 def find(results: Results) -> list[Finding]:
     """All findings, warnings first, each part in the order of the report."""
     every = [
         *false_alarms(results), *generators(results), *robustness(results), *controls(results),
-        *confounds(results), *fits(results), *not_computed(results), *cautions(results),
-        *few(results),
+        *confounds(results), *limits(results), *few(results),
     ]  # fmt: skip
     return sorted(every, key=lambda finding: finding.kind != "warning")
-
-
-def _verdict(text: str, good: bool) -> Finding:
-    return Finding("good" if good else "warning", text)
 
 
 def false_alarms(results: Results) -> Iterator[Finding]:
@@ -51,25 +50,25 @@ def false_alarms(results: Results) -> Iterator[Finding]:
     calibration = results.calibration
     for rate in results.rates.values():
         said = f"Chosen false alarm rate {chosen(rate['chosen'])}: {outcome(rate)}."
-        yield _verdict(f"{said} {sentence(rate['reason'])}", rate["verdict"] == CONSISTENT)
+        verdict = good if rate["verdict"] == CONSISTENT else warn
+        yield verdict(f"{said} {sentence(rate['reason'])}")
     auc = calibration["real_against_real_auc"]
     error = calibration["real_against_real_auc_standard_error"]
-    alike = abs(auc - 0.5) <= DIFFER * error
-    yield _verdict(
+    said = (
         "Photographs against photographs (calibration, test): "
         f"ROC AUC {number(auc)} ± {number(error)} (standard error): "
-        + ("no difference beyond chance." if alike
-           else "they differ, so an AUC near this says nothing about a generator."),
-        alike,
-    )  # fmt: skip
+    )
+    if abs(auc - 0.5) <= DIFFER * error:
+        yield good(said + "no difference beyond chance.")
+    else:
+        yield warn(said + "they differ, so an AUC near this says nothing about a generator.")
     if known := calibration["test_people_known"]:
-        yield Finding(
-            "warning",
+        yield warn(
             f"{plural(known, 'person')} on test photographs {'is' if known == 1 else 'are'} also "
             "on photographs to fit or to calibrate with: expect more false alarms on new people.",
         )
     for warning in results.listing["warnings"]:
-        yield Finding("warning", sentence(warning))
+        yield warn(sentence(warning))
 
 
 def few(results: Results) -> Iterator[Finding]:
@@ -78,13 +77,12 @@ def few(results: Results) -> Iterator[Finding]:
     for rate in results.rates.values():
         above, expected = int(faces * rate["chosen"]), rate["guarantee_95"]
         if above < FEW:
-            yield Finding(
-                "warning",
+            yield warn(
                 f"The threshold for {chosen(rate['chosen'])} rests on the "
                 f"{plural(above, 'most anomalous photograph')} of {faces:,}: the true rate of 95 % "
                 f"of such thresholds is {span(expected['low'], expected['high'], percent)}. Bring "
-                f"{rate['photographs_needed']:,} calibration photographs to know it within half of "
-                "the chosen rate.",
+                f"calibration photographs of {rate['photographs_needed']:,} persons to know it "
+                "within half of the chosen rate."
             )
 
 
@@ -95,24 +93,21 @@ def generators(results: Results) -> Iterator[Finding]:
     detected = {
         name: part["values"][results.headline]["detection_rate"]
         for name, part in results.generators.items()
-        if part["values"][results.headline]["detection_rate"] is not None
     }
     chance = [name for name, part in results.generators.items() if _reaches_chance(part)]
     missed = [name for name in detected if detected[name] < MISSED and name not in chance]
     if chance:
         names = listed([f"{name} (AUC {number(auc[name])})" for name in chance])
-        yield Finding("warning", f"Not told from photographs, as far as these faces show: {names}.")
+        yield warn(f"Not told from photographs, as far as these faces show: {names}.")
     if missed:
         missed.sort(key=lambda name: detected[name])
         names = listed([f"{name} ({percent(detected[name])})" for name in missed])
-        yield Finding(
-            "warning",
+        yield warn(
             f"Missed: at {rate} false alarms less than half of the faces are detected of {names}.",
         )
-    if detected and not chance and not missed:
+    if not chance and not missed:
         worst = min(detected, key=lambda name: detected[name])
-        yield Finding(
-            "good",
+        yield good(
             f"No generator is missed: at {rate} false alarms at least half of each one's faces are "
             f"detected, the fewest of {worst}, {percent(detected[worst])}.",
         )
@@ -120,7 +115,7 @@ def generators(results: Results) -> Iterator[Finding]:
 
 def _reaches_chance(part: Mapping[str, Any]) -> bool:
     low, auc = part["low"]["auc"], part["values"]["auc"]
-    return auc is not None and (auc if low is None else low) <= 0.5
+    return bool((auc if low is None else low) <= 0.5)
 
 
 def controls(results: Results) -> Iterator[Finding]:
@@ -130,31 +125,27 @@ def controls(results: Results) -> Iterator[Finding]:
         by_verdict.setdefault(control["judged"], []).append(control)
     ordered = by_verdict.pop("in order", [])
     for control in by_verdict.get("suspicious", []):
-        yield Finding(
-            "warning",
+        yield warn(
             f"Control “{control['title']}”: AUC {number(control['auc'])}, "
             f"expected {control['expected']}. {control['if_high']}",
         )
     if trivial := by_verdict.get("not below the detector"):
         names = listed([f"“{row['title']}” AUC {number(row['auc'])}" for row in trivial])
         mine = number(results.controls["detector"]["auc"])
-        yield Finding(
-            "warning",
+        yield warn(
             f"Trivial scores reach: {names}; the detector {mine} on the same faces. "
             f"{trivial[0]['if_high']}",
         )
     for verdict in ("not computed", "not judged"):
         if rows := by_verdict.get(verdict):
             names = listed([f"“{row['title']}”" for row in rows])
-            yield Finding("warning", f"{verdict.capitalize()}: {names}; see Controls for why.")
+            yield warn(f"{verdict.capitalize()}: {names}; see Controls for why.")
     left = dict.fromkeys(name for row in results.controls["controls"] for name in row["left_out"])
     if left:
-        yield Finding(
-            "warning", f"The controls leave out {listed(list(left))}; see Controls for why."
-        )
+        yield warn(f"The controls leave out {listed(list(left))}; see Controls for why.")
     if ordered:
         which = "The other" if by_verdict or left else "All"
-        yield Finding("good", f"{which} {plural(len(ordered), 'control')} came out as expected.")
+        yield good(f"{which} {plural(len(ordered), 'control')} came out as expected.")
 
 
 def robustness(results: Results) -> Iterator[Finding]:
@@ -179,19 +170,16 @@ def robustness(results: Results) -> Iterator[Finding]:
                 (-share, f"{title} ({percent(share)} instead of {percent(mean['clean'])})")
             )
     if raised:
-        yield Finding(
-            "warning",
+        yield warn(
             f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: do not "
             "judge photographs with such a history by these thresholds; calibrate on such ones.",
         )
     if hidden:
-        yield Finding(
-            "warning",
+        yield warn(
             f"Most generated faces that are detected otherwise pass under {_worst(hidden)}.",
         )
     if not raised and not hidden:
-        yield Finding(
-            "good",
+        yield good(
             "No perturbation raises false alarms beyond the chosen rate or halves detection.",
         )
 
@@ -207,20 +195,17 @@ def confounds(results: Results) -> Iterator[Finding]:
     found, harmonised = results.confounds, results.confounds["harmonised"]
     worst = found["metadata_classifier"]["worst"]
     for warning in found["warnings"]:
-        yield Finding("warning", warning)
+        yield warn(warning)
     if not found["warnings"] and worst is not None and worst <= CONFOUNDED:
-        yield Finding(
-            "good",
+        yield good(
             "File metadata alone (formats, sizes in pixels, qualities; not the number of bytes) "
             f"tells no generator apart (AUC at most {number(worst)}).",
         )
     for warning in harmonised["warnings"]:
-        text = f"Mixtures of the comparison without format cues: {warning}"
-        yield Finding("warning", text)
+        yield warn(f"Mixtures of the comparison without format cues: {warning}")
     auc = harmonised["mean"]["auc"]
     if None in auc.values():
-        text = "Not computed: results without format cues; see Formats and resolution for why."
-        yield Finding("warning", text)
+        yield warn("Not computed: results without format cues; see Formats and resolution.")
         return
     said = (
         "With every face brought to the same size and JPEG quality, the mean AUC is "
@@ -228,13 +213,12 @@ def confounds(results: Results) -> Iterator[Finding]:
     )
     fallen = _fallen(harmonised["generators"])
     if not fallen and auc["as_found"] - auc["harmonised"] <= CHANGED:
-        yield Finding("good", f"{said}: the result does not rest on file formats.")
+        yield good(f"{said}: the result does not rest on file formats.")
         return
     traces = "fine traces that resizing and compression remove"
     formats = worst is None or worst > CONFOUNDED
     why = f"formats, or on {traces}" if formats else f"{traces} (file metadata show no formats)"
-    yield Finding(
-        "warning",
+    yield warn(
         f"{said}. What falls by more than {CHANGED:g}, {listed(fallen) or 'all together'}, rests "
         f"in part on {why}.",
     )
@@ -250,24 +234,15 @@ def _fallen(harmonised: Mapping[str, Any]) -> list[str]:
     return fallen
 
 
-def fits(results: Results) -> Iterator[Finding]:
-    """Warnings of the mixture's fit."""
+def limits(results: Results) -> Iterator[Finding]:
+    """Warnings of the mixture's fit, what could not be computed, and cautions, each once."""
     for warning in results.gmm["warnings"]:
-        yield Finding("warning", f"Mixture: {warning}")
-
-
-def not_computed(results: Results) -> Iterator[Finding]:
-    """Generators of which something could not be computed."""
+        yield warn(f"Mixture: {warning}")
     if names := [name for name, part in results.generators.items() if part["not_computed"]]:
-        text = f"Not everything could be computed for {listed(names)}; see Per generator for why."
-        yield Finding("warning", text)
-
-
-def cautions(results: Results) -> Iterator[Finding]:
-    """What else limits the generators' figures, each sentence once."""
+        yield warn(f"Not everything could be computed for {listed(names)}; see Per generator.")
     by_sentence: dict[str, list[str]] = {}
     for name, part in results.generators.items():
         for caution in part["cautions"]:
             by_sentence.setdefault(caution, []).append(name)
     for caution, names in by_sentence.items():
-        yield Finding("warning", f"{listed(names)}: {sentence(caution)}")
+        yield warn(f"{listed(names)}: {sentence(caution)}")

@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -13,28 +12,22 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def revision(folder: str | Path = ".", paths: Sequence[str] = CODE) -> str:
-    """The last git commit that touched `paths`, with `-modified` where they differ from it;
-    "unknown" without git.
+def revision(folder: str | Path = ".") -> str:
+    """The last git commit that touched CODE, with `-modified` where CODE differs from it; "unknown"
+    without git.
 
     Not HEAD: a commit of results alone must leave the report, and so dvc.lock, as they are. In a
     shallow clone git knows no older commit than the first it holds."""
-    commit = _git(folder, "log", "-1", "--format=%H", "--", *paths)
-    changes = _git(folder, "status", "--porcelain", "--", *paths)
+    commit = _git(folder, "log", "-1", "--format=%H", "--", *CODE)
+    changes = _git(folder, "status", "--porcelain", "--", *CODE)
     if not commit or changes is None:
         return "unknown"
     return f"{commit}-modified" if changes else commit
 
 
-def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Version of Python and of each installed package, without importing any."""
-    found = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def versions() -> dict[str, str]:
+    """Version of Python and of PACKAGES, without importing any."""
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
 
 
 def _git(folder: str | Path, *arguments: str) -> str | None:

@@ -22,7 +22,6 @@ class Results:
 
     listing: dict[str, Any]  # face sets, and what was left out of them
     exif: dict[str, Any]
-    tags: "pd.DataFrame"  # tag, value_from, value_to, faces
     manipulations: dict[str, Any]
     pretext: dict[str, Any]
     history: "pd.DataFrame"  # a row per epoch
@@ -69,25 +68,24 @@ def read(
     return Results(
         listing=read_json(data / "face_sets/listing.json"),
         exif=read_json(data / "faces/exif.json"),
-        tags=_csv(data / "faces/tags.csv", "tag", "value_from", "value_to", "faces"),
         manipulations=read_json(data / "manipulated/manipulations.json"),
         pretext=read_json(data / "pretext.json"),
-        history=_csv(metrics / "pretext_history.csv", "epoch"),
+        history=_csv(metrics / "pretext_history.csv"),
         gmm=read_json(data / "gmm.json"),
         calibration=read_json(data / "calibration/calibration.json"),
-        sizes=_csv(data / "calibration/sizes.csv", "rate", "faces", "guarantee_low"),
+        sizes=_csv(data / "calibration/sizes.csv"),
         generators=_in_order(evaluation / "generators.json", "generators", generators),
         table=read_json(evaluation / "table.json"),
-        roc=_csv(metrics / "roc.csv", "generator", "fpr", "tpr"),
-        histograms=_csv(evaluation / "histograms.csv", "generator", "low", "high"),
+        roc=_csv(metrics / "roc.csv"),
+        histograms=_csv(evaluation / "histograms.csv"),
         robustness=_in_order(audit / "robustness.json", "perturbations", perturbations),
         confounds=read_json(audit / "confounds.json"),
         controls=read_json(audit / "controls.json"),
         explained=_in_order(explanations / "faces.json", "generators", generators),
-        projection=_csv(explanations / "projection.csv", "set", "x", "y"),
-        faces={name: _bytes(evaluation / f"faces/{name}.png") for name in generators},
-        explanations={name: _bytes(explanations / f"{name}.png") for name in generators},
-        manipulated=_bytes(data / "manipulated/examples.png"),
+        projection=_csv(explanations / "projection.csv"),
+        faces={name: (evaluation / f"faces/{name}.png").read_bytes() for name in generators},
+        explanations={name: (explanations / f"{name}.png").read_bytes() for name in generators},
+        manipulated=(data / "manipulated/examples.png").read_bytes(),
         sample=sample.read_bytes() if simulated and sample.is_file() else None,
     )
 
@@ -103,26 +101,10 @@ def _in_order(path: Path, parameter: str, names: Sequence[str]) -> dict[str, Any
     return {name: content[name] for name in names}
 
 
-def _csv(path: Path, *columns: str) -> "pd.DataFrame":
+def _csv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except ValueError as error:  # pandas' ParserError and EmptyDataError are ValueErrors
-        raise PipelineError(
-            f"{path}: not a table ({error}); remove it and run `dvc repro`"
-        ) from None
-    if missing := [name for name in columns if name not in frame]:
-        raise PipelineError(
-            f"{path}: no column {', '.join(missing)}; remove it and run `dvc repro`"
-        )
-    return frame
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+        return pd.read_csv(path)
+    except ValueError as error:  # pandas' own errors are ValueErrors too
+        raise PipelineError(f"{path}: {error}; remove it and run `dvc repro`") from None

@@ -1,5 +1,5 @@
-"""The results per generator as a table for the terminal; alone: python -m pipeline.report.summary
-EVALUATION_JSON REPORT_FOLDER.
+"""The results per generator as a table for the terminal. Alone:
+python -m pipeline.report.summary data/evaluation/table.json data/report
 """
 
 import sys
@@ -9,52 +9,50 @@ from typing import Any
 
 from pipeline.base import terminal
 from pipeline.base.errors import PipelineError
-from pipeline.common import artifacts
+from pipeline.common.artifacts import read_json
+from pipeline.report.results import SIMULATED
 
 RATES_SHOWN = 3  # so many fit on a line: the highest ones, which rest on most photographs
-Evaluation = Mapping[str, Mapping[str, Any]]
+Table = Mapping[str, Mapping[str, Any]]  # of data/evaluation/table.json
 
 
-def show(evaluation: Evaluation, report: Path) -> None:
+def show(table: Table, report: Path) -> None:
     """Print the table, and where the report lies."""
-    print(text(evaluation))
+    print(text(table))
     print(f"report: {report / 'index.html'}")
 
 
-def text(evaluation: Evaluation) -> str:
-    """One row per generator and their mean, then the worst, in 80 columns; from
-    metrics/evaluation.json.
-    """
-    generators = {name: row for name, row in evaluation.items() if name not in ("mean", "worst")}
-    mean, worst = evaluation["mean"], evaluation["worst"]
+def text(table: Table) -> str:
+    """A row per generator and their mean, then the worst, in 80 columns."""
+    mean, worst = table["mean"], table["worst"]
+    generators = [name for name in table if name not in ("mean", "worst")]
     rates = sorted((key for key in mean if key.startswith("at_")), key=_percent)[-RATES_SHOWN:]
     rows = [
         {
             "generator": name,
-            "faces": row.get("generated_faces"),
-            "AUC": row["auc"],
-            "95 % interval": _interval(row),
-            **{f"at {_percent(key):g} %": row[key]["detection_rate"] for key in rates},
+            "faces": table[name].get("generated_faces"),
+            "AUC": table[name]["auc"],
+            "95 % interval": _interval(table[name]),
+            **{f"at {_percent(key):g} %": table[name][key]["detection_rate"] for key in rates},
         }
-        for name, row in {**generators, "mean": mean}.items()
+        for name in [*generators, "mean"]
     ]
-    alarms = ", ".join(
+    title = "AI-generated faces as anomalies: AUC; share detected at each false alarm rate"
+    alarms = [
         f"{100 * mean[key]['false_alarm_rate']:.2f} % at {_percent(key):g} %" for key in rates
-    )
+    ]
     lines = [
-        terminal.format_table(
-            rows, "AI-generated faces as anomalies: AUC; share detected at each false alarm rate"
-        ),
-        f"false alarms on test photographs: {alarms}",
+        terminal.format_table(rows, title),
+        f"false alarms on test photographs: {', '.join(alarms)}",
         f"worst: {worst['generator']}, AUC {worst['auc']:.3f} ({_interval(worst)})",
     ]
-    if any(name.startswith("sim_") for name in generators):
+    if any(name.startswith(SIMULATED) for name in generators):
         lines.append("simulated data: the numbers say nothing about real generators")
     return "\n".join(lines)
 
 
 def _percent(key: str) -> float:
-    """Of a rate's name, as `calibration.rate_key` gives it."""
+    """Of a rate's key, such as at_0_1_percent."""
     return float(key.removeprefix("at_").removesuffix("_percent").replace("_", "."))
 
 
@@ -63,18 +61,13 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Print the results that the last run left."""
+    """Print the results of the last run."""
     if len(sys.argv) != 3:
-        raise PipelineError(
-            "usage: python -m pipeline.report.summary metrics/evaluation.json data/report"
-        )
-    evaluation, report = artifacts.read_json(sys.argv[1]), Path(sys.argv[2])
-    if not isinstance(evaluation, dict) or not {"mean", "worst"} <= evaluation.keys():
-        raise PipelineError(
-            f"{sys.argv[1]}: no evaluation of this version (mean and worst are missing); run `dvc "
-            "repro`"
-        )
-    show(evaluation, report)
+        raise PipelineError(f"usage: {str(__doc__).splitlines()[1]}")
+    table = read_json(sys.argv[1])
+    if not isinstance(table, dict) or not {"mean", "worst"} <= table.keys():
+        raise PipelineError(f"{sys.argv[1]}: no rows mean and worst; run `dvc repro`")
+    show(table, Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

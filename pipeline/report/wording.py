@@ -47,6 +47,11 @@ def value_in(row: Mapping[str, Any], *path: str) -> Value:
     return Value(tree.get(last), tree.get(f"{prefix}low"), tree.get(f"{prefix}high"))
 
 
+def achieved(rate: Mapping[str, Any]) -> Value:
+    """The false alarm rate on test photographs, of an entry of calibration.json's rates."""
+    return Value(rate["false_alarm_rate"], *(rate["exact_95"][end] for end in ("low", "high")))
+
+
 def _dig(tree: Any, path: Sequence[str]) -> Any:
     for key in path:
         tree = None if tree is None else tree.get(key)
@@ -90,20 +95,6 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def counted(counts: Mapping[str, int]) -> str:
-    """Counts by name, the most frequent first."""
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{name.replace('_', ' ')} ({n:,})" for name, n in ordered)
-
-
-def spread(values: Mapping[str, float] | None) -> str:
-    """Median and range of a number of files, as format cues have it."""
-    if values is None or values["median"] is None:
-        return DASH
-    low, middle, high = (values[key] for key in ("min", "median", "max"))
-    return f"{middle:g}" if low == high else f"{middle:g} ({low:g}{DASH}{high:g})"
-
-
 def perturbation(content: Mapping[str, Any]) -> str:
     """Title of a perturbation, from its `kind` and `strength`."""
     kind = content["kind"]
@@ -114,13 +105,6 @@ def perturbation(content: Mapping[str, Any]) -> str:
 def sentence(text: str) -> str:
     """A text with a capital and one full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
-def unusual(p_value: float) -> str:
-    """A conformal p-value in words: it bounds the share, also where no calibration photograph is
-    as unusual.
-    """
-    return f"no more than about {percent(p_value)} of photographs look this unusual"
 
 
 def outcome(rate: Mapping[str, Any]) -> str:

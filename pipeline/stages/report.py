@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     html = page.html(every, parameters, code | provenance.versions(), options.root)
 
     title = f"AI-generated faces as anomalies{', simulated data' if every.simulated else ''}"
-    detection.overview(options.figure, every, title)
+    detection.readme(options.figure, every, title)
     with artifacts.atomic(options.output) as folder:
         folder.mkdir()
         (folder / "index.html").write_text(html, encoding="utf-8")

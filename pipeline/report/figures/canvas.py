@@ -1,20 +1,20 @@
-"""What all figures share: the style, a look per generator, and panels as inline SVG in the page's
-colours.
-"""
+"""What all figures share: a look per generator, and panels as inline SVG in the page's colours."""
 
 import io
 import re
 from collections.abc import Callable, Sequence
 from html import escape
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.report.wording import Value
 
+STYLE = Path(__file__).parents[1] / "templates/figures.mplstyle"
 # Written into the SVG and then replaced by the page's own colours, so that a figure is readable in
 # light and in dark.
-INK, MUTED, RULE, PAPER = "#1c2430", "#66707d", "#d8dde4", "#fffffe"
-THEME = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
+INK, MUTED, RULE = "#1c2430", "#66707d", "#d8dde4"
+THEME = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)"}
 PHOTOGRAPHIC = "#8d98a5"
 PALETTE = (
     "#3f7fd9", "#e08214", "#2e9e6b", "#d6455d", "#8f66cf",
@@ -30,32 +30,7 @@ MARKERS = {  # matplotlib's markers and their outlines around (14, 5), for the p
     "v": "M14 8.4l3.4-6h-6.8z",
 }
 BESIDE: Any = (0, (2, 2))  # dashes of lines that only help to read a figure
-STYLE: Any = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "report",
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.linewidth": 0.7,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "lines.linewidth": 1.7,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.constrained_layout.use": True,
-}
+ROW = 0.3  # inches of height for each row of a figure with a row per generator
 
 
 class Look(NamedTuple):
@@ -100,7 +75,7 @@ class Canvas:
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(fname=STYLE):
             figure = Figure(figsize=(width, height))
             draw(figure.add_subplot())
             text = io.StringIO()
@@ -111,16 +86,12 @@ class Canvas:
 
 def _inline(svg: str, alt: str, number: int) -> str:
     """matplotlib's SVG file as an element of the page: own ids, the page's colours."""
-    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{number}-", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{number}-", svg.replace("xlink:href", "href"))
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
-    view_box = re.search(r'viewBox="[^"]+"', svg)
-    assert view_box, "matplotlib writes a viewBox"
-    head = f'<svg {view_box[0]} role="img" aria-label="{escape(alt)}">'
-    lines = (head + svg[svg.index(">") + 1 :]).splitlines()
+    _, box, rest = re.split(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', svg, maxsplit=1)
+    lines = f'<svg {box} role="img" aria-label="{escape(alt)}">{rest}'.splitlines()
     return "\n".join(line for line in lines if line.strip())
 
 
@@ -137,8 +108,10 @@ def rows(axes: Any, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def whiskers(value: Value) -> list[list[float]] | None:
-    """How far the interval reaches to both sides, as matplotlib's error bars want it."""
-    if value.value is None or value.low is None or value.high is None:
-        return None
-    return [[max(0.0, value.value - value.low)], [max(0.0, value.high - value.value)]]
+def interval(axes: Any, row: float, value: Value, **style: Any) -> None:
+    """A point in a row with its interval as a line; nothing where there is no value."""
+    if value.value is not None:
+        ends = None
+        if value.low is not None and value.high is not None:
+            ends = [[max(0.0, value.value - value.low)], [max(0.0, value.high - value.value)]]
+        axes.errorbar([value.value], [row], xerr=ends, capsize=2.5, **style)

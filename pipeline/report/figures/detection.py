@@ -2,6 +2,7 @@
 README.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,58 +10,87 @@ from pipeline.report.figures.canvas import (
     BESIDE,
     INK,
     MUTED,
-    PAPER,
     PHOTOGRAPHIC,
+    ROW,
     STYLE,
+    Canvas,
+    interval,
     looks,
     percent_tick,
     rows,
-    whiskers,
 )
 from pipeline.report.results import Results
-from pipeline.report.wording import value_of
+from pipeline.report.wording import Value, number, percent, value_of
 
 QUARTERS = [0, 0.25, 0.5, 0.75, 1]
 
 
-def overview(path: str | Path, results: Results, title: str) -> None:
+def readme(path: str | Path, results: Results, title: str) -> None:
     """The README's picture (PNG, 1600 pixels wide): detection beside the ROC curves."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     from pipeline.base.atomic import atomic
 
-    with (
-        mpl.rc_context({**STYLE, "figure.constrained_layout.w_pad": 0.1}),
-        atomic(path) as temporary,
-    ):
-        height = max(3.4, 1.5 + 0.3 * len(results.generators))
-        figure = Figure(figsize=(8, height), dpi=200, facecolor=PAPER)
+    with mpl.rc_context(fname=STYLE), atomic(path) as temporary:
+        height = max(3.4, 1.5 + ROW * len(results.generators))
+        figure = Figure(figsize=(8, height), dpi=200, facecolor="white")
+        figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
         left, right = figure.subplots(1, 2, width_ratios=(1.22, 1))
-        detection(left, results)
-        roc(right, results)
+        _detection(left, results)
+        _roc(right, results, logarithmic=False)
         rate = results.rates[results.headline]["chosen"]
         left.set_title(f"Detected at {100 * rate:g} % false alarms")
         right.set_title("ROC curves")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, color=INK)
-        figure.savefig(temporary, format="png", metadata={"Software": None}, facecolor=PAPER)
+        figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def detection(axes: Any, results: Results) -> None:
-    """Horizontal bars of the share detected at the headline rate, with intervals; share and AUC at
-    the right.
-    """
+def overview(results: Results, canvas: Canvas) -> list[str]:
+    """Detection per generator, in one panel."""
+    said = [f"{name} {percent(share.value)}" for name, share in _detected(results).items()]
+    figure = partial(_detection, results=results)
+    return [canvas.panel(figure, f"Detected: {'; '.join(said)}.", height=0.8 + ROW * len(said))]
+
+
+def roc(results: Results, canvas: Canvas) -> list[str]:
+    """ROC curves on a linear and on a logarithmic axis."""
+    auc = [f"{name} {number(part['values']['auc'])}" for name, part in results.generators.items()]
+    return [
+        canvas.panel(
+            partial(_roc, results=results, logarithmic=logarithmic),
+            f"ROC curves, false alarm rates {scale}. AUC: {'; '.join(auc)}.",
+            height=3.2,
+        )
+        for logarithmic, scale in ((False, "linear"), (True, "logarithmic"))
+    ]
+
+
+def scores(results: Results, canvas: Canvas) -> list[str]:
+    """Score histograms of each generator, with the thresholds."""
+    svgs = []
+    for name, share in _detected(results).items():
+        title = f"{name}: {percent(share.value)} detected"
+        figure = partial(_scores, results=results, name=name, title=title)
+        svgs.append(canvas.panel(figure, f"Anomaly scores of photographs and of {title}.", 3.4, 2))
+    return svgs
+
+
+def _detected(results: Results) -> dict[str, Value]:
+    key = results.headline
+    return {name: value_of(p, key, "detection_rate") for name, p in results.generators.items()}
+
+
+def _detection(axes: Any, results: Results) -> None:
+    """Horizontal bars of the share detected at the headline rate; share and AUC at the right."""
     styles = looks(list(results.generators))
     right = {"va": "center", "ha": "right", "fontsize": 8.5, "color": INK}
-    for row, (name, content) in enumerate(results.generators.items()):
-        share, auc = value_of(content, results.headline, "detection_rate"), value_of(content, "auc")
-        if share.value is not None:
-            axes.barh(row, share.value, height=0.62, color=styles[name].colour, alpha=0.85)
-        if bars := whiskers(share):
-            style = {"fmt": "none", "color": INK, "elinewidth": 1.1, "capsize": 2.5}
-            axes.errorbar([share.value], [row], xerr=bars, **style)
+    for row, (name, share) in enumerate(_detected(results).items()):
+        auc = results.generators[name]["values"]["auc"]
+        axes.barh(row, share.value or 0, height=0.62, color=styles[name].colour, alpha=0.85)
+        interval(axes, row, share, fmt="none", color=INK, elinewidth=1.1)
         axes.text(1.18, row, "–" if share.value is None else f"{100 * share.value:.0f} %", **right)
-        axes.text(1.4, row, "–" if auc.value is None else f"{auc.value:.3f}", **right)
+        axes.text(1.4, row, number(auc), **right)
     axes.text(1.4, -0.85, "AUC", **{**right, "color": MUTED, "fontsize": 8})
     axes.axvline(results.rates[results.headline]["chosen"], color=INK, lw=1, ls=BESIDE)
     rows(axes, list(results.generators))
@@ -69,26 +99,20 @@ def detection(axes: Any, results: Results) -> None:
     axes.xaxis.set_major_formatter(percent_tick)
 
 
-def roc(axes: Any, results: Results, *, logarithmic: bool = False) -> None:
+def _roc(axes: Any, results: Results, *, logarithmic: bool) -> None:
     """Detection rate over false alarm rate. Chosen rates are dashed lines, and a mark on a curve is
     what the rate's threshold really does. Logarithmic shows the lowest rates.
     """
-    styles = looks(list(results.generators))
     rates = [rate["chosen"] for rate in results.rates.values()]
     lowest = min(1e-3, *rates) if logarithmic else 0.0
     chance = [lowest ** (1 - i / 60) for i in range(61)] if logarithmic else [0.0, 1.0]
     axes.plot(chance, chance, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-    for name, curve in results.roc.groupby("generator", sort=False):
-        if name not in styles:
-            continue
-        style, values = styles[name], results.generators[name]["values"]
-        first = int((curve["fpr"] <= lowest).sum()) - 1 if logarithmic else 0
-        shown = curve.iloc[max(0, first) :]
-        axes.plot(
-            shown["fpr"].clip(lower=lowest), shown["tpr"],
-            color=style.colour, linestyle=style.dashes,
-            drawstyle="steps-post" if logarithmic else "default",
-        )  # fmt: skip
+    steps = "steps-post" if logarithmic else "default"
+    for name, style in looks(list(results.generators)).items():
+        curve, values = results.roc.query("generator == @name"), results.generators[name]["values"]
+        first = max(0, int((curve["fpr"] <= lowest).sum()) - 1)  # the last at or left of the edge
+        x, y = curve["fpr"].iloc[first:].clip(lower=lowest), curve["tpr"].iloc[first:]
+        axes.plot(x, y, color=style.colour, linestyle=style.dashes, drawstyle=steps)
         for key in results.rates:
             alarms, detected = values[key]["false_alarm_rate"], values[key]["detection_rate"]
             if alarms is not None and detected is not None:
@@ -104,11 +128,11 @@ def roc(axes: Any, results: Results, *, logarithmic: bool = False) -> None:
     axes.yaxis.set_major_formatter(percent_tick)
 
 
-def scores(axes: Any, results: Results, name: str, title: str) -> None:
-    """Histograms of a generator's and the photographs' anomaly scores, and the thresholds as dashed
-    lines, the headline rate's the thickest.
+def _scores(axes: Any, results: Results, name: str, title: str) -> None:
+    """Histograms of a generator's and the photographs' scores; dashed lines are the thresholds, the
+    thickest is the headline rate's.
     """
-    histogram = results.histograms[results.histograms["generator"] == name]
+    histogram = results.histograms.query("generator == @name")
     edges = [*histogram["low"], *histogram["high"][-1:]]
     colour = looks(list(results.generators))[name].colour
     axes.stairs(histogram["photographic"], edges, fill=True, color=PHOTOGRAPHIC, alpha=0.6)
