@@ -1,6 +1,5 @@
-"""What tests/test_distributed.py starts with torchrun: `team FOLDER` or `train FOLDER PRECISION`.
-
-The folder is for what each process found.
+"""What tests/pretext/test_processes.py starts with torchrun: this file with FOLDER PRECISION.
+inputs in the working folder and leaves in FOLDER what each process found.
 """
 
 import hashlib
@@ -9,98 +8,52 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.base import processes
-from pipeline.common import process_group
-
-BROADCAST = [b"", b"\0", np.random.default_rng(0).bytes(3_000_001)]
-VALUES = [-0.0, float("nan"), 1e-40, float("inf")]  # of a row; the last column is the process
+from pipeline.base import params, processes
+from pipeline.encoder import checkpoints
+from pipeline.pretext import training
+from pipeline.pretext.checkpoint import State, to_bytes
+from pipeline.pretext.faces import read_faces
 
 
-def gathered(turn: int, rank: int) -> bytes:
-    """What a process sends: nothing from any, nothing from some, other lengths."""
-    return [b"", bytes([rank]) * 1000 * rank, b"\0" * (3 - rank)][turn]
-
-
-def rows(count: int, kind: str) -> np.ndarray:
-    """Row i is process i's."""
-    if kind == "bool":
-        return np.arange(count) % 2 == 0
-    return np.array(
-        [[*(VALUES if kind.startswith("f") else (0, -1, 255, 7)), rank] for rank in range(count)]
-    ).astype(kind)
-
-
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def team(folder: Path) -> None:
-    with process_group.group() as team:
-        found: dict[str, object] = {"rank": team.rank, "count": team.count, "first": team.first}
-        found["broadcast"] = [
-            digest(team.broadcast(content if team.first else None)) for content in BROADCAST
-        ]
-        found["gather"] = [
-            [digest(part) for part in team.gather(gathered(turn, team.rank))] for turn in range(3)
-        ]
-        for kind in ("f4", "f8", "i8", "u1", "bool"):
-            own = rows(team.count, kind)
-            own[np.arange(team.count) != team.rank] = 0
-            found[kind] = digest(team.assemble(own).tobytes())
-        found["any"] = [team.any(flag) for flag in (False, team.rank == 2, True, not team.first)]
-        team.wait()
-    (folder / f"{team.rank}.json").write_text(json.dumps(found))
-
-
-def record(run: Any) -> tuple[dict[tuple[int, int], list[float]], list[bytes]]:
-    """The losses of every step by epoch and step, and the state after the first, filled while
-    training runs.
+def record() -> tuple[dict[tuple[int, int], list[float]], list[bytes]]:
+    """The summed losses after every step by epoch and step, and the state after the first, filled
+    while training runs.
     """
-    from pipeline.pretext import state as training_state
-
     losses: dict[tuple[int, int], list[float]] = {}
     first: list[bytes] = []
-    real = run.save_if
+    real = training.save_if_due
 
-    def save_if(self: Any, state: Any, *, now: bool) -> None:
+    def save_if_due(run: Any, state: State, *, now: bool = False) -> bool:
         if state.step:
-            losses[state.epoch, state.step] = state.losses[-1].tolist()
-            first.extend([training_state.to_bytes(state)] if not first else [])
-        real(self, state, now=now)
+            losses[state.epoch, state.step] = [state.faces, *state.loss_sums]
+            first.extend([] if first else [to_bytes(state)])
+        return real(run, state, now=now)
 
-    run.save_if = save_if
+    training.save_if_due = save_if_due
     return losses, first
 
 
-def train(folder: Path, precision: str) -> None:
+def main(folder: Path, precision: str) -> None:
     """Train; `double` is with 64 bits wherever training has 32, so that rounding no longer hides or
     grows a difference.
     """
     import torch
 
-    from pipeline.base import params
-    from pipeline.encoder import checkpoints
-    from pipeline.pretext import training
-    from pipeline.stages import train_pretext
-
     p = params.load("seed", "pretext")
-    faces, held_out = train_pretext.read_faces(
-        Path("faces"), Path("manipulated"), p.pretext.face_scale
-    )
+    faces, validation = read_faces(Path("faces"), Path("manipulated"), p.pretext.face_scale)
     encoder = checkpoints.start_encoder(
         "none", p.pretext.architecture, p.pretext.feature_dim, seed=p.seed
     )
     if precision == "double":
         encoder.double().register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
         torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    losses, first = record(training.Run)
-    result = training.train(encoder, faces, held_out, p.pretext, seed=p.seed)
-    weights = digest(
-        b"".join(tensor.contiguous().numpy().tobytes() for tensor in encoder.state_dict().values())
+    losses, first = record()
+    result = training.train(encoder, faces, validation, p.pretext, seed=p.seed)
+    assert result is not None
+    weights = b"".join(
+        value.contiguous().numpy().tobytes() for value in encoder.state_dict().values()
     )
-    (folder / f"{processes.rank()}.weights").write_text(weights)
+    (folder / f"{processes.rank()}.weights").write_text(hashlib.sha256(weights).hexdigest())
     if processes.rank() == 0:
         steps = [[*place, *row] for place, row in sorted(losses.items())]
         content = {"steps": steps, "history": result.history, "metrics": result.metrics}
@@ -109,7 +62,4 @@ def train(folder: Path, precision: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "team":
-        team(Path(sys.argv[2]))
-    else:
-        train(Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[2])
