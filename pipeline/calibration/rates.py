@@ -41,7 +41,7 @@ def guarantee(calibration: Size, false_alarm_rate: float) -> dict[str, float]:
 
 def photographs_needed(false_alarm_rate: float) -> int:
     """Calibration photographs, each of another person, that make the guarantee as narrow as the
-    rate, 2.5 % to 7.5 % for 5 %. Only numbers that meet the rate exactly are tried.
+    rate, 2.5 % to 7.5 % for 5 %: the fewest with `above` of them above the threshold are tried.
     """
     for above in count(1):
         n = ceil(above / exact(false_alarm_rate)) - 1

@@ -107,8 +107,8 @@ def _fault(kind: str, values: Mapping[str, np.ndarray]) -> str:
     """What is malformed about a mixture's arrays, or ""."""
     if kind not in COVARIANCE_TYPES:
         return f"covariance_type {kind!r} is none of {', '.join(COVARIANCE_TYPES)}"
-    k, width, d = values["weights"].size, values["shift"].size, len(values["projection"])
-    d = d or width  # no PCA
+    k, width = values["weights"].size, values["shift"].size
+    d = len(np.atleast_1d(values["projection"])) or width  # none: no PCA
     precisions = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     shapes = {"weights": (k,), "means": (k, d), "precisions_cholesky": precisions[kind]}
     shapes |= {"shift": (width,), "scale": (width,), "projection": (d, width)}

@@ -12,8 +12,10 @@ from sklearn.mixture import GaussianMixture, _gaussian_mixture
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.base.errors import PipelineError
-from pipeline.density import fitting as density
+from pipeline.density import expectation_maximisation, fitting
+from pipeline.density.expectation_maximisation import chosen_device, maximise
 from pipeline.density.mixture import COVARIANCE_TYPES
+from tests.small_features import clusters, fit
 
 SETTINGS = {
     "n_components": 3,
@@ -26,36 +28,22 @@ SETTINGS = {
 CPU = torch.device("cpu")
 
 
-def faces(n=600, d=8, seed=0):
+def faces(n=600, d=8):
     """Three overlapping clusters of correlated features."""
-    draw = np.random.default_rng(seed)
-    return (
-        draw.normal(size=(n, d)) @ draw.normal(size=(d, d))
-        + 2 * draw.normal(size=(3, d))[np.arange(n) % 3]
-    )
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(n, d)) @ draw.normal(size=(d, d))
+    return x + 2 * draw.normal(size=(3, d))[np.arange(n) % 3]
 
 
 def em(x, device, **changes):
-    return density._expectation_maximisation(x, device, seed=5, **{**SETTINGS, **changes})
+    return maximise(x, device, seed=5, **{**SETTINGS, **changes})
 
 
-def close(one, two):
-    """The issue's bound: 1e-6 of an array's largest value."""
-    for a, b in zip(one, two, strict=True):
+def close(some, others):
+    """To 1e-6 of an array's largest value."""
+    for a, b in zip(some, others, strict=True):
         assert a.dtype == b.dtype == np.float64 and a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())
-
-
-def fit(x, **changes):
-    settings = {
-        "components": 3,
-        "covariance_type": "full",
-        "standardise": True,
-        "pca_components": 0,
-        "regularisation": 1e-6,
-    }
-    settings |= {"maximum_iterations": 200, "tolerance": 1e-6, "starts": 1, "seed": 5}
-    return density.fit(x, **{**settings, **changes})
 
 
 # --- the same numbers
@@ -63,63 +51,51 @@ def fit(x, **changes):
 
 @pytest.mark.parametrize("starts", [1, 4])
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_arrays_are_to_the_last_bit_those_of_scikit_learns_k_means_plus_plus(kind, starts):
+def test_numpy_gives_the_bits_of_scikit_learns_k_means_plus_plus_and_tensors_the_same(kind, starts):
     x = faces()
-    arrays, converged, iterations = em(x, None, covariance_type=kind, n_init=starts)
+    arrays, *how = em(x, None, covariance_type=kind, n_init=starts)
     settings = {**SETTINGS, "covariance_type": kind, "n_init": starts}
     oracle = GaussianMixture(**settings, init_params="k-means++", random_state=5).fit(x)
     expected = oracle.weights_, oracle.means_, oracle.precisions_cholesky_
     assert all(np.array_equal(a, b) for a, b in zip(arrays, expected, strict=True))
-    assert (converged, iterations) == (oracle.converged_, oracle.n_iter_)
-
-
-@pytest.mark.parametrize("starts", [1, 4])
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_tensors_give_what_numpy_gives(kind, starts):
-    x = faces()
-    (one, *how), (two, *oracle) = (
-        em(x, device, covariance_type=kind, n_init=starts) for device in (CPU, None)
-    )
-    close(one, two)
-    assert how == oracle and how[0]
+    assert how == [oracle.converged_, oracle.n_iter_] and how[0]
+    on_tensors, *as_well = em(x, CPU, covariance_type=kind, n_init=starts)
+    close(on_tensors, arrays)
+    assert as_well == how
 
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_a_whole_fit_on_tensors_scores_alike(kind, monkeypatch):
-    x, new = faces().astype(np.float32), faces(100, seed=1)
+    x, new = clusters(), clusters(100, seed=1)
     oracle = fit(x, covariance_type=kind, pca_components=5)
-    monkeypatch.setattr(density, "_chosen_device", lambda *_, **__: CPU)
+    monkeypatch.setattr(fitting, "chosen_device", lambda *_, **__: CPU)
     result = fit(x, covariance_type=kind, pca_components=5)
-    np.testing.assert_allclose(
-        result.mixture.anomaly_score(new), oracle.mixture.anomaly_score(new), rtol=1e-6
-    )
+    expected = oracle.mixture.anomaly_score(new)
+    np.testing.assert_allclose(result.mixture.anomaly_score(new), expected, rtol=1e-6)
     assert (result.converged, result.iterations) == (oracle.converged, oracle.iterations)
     assert all(type(array) is np.ndarray for array in result.mixture.to_arrays().values())
 
 
 def test_tensors_give_the_same_bytes_twice():
-    one, two = (em(faces(), CPU)[0] for _ in range(2))
+    one, two = (em(faces(), CPU).arrays for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_several_starts_find_at_least_as_likely_a_mixture():
-    x = faces(seed=3)
-    likelihoods = [
-        fit(x, covariance_type="spherical", components=6, starts=n).mixture.log_likelihood(x).mean()
-        for n in (1, 8)
-    ]
+    x = clusters(seed=3, count=6)
+    changes = {"covariance_type": "spherical", "components": 6}
+    likelihoods = [fit(x, **changes, starts=n).mixture.log_likelihood(x).mean() for n in (1, 8)]
     assert likelihoods[1] > likelihoods[0]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_a_gpu_gives_what_numpy_gives(kind):
-    x = faces(2000, 64)
-    arrays = [
-        fit(x, covariance_type=kind, starts=2, device=device).mixture.to_arrays()
+    fits = [
+        fit(faces(2000, 64), covariance_type=kind, starts=2, device=device).mixture
         for device in ("cuda", "cpu")
     ]
-    close(*([one[name] for name in ("weights", "means", "precisions_cholesky")] for one in arrays))
+    close(*([one.weights, one.means, one.precisions_cholesky] for one in fits))
 
 
 # --- few launches, and scikit-learn is left as it was
@@ -154,27 +130,17 @@ def test_scikit_learn_is_left_as_it_was(wrong):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_tensors_as_scikit_learn_alone_treats_them(monkeypatch):
-    """The two quick replacements change no number beyond rounding."""
-    quick = em(faces(), CPU)[0]
-    x = torch.from_numpy(faces())
+def test_the_quick_replacements_change_no_number_beyond_rounding(monkeypatch):
+    quick = em(faces(), CPU).arrays[2]
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     with sklearn.config_context(array_api_dispatch=True):
-        start = density._Starts(faces(), 5)
-        model = GaussianMixture(**SETTINGS, init_params="random_from_data", random_state=start).fit(
-            x
-        )
-    np.testing.assert_allclose(quick[2], model.precisions_cholesky_.numpy(), rtol=1e-9, atol=1e-9)
+        start = expectation_maximisation._KMeansStart(faces(), 5)
+        model = GaussianMixture(**SETTINGS, init_params="random_from_data", random_state=start)
+        model.fit(torch.from_numpy(faces()))
+    np.testing.assert_allclose(quick, model.precisions_cholesky_.numpy(), rtol=1e-9, atol=1e-9)
 
 
 # --- where EM runs
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -188,19 +154,18 @@ def gpu(monkeypatch):
         ("cuda", (500, 6), "full", True),
     ],
 )
-@pytest.mark.usefixtures("gpu")
-def test_a_gpu_is_taken_where_it_is_asked_for_or_worth_while(name, shape, kind, cuda):
-    device = density._chosen_device(name, *shape, components=12, covariance_type=kind)
+def test_a_gpu_is_taken_where_it_is_asked_for_or_worth_while(name, shape, kind, cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    device = chosen_device(name, *shape, components=12, covariance_type=kind)
     assert getattr(device, "type", None) == ("cuda" if cuda else None)
 
 
 def test_without_a_gpu_auto_is_numpy_and_cuda_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert (
-        density._chosen_device("auto", 25_000, 768, components=12, covariance_type="full") is None
-    )
+    assert chosen_device("auto", 25_000, 768, components=12, covariance_type="full") is None
     with pytest.raises(PipelineError, match=r"gmm\.device: cuda, but .* set it to auto or cpu"):
-        fit(faces(), device="cuda")
+        fit(clusters(), device="cuda")
 
 
 # --- errors
@@ -208,10 +173,8 @@ def test_without_a_gpu_auto_is_numpy_and_cuda_an_error(monkeypatch):
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_faces_without_spread_are_ill_conditioned_on_tensors_too(kind):
-    with pytest.raises(
-        PipelineError,
-        match=f"a {kind} covariance is ill-conditioned at gmm.regularisation 0: raise it",
-    ):
+    message = f"a {kind} covariance is ill-conditioned at gmm.regularisation 0: raise it"
+    with pytest.raises(PipelineError, match=message):
         em(np.zeros((20, 3)), CPU, covariance_type=kind, reg_covar=0.0)
 
 
@@ -220,9 +183,7 @@ def test_a_full_gpu_says_what_to_change(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(GaussianMixture, "fit", full)
-    with pytest.raises(
-        PipelineError, match=r"gmm\.device: no memory for 600 faces on cpu; set it to cpu"
-    ):
+    with pytest.raises(PipelineError, match=r"gmm\.device: no memory for 600 faces on cpu"):
         em(faces(), CPU)
 
 

@@ -1,0 +1,168 @@
+"""Oracles: scikit-learn's own scoring, and scipy's normal density summed naively."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from pipeline.base.errors import PipelineError
+from pipeline.density.fitting import generalisation
+from pipeline.density.mixture import COVARIANCE_TYPES
+from tests.small_features import clusters, fit
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("pca", [0, 4])
+def test_log_likelihood_equals_scikit_learns(kind, standardise, pca):
+    x, new = clusters(), clusters(50, seed=1)
+    mixture = fit(x, covariance_type=kind, standardise=standardise, pca_components=pca).mixture
+    steps = [StandardScaler()] if standardise else []
+    steps += [PCA(pca, svd_solver="full")] if pca else []
+    a, b = x.astype(np.float64), new.astype(np.float64)
+    for step in steps:
+        a = step.fit_transform(a)
+        b = step.transform(b)
+    if pca:  # the same directions up to sign; then EM of scikit-learn gets the same coordinates
+        np.testing.assert_allclose(np.abs(mixture.transform(new)), np.abs(b), rtol=1e-6, atol=1e-6)
+    a, b = mixture.transform(x), mixture.transform(new)
+    settings = {"covariance_type": kind, "init_params": "k-means++", "max_iter": 200}
+    oracle = GaussianMixture(2, **settings, random_state=7).fit(a)
+    expected = oracle.score_samples(b)
+    np.testing.assert_allclose(mixture.log_likelihood(new), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_array_equal(mixture.anomaly_score(new), -mixture.log_likelihood(new))
+
+
+def test_log_likelihood_is_the_published_formula():
+    mixture = fit(clusters(), components=3, standardise=False).mixture
+    new = clusters(20, seed=3).astype(np.float64)
+    parts = list(zip(mixture.weights, mixture.means, mixture.precisions_cholesky, strict=True))
+    naive = [
+        logsumexp(
+            [
+                np.log(weight) + multivariate_normal(mean, np.linalg.inv(c @ c.T)).logpdf(face)
+                for weight, mean, c in parts
+            ]
+        )
+        for face in new
+    ]
+    np.testing.assert_allclose(mixture.log_likelihood(new), naive, rtol=1e-6)
+
+
+def test_one_component_is_the_sample_mean_and_covariance():
+    x = clusters().astype(np.float64)
+    mixture = fit(x, components=1, standardise=False, regularisation=1e-9).mixture
+    law = multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True))
+    np.testing.assert_allclose(mixture.log_likelihood(x), law.logpdf(x), rtol=1e-5)
+
+
+def test_same_seed_same_arrays_and_other_seed_another_start():
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    seeds = (1, 1, 2**64 - 1)
+    one, two, other = (fit(x, components=5, seed=seed).mixture.to_arrays() for seed in seeds)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert not np.array_equal(one["means"], other["means"])
+
+
+def test_the_number_of_cores_does_not_matter():
+    x = np.random.default_rng(0).normal(size=(600, 64))
+    arrays = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            arrays.append(fit(x, pca_components=16).mixture.to_arrays())
+    assert all(np.array_equal(arrays[0][name], arrays[1][name]) for name in arrays[0])
+
+
+def test_pca_directions_are_orthonormal_and_have_a_fixed_sign():
+    projection = fit(clusters(), pca_components=3).mixture.projection
+    np.testing.assert_allclose(projection @ projection.T, np.eye(3), atol=1e-12)
+    assert (projection[np.arange(3), np.abs(projection).argmax(axis=1)] > 0).all()
+
+
+def test_standardising_makes_units_irrelevant():
+    x, units = clusters(), np.array([1, 10, 100, 0.1, 0.01, 7])
+    one, two = fit(x.astype(np.float64)).mixture, fit(x * units).mixture
+    np.testing.assert_allclose(one.anomaly_score(x), two.anomaly_score(x * units), rtol=1e-6)
+
+
+def with_nan(x):
+    x[3, 2] = np.nan
+    return x
+
+
+TWINS = np.repeat(clusters(20), 2, axis=1)  # every feature twice
+CONSTANT = np.full((20, 3), 0.1, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("x", "changes", "message"),
+    [
+        (clusters(1), {}, "give at least 2 different faces"),
+        (clusters(3), {"components": 4, "covariance_type": "diag"}, "need as many faces"),
+        (clusters(6), {}, "a full covariance in 6 dimensions: set gmm.pca_components to at most 3"),
+        (clusters(6), {"covariance_type": "tied"}, "cannot carry a tied"),
+        (clusters(20), {"pca_components": 7}, "gmm.pca_components: 7 .* at most 6"),
+        (clusters(4), {"pca_components": 5}, "at most 3"),
+        (with_nan(clusters(20)), {}, "1 of 20 faces have NaN or infinite features .first: row 3"),
+        (CONSTANT, {}, "3 of 3 features are the same .* the encoder has collapsed"),
+        (np.c_[clusters(20), np.ones(20)], {}, "1 of 7 features .*first: column 6.* at most 6"),
+        (np.zeros((0, 3)), {}, r"shape \(0, 3\)"),
+        (TWINS, {"regularisation": 1e-18}, "ill-conditioned at gmm.regularisation 1e-18: raise it"),
+        (clusters(20), {"regularisation": 0.0}, "needs more than 0"),
+    ],
+)
+def test_faces_that_carry_no_mixture_say_what_to_change(x, changes, message):
+    with pytest.raises(PipelineError, match=message):
+        fit(x, **changes)
+
+
+def test_a_constant_feature_is_left_to_pca_with_a_warning():
+    x = np.c_[clusters(), np.ones(300)]
+    result = fit(x, pca_components=4)
+    assert "1 of 7 features are the same" in result.warnings[0]
+    expected = fit(clusters(), pca_components=4).mixture.anomaly_score(clusters())
+    np.testing.assert_allclose(result.mixture.anomaly_score(x), expected, rtol=1e-6)
+
+
+def test_what_a_fit_is_warned_of():
+    x = np.random.default_rng(0).normal(size=(300, 4))
+    result = fit(x, components=6, maximum_iterations=1, tolerance=1e-9)
+    assert not result.converged and result.iterations == 1
+    assert "not converged in 1 iterations" in result.warnings[0]
+    assert "rest on gmm.regularisation" in fit(clusters(12), regularisation=1e-3).warnings[0]
+    assert fit(clusters()).warnings == ()
+
+
+def test_generalisation_figures_against_a_naive_count():
+    draw = np.random.default_rng(2)
+    seen, unseen = draw.normal(size=1000), draw.normal(0.1, 1, size=500)
+    figures, warnings = generalisation(seen, unseen)
+    assert figures["log_likelihood_fit"] == pytest.approx(-sum(seen) / 1000)
+    assert figures["unseen_drop"] == pytest.approx(unseen.mean() - seen.mean())
+    threshold = -np.percentile(-seen, 5)  # the authors' words: the 5th percentile of the likelihood
+    expected = sum(unseen > threshold) / 500
+    assert figures["paper_protocol_false_alarm_rate_unseen"] == pytest.approx(expected)
+    assert warnings == []
+
+
+def test_the_expected_gap_is_parameters_over_faces():
+    d, n = 20, 200
+    draw = np.random.default_rng(5)
+    gaps = []
+    for _ in range(20):
+        seen, unseen = draw.normal(size=(n, d)), draw.normal(size=(2000, d))
+        score = fit(seen, components=1, standardise=False).mixture.anomaly_score
+        gaps.append(generalisation(score(seen), score(unseen))[0]["unseen_drop"])
+    assert np.mean(gaps) == pytest.approx((d + d * (d + 1) / 2) / n, rel=0.2)
+
+
+def test_a_memorised_fit_is_called_a_collapse():
+    x = np.random.default_rng(6).normal(size=(300, 40))
+    score = fit(x[:80]).mixture.anomaly_score
+    figures, warnings = generalisation(score(x[:80]), score(x[80:]))
+    assert "collapses" in warnings[0]
+    assert figures["paper_protocol_false_alarm_rate_unseen"] > 0.5
