@@ -1,0 +1,45 @@
+"""No stage waits for a library that it does not use: each costs up to seconds at every start."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WITH_AN_ENCODER = {"train_pretext", "extract_features", "extract_variants", "explain"}
+STAGES = {path.stem for path in (ROOT / "pipeline/stages").glob("[a-z]*.py")} - WITH_AN_ENCODER
+# Imported at once by stages, besides these everything is imported where it is used.
+AT_ONCE = {"simulate_sample": ["scipy"]}
+# Each --help in a process of its own, split off from one that has imported nothing.
+HELPS = """
+import contextlib, importlib, io, json, multiprocessing, sys
+
+HEAVY = {"PIL", "dvc", "ijson", "jinja2", "matplotlib", "pandas", "pyarrow", "safetensors",
+         "scipy", "sklearn", "torch", "torchvision", "cv2", "hypothesis", "pytest", "skimage"}
+
+def start(name):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        importlib.import_module(f"pipeline.stages.{name}").main(["--help"])
+    return printed.getvalue()[:7], sorted({name.split(".")[0] for name in sys.modules} & HEAVY)
+
+with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+    names = sys.argv[1:]
+    print(json.dumps(dict(zip(names, pool.map(start, names, chunksize=1)))))
+"""
+
+
+@pytest.fixture(scope="module")
+def started() -> dict[str, tuple[str, list[str]]]:
+    command = [sys.executable, "-c", HELPS, *sorted(STAGES)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_starts_with_what_it_needs_at_once(started, name):
+    printed, heavy = started[name]
+    assert printed == "usage: "
+    assert heavy == AT_ONCE.get(name, [])
