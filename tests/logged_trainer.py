@@ -1,8 +1,7 @@
-"""The real stage train_pretext, which here saves a state every few steps and logs what it does;
-tests kill it.
+"""The real stage train_pretext, which here saves a checkpoint every few steps and logs what it
+does; tests kill it.
 
-A line of the file named by TRAINER_LOG is a time in seconds, an event and numbers.
-"""
+A line of the file named by TRAINER_LOG is a time in seconds, an event and numbers."""
 
 import os
 import runpy
@@ -30,29 +29,29 @@ def tell(owner: Any, name: str, *, before: str = "", after: str = "") -> None:
     setattr(owner, name, call)
 
 
-def tell_where_it_goes_on(owner: Any) -> None:
-    real = owner.from_bytes
+def tell_where_it_resumes(owner: Any) -> None:
+    real = owner.restore
 
-    def from_bytes(state: Any, content: bytes) -> None:
+    def restore(state: Any, content: bytes) -> None:
         real(state, content)
         log("from", state.epoch, state.step)
 
-    owner.from_bytes = from_bytes
+    owner.restore = restore
 
 
 def main() -> None:
     log("up", os.getpid())
     from pipeline.encoder import checkpoints
-    from pipeline.pretext import resume
-    from pipeline.pretext import state as training_state
+    from pipeline.pretext import checkpoint, training
 
-    resume.INTERVAL, resume.SHARE = 0.0, 0.5  # a pause of twice what it takes to write a state
-    tell(resume.Store, "newest", after="begin")
-    tell_where_it_goes_on(training_state)
-    tell(resume.Store, "due", before="step")
-    tell(resume.Store, "save", before="save", after="saved")
+    checkpoint.INTERVAL, checkpoint.SHARE = 0.0, 0.5  # a pause of twice what it takes to save
+    file = checkpoint.CheckpointFile
+    tell(file, "read", after="begin")
+    tell_where_it_resumes(training)
+    tell(file, "due", before="step")
+    tell(file, "save", before="save", after="saved")
     tell(checkpoints, "save_encoder", before="write")
-    tell(resume.Store, "clear", after="end")
+    tell(file, "clear", after="end")
     runpy.run_module("pipeline.stages.train_pretext", run_name="__main__", alter_sys=True)
 
 

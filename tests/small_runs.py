@@ -13,14 +13,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.stages.test_train_pretext import PARAMS, write_inputs
+from tests.pretext_world import PARAMS, write_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUMENTS = (
     "--faces faces --manipulated manipulated --encoder models/encoder.safetensors "
-    "--metrics metrics/pretext.json --history metrics/history.csv --speed metrics/speed.json"
+    "--details models/pretext.json --metrics metrics/pretext.json --history metrics/history.csv"
 )
-OUTS = ("models/encoder.safetensors", "metrics/pretext.json", "metrics/history.csv")
+OUTS = (
+    "models/encoder.safetensors",
+    "metrics/pretext.json",
+    "metrics/history.csv",
+    "models/pretext.json",
+)
+CHECKPOINT = "models/.resume/encoder.checkpoint"
 TRAINER = [sys.executable, "trainer.py", *ARGUMENTS.split()]
 MINUTES = 300.0  # seconds that a busy machine may need for what takes a few
 GROUPS = (
@@ -45,13 +51,13 @@ class SmallRepository:
 
     @classmethod
     def make(
-        cls, folder: Path, *, faces: int = 40, held_out: int = 4, **changes: object
+        cls, folder: Path, *, faces: int = 40, validation: int = 4, **changes: object
     ) -> "SmallRepository":
         """Inputs as the stages before write them; changes: of parameters."""
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=ignored)
         shutil.copy(ROOT / "tests/logged_trainer.py", folder / "trainer.py")
-        write_inputs(folder, faces=faces, held_out=held_out)
+        write_inputs(folder, faces=faces, validation=validation)
         repository = cls(folder)
         (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
         for name, value in {"epochs": 4, "batch_size": 9, **changes}.items():
@@ -134,14 +140,15 @@ class SmallRepository:
         ]
         return [line for line in lines if not name or line[1] == name]
 
-    def went_on_from(self) -> tuple[int, int] | None:
-        """Epoch and step of the state that the present or last run has read, if any."""
+    def resumed_from(self) -> tuple[int, int] | None:
+        """Epoch and step of the checkpoint that the present or last run has read, if any."""
         found = self.events("from")
         return (int(found[0][2]), int(found[0][3])) if found else None
 
-    def states(self) -> list[Path]:
-        """Saved states, oldest first."""
-        return sorted(self.folder.glob("models/.resume/*/*.state"))
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of a run that was ended."""
+        return self.folder / CHECKPOINT
 
     def alive(self) -> dict[int, dict[str, str]]:
         """Processes that work in this folder, by number, with their environment."""
@@ -167,7 +174,7 @@ class SmallRepository:
         }
 
     def places(self) -> list[str]:
-        """All that lies where outs and states are written."""
+        """All that lies where outs and checkpoints are written."""
         return sorted(
             str(p.relative_to(self.folder))
             for name in ("models", "metrics")

@@ -1,7 +1,7 @@
 """The checkpoint of a resumable run: all that changes while training runs, in one file.
 
-A run's checkpoint lies outside the outs, is named by the run's fingerprint, is written completely
-or not at all, and is gone when the run's outs are written."""
+It lies outside the outs, carries the run's fingerprint, is written completely or not at all, and is
+removed when the outs are written."""
 
 import contextlib
 import fcntl
@@ -27,7 +27,6 @@ from pipeline.encoder.network import Encoder
 
 INTERVAL = 60.0  # seconds between two checkpoints, at least ...
 SHARE = 0.02  # ... and so many that saving takes no more than this share of the time
-CHECKPOINTS_KEPT = 3  # of runs with other parameters, data or code: going back to them resumes them
 
 
 @dataclass
@@ -43,13 +42,6 @@ class State:
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)  # of the last complete epoch
 
-    def plain(self) -> dict[str, Any]:
-        """All of it that is not a tensor, as JSON values."""
-        return {key: value for key, value in vars(self).items() if key not in TENSORS}
-
-
-TENSORS = ("encoder", "optimiser")
-
 
 def to_bytes(state: State) -> bytes:
     """The state as a safetensors file with one JSON entry. PipelineError where a weight is not
@@ -57,14 +49,15 @@ def to_bytes(state: State) -> bytes:
     """
     from safetensors.torch import save
 
-    tensors = {f"encoder.{name}": value for name, value in state.encoder.state_dict().items()}
-    for number, moments in state.optimiser.state_dict()["state"].items():
+    plain = dict(vars(state))
+    tensors = {f"encoder.{k}": v for k, v in plain.pop("encoder").state_dict().items()}
+    for number, moments in plain.pop("optimiser").state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise diverged(state, name, state.step)
-    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return save(content, metadata={"state": json.dumps(state.plain())})
+    content = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    return save(content, metadata={"state": json.dumps(plain)})
 
 
 def restore(state: State, content: bytes) -> None:
@@ -76,8 +69,9 @@ def restore(state: State, content: bytes) -> None:
     for name, value in plain.items():
         setattr(state, name, value)
     tensors = load(content)
-    weights = {name: tensors[f"encoder.{name}"] for name in state.encoder.state_dict()}
-    state.encoder.load_state_dict(weights)
+    state.encoder.load_state_dict(
+        {name: tensors[f"encoder.{name}"] for name in state.encoder.state_dict()}
+    )
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for number, weight in enumerate(state.optimiser.param_groups[0]["params"]):
         if f"adam.{number}.step" in tensors:
@@ -101,19 +95,21 @@ def diverged(state: State, name: str, step: int) -> PipelineError:
 class CheckpointFile:
     """Where the checkpoint of the run with this fingerprint is kept."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.path = folder / f"{fingerprint}.checkpoint"
-        self.saved = time.monotonic()
-        self.pause = INTERVAL
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+        self.saved, self.pause = time.monotonic(), INTERVAL
 
     def read(self) -> bytes | None:
-        """The checkpoint, if there is one; a damaged file is reported and ignored."""
+        """The run's checkpoint, if there is one; another one is reported and ignored."""
         if not self.path.exists():
             return None
-        content = self.path.read_bytes()
-        if content[:32] == hashlib.sha256(content[32:]).digest():
-            return content[32:]
-        print(f"warning: {self.path} is damaged, training starts afresh", file=sys.stderr)
+        header, _, content = self.path.read_bytes().partition(b"\n")
+        if header == self._header(content):
+            return content
+        print(
+            f"{self.path} is damaged, or of other parameters, data or code: training starts afresh",
+            file=sys.stderr,
+        )
         return None
 
     def due(self) -> bool:
@@ -121,51 +117,40 @@ class CheckpointFile:
         return time.monotonic() - self.saved >= self.pause
 
     def save(self, state: State) -> None:
-        """Replace the checkpoint; PipelineError if it cannot be written, the one before is kept."""
+        """Replace the checkpoint; OSError if the disk is full, the one before is kept."""
         started = time.monotonic()
         content = to_bytes(state)
-        try:
-            with atomic(self.path) as temporary:
-                temporary.write_bytes(hashlib.sha256(content).digest() + content)
-        except OSError as error:
-            raise PipelineError(
-                f"{self.path}: the checkpoint cannot be saved ({os.strerror(error.errno or 0)}); "
-                f"the one before it is kept: make room for {len(content) / 1e6:.0f} MB and run "
-                "again to resume from it"
-            ) from None
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(self._header(content) + b"\n" + content)
         self.saved = time.monotonic()
         self.pause = max(INTERVAL, (self.saved - started) / SHARE)
 
     def clear(self) -> None:
-        """Remove the checkpoint, once the run's outs are written, and the oldest of other runs."""
+        """Remove the checkpoint and half-written ones, once the outs are there."""
         self.path.unlink(missing_ok=True)
-        others = self.path.parent.glob("*.checkpoint")
-        for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-CHECKPOINTS_KEPT]:
-            path.unlink()
+        for left in self.path.parent.glob(f".{self.path.name}.*{SUFFIX}"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _header(self, content: bytes) -> bytes:
+        return f"{self.fingerprint} {hashlib.sha256(content).hexdigest()}".encode()
 
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Only one run at a time writes here; a second one gets a PipelineError that names the first.
-    The system frees the lock however the process ends.
+def lock(path: Path) -> Iterator[None]:
+    """Only one run at a time has this lock file; a second one gets a PipelineError that names the
+    first. The system frees it however the process ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 1000).decode(errors="replace").strip()
+            file.seek(0)
             raise PipelineError(
-                f"{folder}: another run holds the lock, {holder or 'one that is just starting'}; "
-                "wait until it ends, or end it"
+                f"{path}: another run ({file.read()}) trains the same encoder; wait until it ends, "
+                "or end it"
             ) from None
-        os.ftruncate(descriptor, 0)
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder = f"process {os.getpid()} on {socket.gethostname()} since {since}\n"
-        os.pwrite(descriptor, holder.encode(), 0)
-        for left in folder.glob(f".*{SUFFIX}"):  # half-written checkpoints of killed runs
-            shutil.rmtree(left, ignore_errors=True)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
         yield
-    finally:
-        os.close(descriptor)

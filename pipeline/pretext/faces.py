@@ -110,15 +110,6 @@ def face_set(
     boxes: NDArray[np.floating],
 ) -> FaceSet:
     """The set of the faces table, the table of manipulations, their pictures, and boxes (n, 4)."""
-    for name, table, pictures in (
-        ("faces", faces, photographs),
-        ("manipulated", manipulated, manipulations),
-    ):
-        if len(table) and table["row"].max() >= len(pictures):
-            raise PipelineError(
-                f"{name}: the table names row {table['row'].max()} but {len(pictures)} pictures "
-                "are stored; table and pixels are of different runs, run `dvc repro`"
-            )
     rows_of = manipulated.sort_values("row").groupby("face_row")["row"].agg(list).to_dict()
     rows = faces["row"].to_numpy(np.int64)
     lists = [rows_of.get(int(row), []) for row in rows]

@@ -1,12 +1,9 @@
 """What a training run writes and prints."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base import terminal
 from pipeline.base.schema import Pretext
-from pipeline.common.names import HEADS, TAGS
-from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.pretext.training import Result
 
 
@@ -14,16 +11,6 @@ def describe(settings: Pretext, seed: int, *, shuffled: bool) -> dict[str, Any]:
     """The numbers that decide a run, as JSON values."""
     numbers = {"seed": seed, "pretext": settings.model_dump(mode="json")}
     return numbers | ({"exif_tags": "shuffled"} if shuffled else {})
-
-
-def preprocessing(settings: Pretext) -> Preprocessing:
-    """What the encoder expects of its input from now on."""
-    return Preprocessing(settings.input_size, antialias=settings.antialias)
-
-
-def metadata(settings: Pretext, described: dict[str, Any]) -> dict[str, Any]:
-    """What the encoder's file holds beside weights and preprocessing."""
-    return {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS, "params": described}
 
 
 def flat(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -34,11 +21,6 @@ def flat(metrics: dict[str, Any]) -> dict[str, Any]:
         "train_loss": metrics["losses"]["train"]["total"],
         "validation_loss": metrics["losses"]["validation"]["total"],
     }
-
-
-def columns(history: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The history by column."""
-    return {name: [row[name] for row in history] for name in history[0]}
 
 
 def show(result: Result, *, shuffled: bool) -> None:

@@ -1,161 +1,184 @@
-"""The whole stage on a few faces: files written, the same bytes twice, and the errors a user can
-cause.
+"""The whole stage on a few faces: files written, shuffled tags, the same bytes twice and after an
+end on request, and the errors a user can cause.
 """
 
 import csv
 import json
+import os
+import signal
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.common import artifacts, shards
-from pipeline.encoder.checkpoints import load_encoder
+from pipeline.encoder.checkpoints import load_encoder, read_metadata
 from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import Preprocessing
+from pipeline.pretext.checkpoint import CheckpointFile, lock
+from pipeline.pretext.faces import read_faces
 from pipeline.stages import train_pretext
+from tests.pretext_world import PARAMS, same, weights_of, write_inputs
 
-PARAMS = """
-seed: 3
-pretext: {architecture: resnet10, feature_dim: 8, start: none, input_size: 32, face_scale: 1.3, antialias: true,
-  photograph_probability: 0.5, epochs: EPOCHS, batch_size: 16, learning_rate: 0.001, betas: [0.9, 0.98], epsilon: 1e-6,
-  weight_decay: 1e-4, schedule_epochs: 2, minimum_learning_rate: 1e-7, device: cpu, precision: float32, channels_last: true,
-  compile: false}
-"""
-OUTPUTS = ("encoder.safetensors", "metrics.json", "history.csv", "speed.json")
+OUTPUTS = ["details.json", "encoder.safetensors", "history.csv", "metrics.json"]
+TAGS = ["iso", "f_number", "exposure_time", "focal_length", "mean"]
 pytestmark = pytest.mark.usefixtures("narrow_network")
 
 
-def write_inputs(folder, faces=60, held_out=5, box=(30.0, 30.0, 90.0, 100.0)):
-    """Faces and manipulations as the stages before write them."""
-    rng = np.random.default_rng(0)
-    level = rng.uniform(size=faces)
-    table = pd.DataFrame({"face_id": [f"f{i}" for i in range(faces)], "row": np.arange(faces)})
-    table["split"] = ["validation" if i < held_out else "train" for i in range(faces)]
-    for name, value in zip(("box_x0", "box_y0", "box_x1", "box_y1"), box, strict=True):
-        table[name] = value
-    for tag in ("iso", "f_number", "exposure_time_s", "focal_length_mm"):
-        table[tag] = 50 * 2 ** (4 * level)
-    operations = pd.DataFrame({"row": np.arange(4 * faces), "face_row": np.arange(4 * faces) // 4})
-    pixels = (
-        40 + 180 * level[:, None, None, None] + rng.uniform(0, 9, (faces, 128, 128, 3))
-    ).astype(np.uint8)
-    for name, rows, pictures, file in (
-        ("faces", table, pixels, "faces.parquet"),
-        ("manipulated", operations, pixels.repeat(4, axis=0)[:, ::-1], "manipulated.parquet"),
-    ):
-        writer = shards.ShardWriter(folder / name, (128, 128, 3))
-        writer.append(pictures)
-        writer.close()
-        artifacts.write_table(folder / name / file, rows)
+def run(folder, *more):
+    paths = f"--encoder {folder}/encoder.safetensors --details {folder}/details.json"
+    paths += f" --metrics {folder}/metrics.json --history {folder}/history.csv"
+    train_pretext.main([*f"--faces faces --manipulated manipulated {paths}".split(), *more])
 
 
-def run(folder):
-    train_pretext.main(
-        f"--faces faces --manipulated manipulated --encoder {folder}/encoder.safetensors --metrics "
-        f"{folder}/metrics.json "
-        f"--history {folder}/history.csv --speed {folder}/speed.json".split()
-    )
+def outs(folder):
+    """The content of each out, without the folder of checkpoints."""
+    files = sorted(path for path in folder.iterdir() if path.name != train_pretext.RESUME)
+    return {path.name: path.read_bytes() for path in files}
 
 
-def written(folder):
-    """The outs in a folder, without the folder of saved states."""
-    return sorted(path.name for path in folder.iterdir() if path.name != train_pretext.RESUME)
+def read(path):
+    return json.loads(path.read_text())
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     write_inputs(tmp_path)
-    (tmp_path / "params.yaml").write_text(PARAMS.replace("EPOCHS", "2"))
+    (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def change(workspace, old, new):
+    text = (workspace / "params.yaml").read_text()
+    assert old in text
+    (workspace / "params.yaml").write_text(text.replace(old, new, 1))
+
+
 def test_files_say_what_was_trained(workspace, capsys):
     run("out")
-    assert written(workspace / "out") == sorted(OUTPUTS)
-    metrics = json.loads((workspace / "out/metrics.json").read_text())
-    assert set(metrics["ranking_accuracy"]) == {
-        "iso",
-        "f_number",
-        "exposure_time",
-        "focal_length",
-        "mean",
+    assert list(outs(workspace / "out")) == OUTPUTS
+    details, metrics = (read(workspace / f"out/{name}.json") for name in ("details", "metrics"))
+    assert details["faces"] == {"train": 55, "validation": 5} and details["epochs"] == 2
+    assert sorted(metrics["ranking_accuracy"]) == sorted(TAGS)
+    assert metrics.pop("ranking_accuracy") == details["ranking_accuracy"]
+    assert metrics == {
+        "manipulation_auc": details["manipulation_auc"],
+        "train_loss": details["losses"]["train"]["total"],
+        "validation_loss": details["losses"]["validation"]["total"],
     }
-    assert (
-        metrics["faces"] == {"train": 55, "held_out": 5} and 0 <= metrics["manipulation_auc"] <= 1
-    )
-    assert "second" not in json.dumps(metrics)
-    assert (
-        json.loads((workspace / "out/speed.json").read_text())["train_pretext"]["faces_per_second"]
-        > 0
-    )
-
     rows = list(csv.DictReader((workspace / "out/history.csv").open()))
+    names = ["iso", "f_number", "exposure_time", "focal_length", "manipulation", "total"]
+    assert list(rows[0]) == [
+        *("epoch", "learning_rate"),
+        *(f"train_loss_{name}" for name in names),
+        *(f"validation_loss_{name}" for name in names),
+        *(f"ranking_accuracy_{name}" for name in TAGS),
+        "manipulation_auc",
+    ]
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[0]["learning_rate"]) == 0.001 and len(rows[0]) == 2 + 6 + 6 + 5 + 1
-
-    _, meta = load_encoder(workspace / "out/encoder.safetensors")
-    assert (meta["input_size"], meta["face_scale"], meta["resize"], meta["antialias"]) == (
-        32,
-        1.3,
-        "bilinear",
-        True,
-    )
-    assert (
-        meta["tags"] == ["iso", "f_number", "exposure_time_s", "focal_length_mm"]
-        and meta["mean"][0] == 0.48145466
-    )
-    assert meta["params"]["seed"] == 3 and meta["params"]["pretext"]["batch_size"] == 16
+    path = workspace / "out/encoder.safetensors"
+    assert load_encoder(path)[1] == Preprocessing(32, antialias=True)
+    meta = read_metadata(path)
+    assert meta["tags"] == ["iso", "f_number", "exposure_time_s", "focal_length_mm"]
+    assert meta["face_scale"] == 1.3 and meta["params"]["seed"] == 3
+    assert meta["params"]["pretext"]["tie_stops"] == 0.1667 and "exif_tags" not in meta["params"]
     shown = capsys.readouterr().out
-    assert "55 training and 5 held-out faces" in shown and "faces per second" in shown
+    assert "55 training and 5 validation faces" in shown and "faces per second" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-def test_same_bytes_twice(workspace):
-    run("first")
-    run("second")
-    for name in OUTPUTS[:3]:
-        assert (workspace / "first" / name).read_bytes() == (
-            workspace / "second" / name
-        ).read_bytes(), name
+@pytest.fixture
+def trained_with(monkeypatch):
+    """The faces, the validation set and the settings of each call of the training loop."""
+    calls, real = [], train_pretext.train
+
+    def train(encoder, faces, validation, settings, **named):
+        calls.append((faces, validation, settings))
+        return real(encoder, faces, validation, settings, **named)
+
+    monkeypatch.setattr(train_pretext, "train", train)
+    return calls
 
 
-def test_zero_epochs_save_random_weights(workspace):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "0"))
-    run("out")
-    encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
-    assert torch.equal(encoder.heads.weight, Encoder("resnet10", 8, seed=3).heads.weight)
-    assert (
-        json.loads((workspace / "out/speed.json").read_text())["train_pretext"]["faces_per_second"]
-        is None
+def test_shuffled_trains_on_tags_of_other_faces_and_validates_on_true_ones(
+    workspace, trained_with, capsys
+):
+    run("out", "--shuffled")
+    faces, validation, settings = trained_with[0]
+    true, true_validation = read_faces(workspace / "faces", workspace / "manipulated", 1.3)
+    assert not np.array_equal(faces.tags, true.tags)
+    assert np.array_equal(np.sort(faces.tags, axis=0), np.sort(true.tags, axis=0))
+    assert np.array_equal(validation.tags, true_validation.tags)
+    assert (settings.epochs, settings.schedule_epochs, settings.batch_size) == (3, 3, 16)
+    assert list(outs(workspace / "out")) == OUTPUTS
+    assert read(workspace / "out/details.json")["epochs"] == 3
+    meta = read_metadata(workspace / "out/encoder.safetensors")
+    assert meta["params"]["exif_tags"] == "shuffled" and meta["params"]["pretext"]["epochs"] == 3
+    shown = capsys.readouterr().out
+    assert "shuffled EXIF tags" in shown and max(len(line) for line in shown.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("more", [[], ["--shuffled"]])
+def test_ended_by_a_signal_it_exits_with_75_and_resumes_to_the_same_bytes(
+    workspace, monkeypatch, more
+):
+    run("undisturbed", *more)
+    looks, read_back, read = [], [], CheckpointFile.read
+
+    def due(file):
+        looks.append(file)
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    monkeypatch.setattr(CheckpointFile, "due", due)
+    monkeypatch.setattr(
+        CheckpointFile, "read", lambda file: read_back.append(read(file)) or read_back[-1]
     )
+    with pytest.raises(SystemExit) as ended:
+        run("out", *more)
+    assert ended.value.code == 75 and outs(workspace / "out") == {}
+    run("out", *more)
+    assert [content is None for content in read_back] == [True, False]
+    assert outs(workspace / "out") == outs(workspace / "undisturbed")
+    assert not list((workspace / "out" / train_pretext.RESUME).glob("*.checkpoint"))
+
+
+@pytest.mark.parametrize("more", [[], ["--shuffled"]])
+def test_zero_epochs_save_random_weights(workspace, more):
+    change(workspace, "epochs: 3" if more else "epochs: 2", "epochs: 0")
+    run("out", *more)
+    encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
+    assert same(weights_of(encoder), weights_of(Encoder("resnet10", 8, seed=3)))
     assert (workspace / "out/history.csv").read_text().splitlines()[1].startswith("0,,")
+    assert read(workspace / "out/metrics.json")["train_loss"] is None
 
 
-@pytest.mark.parametrize("held_out", [0, 1])
-def test_nearly_no_held_out_face_gives_null_and_a_reason(workspace, held_out, capsys):
-    write_inputs(workspace, faces=6, held_out=held_out)
+@pytest.mark.parametrize("validation", [0, 1])
+def test_nearly_no_validation_face_gives_null_and_a_reason(workspace, validation, capsys):
+    write_inputs(workspace, faces=6, validation=validation)
     run("out")
-    metrics = json.loads((workspace / "out/metrics.json").read_text())
-    assert metrics["ranking_accuracy"]["mean"] is None and metrics["not_computed"]
+    details = read(workspace / "out/details.json")
+    assert details["ranking_accuracy"]["mean"] is None and details["not_computed"]
     assert "not computed" in capsys.readouterr().out
 
 
 def test_start_from_an_earlier_encoder(workspace):
     run("first")
-    (workspace / "params.yaml").write_text(
-        PARAMS.replace("EPOCHS", "0").replace("none", "first/encoder.safetensors")
-    )
+    change(workspace, "epochs: 2", "epochs: 0")
+    change(workspace, "start: none", "start: first/encoder.safetensors")
     run("second")
     first, second = (
         load_encoder(workspace / name / "encoder.safetensors")[0] for name in ("first", "second")
     )
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    )
+    assert same(weights_of(first), weights_of(second))
+
+
+def test_one_training_at_a_time_writes_an_encoder(workspace):
+    path = workspace / "out" / train_pretext.RESUME / "encoder.lock"
+    with lock(path), pytest.raises(PipelineError, match=r"another run .* trains the same"):
+        run("out")
 
 
 def test_wrong_box_is_named(workspace):
@@ -164,24 +187,25 @@ def test_wrong_box_is_named(workspace):
         run("out")
 
 
-def test_nothing_is_written_when_training_fails(workspace):
-    (workspace / "params.yaml").write_text(
-        PARAMS.replace("EPOCHS", "2").replace("learning_rate: 0.001", "learning_rate: 1e30")
-    )
-    with pytest.raises(PipelineError, match="training diverged"):
-        run("out")
-    assert written(workspace / "out") == []
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("learning_rate: 0.001", "learning_rate: 1e30", "training diverged"),
         ("resnet10", "resnet17", r"pretext\.architecture: 'resnet17'"),
-        ("start: none", "start: absent.pth", r"pretext\.start: absent\.pth does not exist"),
+        ("start: none", "start: absent.pth", r"pretext\.start: 'absent\.pth'"),
         ("device: cpu", "device: tpu", r"pretext\.device = 'tpu'"),
+        ("{epochs: 3}", "{epochs: -1}", r"shuffled\.epochs = -1"),
     ],
 )
-def test_wrong_parameters_stop_the_stage(workspace, old, new, message):
-    (workspace / "params.yaml").write_text(PARAMS.replace("EPOCHS", "1").replace(old, new))
+def test_wrong_parameters_stop_the_stage_before_it_writes(workspace, old, new, message):
+    change(workspace, old, new)
     with pytest.raises(PipelineError, match=message):
         run("out")
+    assert not (workspace / "out").exists() or outs(workspace / "out") == {}
+
+
+def test_torch_keeps_its_global_state(workspace):
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    run("out")
+    assert torch.equal(torch.random.get_rng_state(), before)
