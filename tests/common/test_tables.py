@@ -11,12 +11,8 @@ from pipeline.common import artifacts, tables
 def columns(count, start=0):
     rows = np.arange(start, start + count)
     numbers = np.where(rows % 3 == 0, np.nan, rows / 7).astype(np.float32)
-    return {
-        "name": [f"é{row}" for row in rows],
-        "none": [""] * count,
-        "row": rows,
-        "number": numbers,
-    }
+    names = [f"é{row}" for row in rows]
+    return {"name": names, "none": [""] * count, "row": rows, "number": numbers}
 
 
 def write(path, sizes):
@@ -32,39 +28,21 @@ def write(path, sizes):
 def test_up_to_one_group_the_bytes_are_those_of_a_table_written_at_once(tmp_path, sizes):
     artifacts.write_table(tmp_path / "once", pd.DataFrame(columns(50)))
     assert write(tmp_path / "rows", sizes) == (tmp_path / "once").read_bytes()
+    column = tables.read_column(tmp_path / "rows", "number")
+    np.testing.assert_array_equal(column.to_numpy(), columns(50)["number"])
 
 
 def test_bytes_and_groups_do_not_depend_on_how_many_rows_come_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROWS_PER_GROUP", 16)
-    written = [
-        write(tmp_path / str(i), sizes)
-        for i, sizes in enumerate(([50], [7] * 7 + [1], [16, 0, 16, 18], [2, 48]))
-    ]
-    assert len(set(written)) == 1
+    ways = ([50], [7] * 7 + [1], [16, 0, 16, 18], [2, 48])
+    assert len({write(tmp_path / str(i), sizes) for i, sizes in enumerate(ways)}) == 1
     metadata = pq.ParquetFile(tmp_path / "0").metadata
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [
-        16,
-        16,
-        16,
-        2,
-    ]
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert groups == [16, 16, 16, 2]
     pd.testing.assert_frame_equal(artifacts.read_table(tmp_path / "0"), pd.DataFrame(columns(50)))
 
 
-def test_a_full_last_group_is_not_followed_by_an_empty_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROWS_PER_GROUP", 16)
-    write(tmp_path / "full", [32])
-    assert pq.ParquetFile(tmp_path / "full").metadata.num_row_groups == 2
-
-
-def test_one_column_is_read_alone(tmp_path):
-    write(tmp_path / "table", [20])
-    column = tables.read_column(tmp_path / "table", "number")
-    np.testing.assert_array_equal(column.to_numpy(), columns(20)["number"])
-    assert (tables.read_column(tmp_path / "table", "name") == columns(20)["name"]).all()
-
-
-def test_no_rows_at_all(tmp_path):
+def test_without_rows_there_is_an_empty_table_and_without_appends_none(tmp_path):
     write(tmp_path / "empty", [0])
     assert list(artifacts.read_table(tmp_path / "empty")) == ["name", "none", "row", "number"]
     tables.TableWriter(tmp_path / "nothing").close()

@@ -1,6 +1,8 @@
-"""Paths and pictures of the authors' layout, good, broken and hostile."""
+"""Pictures of the data folder: read alike whatever their format, or refused with a reason."""
 
 import io
+import os
+import pickle
 import struct
 import zlib
 
@@ -27,20 +29,6 @@ def reason_of(path):
     return caught.value.reason
 
 
-def test_paths_are_those_of_the_authors(tmp_path):
-    paths = layout.Layout(tmp_path)
-    relative = [
-        p.relative_to(tmp_path).as_posix()
-        for p in (paths.exif, paths.metainfo, paths.images, paths.negatives)
-    ]
-    assert relative == [
-        "SSL_training_data/fdf_ccby2_exif_update_filtered_v2",
-        "SSL_training_data/FDF/data/fdf/fdf_metainfo.json",
-        "SSL_training_data/FDF/data/fdf/images/128",
-        "SSL_training_data/FDF/data/face_dataaug_neg",
-    ]
-
-
 def test_a_mapping_without_pickle_is_preferred(tmp_path):
     paths = layout.Layout(tmp_path)
     assert paths.mapping.name == "id_vs_fdfName.pkl"
@@ -50,7 +38,31 @@ def test_a_mapping_without_pickle_is_preferred(tmp_path):
         assert paths.mapping.name == name
 
 
-# ---- pictures
+# --- bytes
+
+
+@given(
+    st.integers(0, 400),
+    st.lists(st.integers(1, 120), min_size=1, max_size=5),
+    st.sampled_from([50, 99, 100, 101, 400, 1000]),
+)
+def test_files_are_read_whole_however_little_comes_at_a_time(
+    tmp_path_factory, size, chunks, maximum
+):
+    path, real, turns = tmp_path_factory.getbasetemp() / "slow", os.read, iter(chunks * 400)
+    content = np.random.default_rng(size).bytes(size)
+    path.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "_READ", 100)
+        patch.setattr(os, "read", lambda file, count: real(file, min(count, next(turns))))
+        read = pictures.read_bytes(path, maximum)
+    if size <= maximum:
+        assert read == content
+    else:  # so that the caller sees that the file is too large
+        assert maximum < len(read) <= maximum + 100 and content.startswith(read)
+
+
+# --- pictures
 
 
 @pytest.mark.parametrize(
@@ -93,17 +105,9 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(tmp_path, orientation):
     """The picture as stored, so that turning it as EXIF says gives COLOURS back."""
-    undo = {
-        2: (1, 0),
-        3: (0, 2),
-        4: (1, 2),
-        5: (1, 3),
-        6: (0, 1),
-        7: (1, 1),
-        8: (0, 3),
-    }  # (mirror, quarter turns)
-    mirror, turns = undo.get(orientation, (0, 0))
-    stored = np.rot90(COLOURS, turns)
+    undo = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 3), 6: (0, 1), 7: (1, 1), 8: (0, 3)}
+    mirror, quarter_turns = undo.get(orientation, (0, 0))
+    stored = np.rot90(COLOURS, quarter_turns)
     stored = stored[:, ::-1] if mirror else stored
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -135,8 +139,12 @@ def test_reasons(tmp_path):
         assert reason_of(path) == reason
 
 
-def test_a_folder_is_no_picture(tmp_path):
-    assert reason_of(tmp_path) == "missing"
+def test_a_worker_process_can_send_the_error(tmp_path):
+    assert reason_of(tmp_path) == "missing"  # a folder
+    error = pictures.UnreadablePicture("a.png", "not_a_picture", "GIF")
+    sent = pickle.loads(pickle.dumps(error))
+    assert sent.reason == "not_a_picture" and str(sent) == str(error)
+    assert str(error).startswith("a.png: not a picture (GIF); leave it out")
 
 
 def test_a_bomb_is_refused_before_decoding(tmp_path):
