@@ -1,188 +1,253 @@
 """The stage end to end on a mixture, features and pictures made here."""
 
-import csv
 import hashlib
+import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from sklearn import metrics as oracle
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
-from pipeline.evaluation.bootstrap import Sample
-from pipeline.evaluation.bootstrap import replicates as replicates_of
+from pipeline.common.names import HEADS
+from pipeline.density.mixture import Mixture
+from pipeline.evaluation.bootstrap import Sample, replicates
+from pipeline.face_sets import feature_sets
+from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.stages import evaluate
-from tests.evaluated_world import (
-    HEADS,
-    MIXTURE,
-    RATES,
-    THRESHOLD,
-    run,
-    world,
-    write_calibration,
-    write_faces,
-)
 
-__all__ = ["world"]  # a fixture
+GENERATORS = ("sim_a", "sim_b")
+MIXTURE = Mixture(
+    "spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1)
+)
+RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
+THRESHOLD = {
+    "rates": {key: {"threshold": threshold} for key, threshold in RATES.items()},
+    "review": "at_5_percent",
+    "flag": "at_1_percent",
+    "paper_protocol": {"threshold": 3.0},
+}
+
+
+def write_faces(name, features, *, persons=None):
+    """Two pictures of each person, data/<name>/007_1.png; generated faces are persons each."""
+    features = np.asarray(features, dtype=np.float64)
+    count, rng = len(features), np.random.default_rng(len(features))
+    names = np.array([f"data/{name}/{i // 2:03d}_{i % 2}.png" for i in range(count)])
+    digests = np.array([digest(name) for name in names.tolist()])
+    heads = rng.normal(1, 2, size=(count, 5))
+    persons = names if persons is None else persons
+    faces = FeatureSet(name, names, persons, features, heads, digests)
+    feature_sets.write(Path(f"features/{name}.npz"), faces)
+
+
+def digest(name):
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).exists() else "none"
+
+
+def write_calibration(deviations):
+    rng = np.random.default_rng(9)
+    scores = np.sort(MIXTURE.anomaly_score(rng.normal(size=(150, 2))))
+    arrays = {"head_means": np.ones(5), "head_deviations": deviations}
+    artifacts.write_npz("calibration.npz", scores=scores, **arrays)
+
+
+def write_params(*generators):
+    names = ", ".join(generators)
+    Path("params.yaml").write_text(f"seed: 3\nbootstrap: {{resamples: 150}}\ngenerators: [{names}]")
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """200 photographs from the mixture itself; generators from a wider normal, with pictures."""
+    monkeypatch.chdir(tmp_path)
+    write_params(*GENERATORS)
+    artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
+    artifacts.write_json("threshold.json", THRESHOLD)
+    write_calibration(np.full(5, 2.0))
+    for name in ("photographic_fit", "photographic_calibration"):
+        write_faces(name, np.zeros((2, 2)))
+    persons = np.array([f"{i // 2:03d}" for i in range(200)])
+    photographs = np.random.default_rng(0).normal(size=(200, 2))
+    write_faces("photographic_test", photographs, persons=persons)
+    for seed, name in enumerate((*GENERATORS, "sim_c")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(40):
+            picture = Image.new("RGB", (24, 24), (i, 0, 0))  # red tells the face's number
+            picture.save(f"data/{name}/{i // 2:03d}_{i % 2}.png")
+        write_faces(name, 2 * np.random.default_rng(seed + 1).normal(size=(40, 2)))
+    return tmp_path
+
+
+def run():
+    inputs = {"features": "features", "gmm": "gmm.npz", "threshold": "threshold.json", "root": "."}
+    outputs = {"output": "out", "metrics": "evaluation.json", "roc": "roc.csv"}
+    options = {**inputs, "calibration": "calibration.npz", **outputs}
+    evaluate.main([part for name, value in options.items() for part in (f"--{name}", value)])
+    return json.loads(Path("out/generators.json").read_text())
+
+
+def written():
+    """All files of the stage: names and bytes."""
+    files = [*Path("out").rglob("*"), Path("evaluation.json"), Path("roc.csv")]
+    return {path.as_posix(): path.read_bytes() for path in files if path.is_file()}
 
 
 def scores(name):
-    return MIXTURE.anomaly_score(artifacts.read_npz(f"{name}.npz")["features"])
+    return MIXTURE.anomaly_score(artifacts.read_npz(f"features/{name}.npz")["features"])
 
 
-def columns(path):
-    with open(path) as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-
-
-def test_metrics_are_scikit_learns(world, capsys):
+def test_figures_are_scikit_learns_with_intervals_by_person(world, capsys):
     got = run()
-    values = got["values"]
-    labels, pooled = (
-        np.repeat([0, 1], [200, 40]),
-        np.concatenate([scores("photographs"), scores("sim_a")]),
-    )
-    assert (got["generator"], got["photographic_faces"], got["generated_faces"]) == (
-        "sim_a",
-        200,
-        40,
-    )
-    assert (got["photographic_groups"], got["generated_groups"]) == (100, 40)
+    assert list(got) == ["sim_a", "sim_b"]
+    photographs, faces = scores("photographic_test"), scores("sim_a")
+    content, pooled = got["sim_a"], np.concatenate([photographs, faces])
+    values, labels = content["values"], np.repeat([0, 1], [200, 40])
+    assert content["generator"] == "sim_a"
+    assert (content["photographic_faces"], content["generated_faces"]) == (200, 40)
+    assert (content["photographic_groups"], content["generated_groups"]) == (100, 40)
     assert values["auc"] == pytest.approx(oracle.roc_auc_score(labels, pooled))
-    assert values["ap_generated"] == pytest.approx(oracle.average_precision_score(labels, pooled))
-    assert values["ap_photographic"] == pytest.approx(
-        oracle.average_precision_score(1 - labels, -pooled)
-    )
-    for key, threshold in {**RATES, "paper_protocol": 3.0}.items():
-        rates = values[key]
-        assert rates["accuracy"] == pytest.approx(oracle.accuracy_score(labels, pooled > threshold))
-        assert rates["false_alarm_rate"] == pytest.approx(np.mean(pooled[:200] > threshold))
-        assert rates["detection_rate"] == pytest.approx(np.mean(pooled[200:] > threshold))
-    assert "sim_a" in capsys.readouterr().out and (got["not_computed"], got["cautions"]) == ({}, [])
+    thresholds = {**RATES, "paper_protocol": 3.0}
+    for key, threshold in thresholds.items():
+        called = pooled > threshold
+        assert values[key]["accuracy"] == pytest.approx(oracle.accuracy_score(labels, called))
+        assert values[key]["false_alarm_rate"] == pytest.approx(np.mean(called[:200]))
+        assert values[key]["detection_rate"] == pytest.approx(np.mean(called[200:]))
+    persons = np.array([f"{i // 2:03d}" for i in range(200)])
+    names = artifacts.read_npz("features/sim_a.npz")["names"]
+    samples = Sample(photographs, persons), Sample(faces, names)
+    drawn, _ = replicates(*samples, thresholds, resamples=150, seed=3)
+    ends = [content[end]["auc"] for end in ("low", "high")]
+    assert ends == pytest.approx(np.quantile(drawn["auc"], [0.025, 0.975]).tolist())
+    assert (content["not_computed"], content["cautions"]) == ({}, [])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*GENERATORS, "mean", "worst"))
 
 
-def test_intervals_are_those_of_the_replicates_by_person(world):
+def test_table_and_headline_are_of_these_figures(world):
     got = run()
-    replicates = artifacts.read_npz("sim_a.bootstrap.npz")
-    photographs, faces = (
-        artifacts.read_npz("photographs.npz")["names"],
-        artifacts.read_npz("sim_a.npz")["names"],
-    )
-    people = np.array([name.split("/")[-1].split("_")[0] for name in photographs])
-    samples = Sample(scores("photographs"), people), Sample(scores("sim_a"), faces)
-    expected = replicates_of(*samples, {**RATES, "paper_protocol": 3.0}, resamples=150, seed=3)
-    assert set(replicates) == set(expected)
-    for name, values in expected.items():
-        np.testing.assert_allclose(replicates[name], values)
-        first, _, rate = name.partition(".")
-        ends = [got[end][first][rate] if rate else got[end][first] for end in ("low", "high")]
-        assert ends == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist())
+    rows = artifacts.read_json("out/table.json")
+    assert set(rows) == {*GENERATORS, "mean", "worst"}
+    aucs = [got[name]["values"]["auc"] for name in GENERATORS]
+    assert [rows[name]["auc"] for name in GENERATORS] == aucs
+    assert rows["worst"]["auc"] == min(aucs) and rows["mean"]["auc"] == pytest.approx(np.mean(aucs))
+    headline = artifacts.read_json("evaluation.json")
+    assert headline["mean"]["auc"] == rows["mean"]["auc"]
+    alarms = got["sim_a"]["values"]["at_5_percent"]["false_alarm_rate"]
+    assert headline["false_alarm_rate_at_5_percent"] == pytest.approx(alarms)
 
 
-def test_metrics_name_the_very_files_that_were_written(world):
+def test_curves_and_histograms_of_all_generators(world):
     got = run()
-    for kind in ("scores", "bootstrap"):
-        content = (
-            world / ("sim_a.parquet" if kind == "scores" else "sim_a.bootstrap.npz")
-        ).read_bytes()
-        assert got[f"{kind}_sha256"] == hashlib.sha256(content).hexdigest()
+    curves, histograms = pd.read_csv("roc.csv"), pd.read_csv("out/histograms.csv")
+    assert list(curves) == ["generator", "fpr", "tpr"]
+    assert list(histograms) == ["generator", "low", "high", "photographic", "generated"]
+    for name in GENERATORS:
+        curve = curves[curves.generator == name]
+        auc = got[name]["values"]["auc"]
+        assert oracle.auc(curve.fpr, curve.tpr) == pytest.approx(auc, abs=1e-6)
+        shares = histograms.loc[histograms.generator == name, ["photographic", "generated"]]
+        assert len(shares) == 40 and shares.sum().tolist() == pytest.approx([1, 1])
 
 
-def test_curve_and_histogram_files(world):
+def test_scores_say_everything_about_every_face_and_hold_the_photographs_once(world):
     got = run()
-    roc = columns("sim_a.roc.csv")
-    assert list(roc) == ["fpr", "tpr"] and len(roc["fpr"]) <= 500
-    assert oracle.auc(roc["fpr"], roc["tpr"]) == pytest.approx(got["values"]["auc"], abs=1e-6)
-    histogram = columns("sim_a.histogram.csv")
-    assert len(histogram["anomaly_score"]) == 12
-    assert histogram["photographic"].sum() == pytest.approx(1) and histogram[
-        "generated"
-    ].sum() == pytest.approx(1)
-
-
-def test_scores_file_says_everything_about_every_face(world):
-    got = run()
-    frame = artifacts.read_table("sim_a.parquet")
-    judged = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
-    assert list(frame.columns) == ["set", "name", "group", "label", "source_sha256", *judged]
-    assert frame["set"].value_counts().to_dict() == {"photographic_test": 200, "sim_a": 40}
-    assert (frame.label == (frame["set"] == "sim_a")).all()
-    generated, photographs = frame[frame.label == 1], frame[frame.label == 0]
-    assert generated.group.tolist() == generated.name.tolist()
-    assert frame.source_sha256.tolist() == frame.name.tolist()  # as write_faces has it
-    assert photographs.group.tolist() == [f"{i // 2:03d}" for i in range(200)]
-    expected = dict(zip(artifacts.read_npz("sim_a.npz")["names"], scores("sim_a"), strict=True))
-    assert generated.set_index("name").anomaly_score.to_dict() == pytest.approx(expected)
+    frame = artifacts.read_table("out/scores.parquet")
+    decided = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
+    assert list(frame.columns) == ["set", "name", "person", "label", "source_sha256", *decided]
+    assert frame["set"].tolist() == ["photographic_test"] * 200 + ["sim_a"] * 40 + ["sim_b"] * 40
+    assert (frame.label == frame["set"].isin(GENERATORS)).all()
+    expected = np.concatenate([scores(name) for name in ("photographic_test", *GENERATORS)])
+    np.testing.assert_allclose(frame.anomaly_score, expected)
     calibrated = artifacts.read_npz("calibration.npz")["scores"]
     for _, face in frame.iterrows():
         assert face.p_value == pytest.approx((1 + sum(calibrated >= face.anomaly_score)) / 151)
         above = [face.anomaly_score > threshold for threshold in (4.5, 6.2)]
         assert [face.at_5_percent, face.at_1_percent] == above
         assert face.verdict == ("pass", "review", "flag")[sum(above)]
-    assert got["verdicts"] == {
-        word: int((generated.verdict == word).sum()) for word in ("pass", "review", "flag")
-    }
-    heads = artifacts.read_npz("sim_a.npz")["heads"].astype(float)
+    faces = frame[frame["set"] == "sim_a"]
+    assert faces.person.tolist() == faces["name"].tolist()
+    assert faces.source_sha256.tolist() == [digest(name) for name in faces["name"]]
+    words = ("pass", "review", "flag")
+    assert got["sim_a"]["verdicts"] == {word: sum(faces.verdict == word) for word in words}
+    heads = artifacts.read_npz("features/sim_a.npz")["heads"].astype(float)
     for i, head in enumerate(HEADS):
-        np.testing.assert_allclose(generated[f"z_{head}"], (heads[:, i] - 1) / 2, rtol=1e-6)
-        assert got["head_z"][head] == pytest.approx(((heads[:, i] - 1) / 2).mean())
+        np.testing.assert_allclose(faces[f"z_{head}"], (heads[:, i] - 1) / 2, rtol=1e-6)
+        assert got["sim_a"]["head_z"][head] == pytest.approx(((heads[:, i] - 1) / 2).mean())
 
 
 def test_a_head_without_spread_has_no_z_score(world, capsys):
-    write_calibration(np.arange(150.0), np.array([2.0, 2, 0, 2, 2]))
-    got = run()
-    assert got["head_z"]["exposure_time_s"] is None and got["head_z"]["iso"] is not None
-    assert "the same score" in got["not_computed"]["head_z.exposure_time_s"]
-    assert artifacts.read_table("sim_a.parquet").z_exposure_time_s.isna().all()
-    assert "head_z.exposure_time_s: all calibration photographs" in capsys.readouterr().out
+    write_calibration(np.array([2.0, 2, 0, 2, 2]))
+    content = run()["sim_a"]
+    assert content["head_z"]["exposure_time_s"] is None and content["head_z"]["iso"] is not None
+    assert "the same score" in content["not_computed"]["head_z.exposure_time_s"]
+    assert artifacts.read_table("out/scores.parquet").z_exposure_time_s.isna().all()
+    assert "sim_a, head_z.exposure_time_s: all calibration" in capsys.readouterr().out
 
 
-def test_every_generator_meets_the_same_photographs_in_any_order(world):
-    first, second = run("sim_a"), run("sim_b")
-    chosen = artifacts.read_table("sim_a.parquet").query("label == 0")["name"]
-    listed = "".join(f"{name}\n" for name in sorted(chosen))
-    assert (
-        first["photographic_list_sha256"]
-        == second["photographic_list_sha256"]
-        == hashlib.sha256(listed.encode()).hexdigest()
-    )
-    assert (first["photographic_faces"], first["generated_faces"]) == (200, 40)
-    photographs = artifacts.read_npz("photographs.npz")
-    artifacts.write_npz(
-        "photographs.npz", **{key: array[::-1] for key, array in photographs.items()}
-    )
-    assert run("sim_a") == first
-    alarms = [
-        artifacts.read_npz(f"{name}.bootstrap.npz")["at_5_percent.false_alarm_rate"]
-        for name in ("sim_a", "sim_b")
-    ]
-    np.testing.assert_array_equal(alarms[0], alarms[1])  # their replicates are paired
+def test_another_generator_leaves_the_others_entries_as_they_are(world):
+    sim_c = (world / "features/sim_c.npz").read_bytes()  # removed as long as nothing names it
+    before, files = run(), written()
+    (world / "features/sim_c.npz").write_bytes(sim_c)
+    write_params("sim_c", *GENERATORS)
+    after = run()
+    for name in GENERATORS:
+        assert json.dumps(after[name]) == json.dumps(before[name])
+        assert written()[f"out/faces/{name}.png"] == files[f"out/faces/{name}.png"]
+    rows = artifacts.read_json("out/table.json")
+    assert {name: rows[name] for name in GENERATORS} == {
+        name: json.loads(files["out/table.json"])[name] for name in GENERATORS
+    }
+    for file in ("roc.csv", "out/histograms.csv"):
+        lines = written()[file].decode().splitlines()
+        kept = [line for line in lines if not line.startswith("sim_c,")]
+        assert kept == files[file].decode().splitlines()
 
 
 def test_same_bytes_twice(world):
-    kinds = ("json", "roc.csv", "histogram.csv", "png", "parquet", "bootstrap.npz")
     run()
-    before = [(world / f"sim_a.{kind}").read_bytes() for kind in kinds]
+    before = written()
     run()
-    assert [(world / f"sim_a.{kind}").read_bytes() for kind in kinds] == before
+    assert written() == before and len(before) == 8
+
+
+def test_a_generator_with_one_face_does_not_end_the_evaluation_of_the_others(world, capsys):
+    whole = run()
+    write_faces("sim_b", [[9.0, 9.0]])
+    got = run()
+    assert got["sim_a"] == whole["sim_a"]
+    content = got["sim_b"]
+    assert (content["generated_faces"], content["values"]["auc"]) == (1, 1)
+    assert (content["low"]["auc"], content["high"]["auc"]) == (None, None)
+    (reason,) = content["not_computed"].values()
+    assert reason.startswith("cannot be computed from one face")
+    (caution,) = content["cautions"]
+    printed = capsys.readouterr().out
+    assert reason in printed and f"caution, sim_b: {caution}" in printed
+    rows = artifacts.read_json("out/table.json")
+    assert rows["worst"]["auc_low"] is rows["mean"]["auc_low"] is None
 
 
 def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
-    sheets = []
+    sheets = {}
     monkeypatch.setattr(
-        evaluate,
-        "contact_sheet",
-        lambda rows, *_, **titles: sheets.append((rows, titles["row_titles"])),
+        evaluate, "contact_sheet", lambda rows, _, path, **titles: sheets.update({path: rows})
     )
     run()
-    (most, least), titles = sheets[0]
+    most, least = sheets[Path("out/faces/sim_a.png")]
     order = np.argsort(scores("sim_a"))
-    assert [picture[0, 0, 0] for picture in most] == list(
-        order[::-1][:3]
-    )  # red tells the face's number
-    assert [picture[0, 0, 0] for picture in least] == list(order[:3])
-    assert titles == ["most anomalous", "least anomalous"]
+    assert [picture[0, 0, 0] for picture in most] == list(order[::-1][:8])
+    assert [picture[0, 0, 0] for picture in least] == list(order[:8])
+
+
+def test_a_picture_that_is_not_the_listed_one_is_named(world):
+    for path in Path("data/sim_b").iterdir():
+        Image.new("RGB", (24, 24)).save(path)
+    with pytest.raises(PipelineError, match=r"data/sim_b/\d+_\d\.png: changed since it was listed"):
+        run()
 
 
 @pytest.mark.parametrize(
@@ -192,24 +257,8 @@ def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
         ([[np.nan, 1.0]], r"sim_a\.npz: 1 of 1 faces have NaN"),
     ],
 )
-def test_a_generator_without_usable_faces_is_a_clear_error(world, features, message):
+def test_unusable_features_are_an_error_before_anything_is_written(world, features, message):
     write_faces("sim_a", features)
     with pytest.raises(PipelineError, match=message):
         run()
-    assert not (world / "sim_a.json").exists()
-
-
-@pytest.mark.parametrize(
-    "content", [{}, {**THRESHOLD, "rates": {}}, {**THRESHOLD, "paper_protocol": 3}, []]
-)
-def test_a_malformed_threshold_file_is_named(world, content):
-    artifacts.write_json("threshold.json", content)
-    with pytest.raises(PipelineError, match=r"threshold\.json: not the thresholds of calibrate"):
-        run()
-
-
-def test_malformed_calibration_scores_are_named(world):
-    write_calibration(np.arange(3.0), np.ones(4))
-    with pytest.raises(PipelineError, match=r"calibration\.npz: expected"):
-        run()
-    assert not (world / "sim_a.json").exists()
+    assert written() == {}
