@@ -33,7 +33,6 @@ def html(
 
     No script, no font and no picture comes from elsewhere; the same arguments give the same bytes.
     """
-    import yaml
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -46,18 +45,27 @@ def html(
     environment.globals |= {function.__name__: function for function in WORDS}
     environment.globals |= {"bound": partial, "picture": picture, "CONSISTENT": wording.CONSISTENT}
     canvas = Canvas()
-    dumped = yaml.safe_dump(dict(parameters), sort_keys=False, width=90, default_flow_style=None)
     text = environment.get_template("report.html").render(
         r=results,
         findings=findings.find(results),
         panels={panels.__name__: panels(results, canvas) for panels in PANELS},
         looks=looks(list(results.generators)),
         heads=wording.HEADS,
-        parameters=dumped.rstrip(),
+        parameters=as_yaml(parameters),
         origin=origin,
         root=root,
     )
     return re.sub(r" (?=[%×])|(?<=[×σ±]) ", "\N{NO-BREAK SPACE}", text) + "\n"
+
+
+def as_yaml(parameters: Mapping[str, Any]) -> str:
+    """The text of a YAML file, lists of numbers and names on one line."""
+    from ruamel.yaml import YAML
+
+    yaml, text = YAML(), io.StringIO()
+    yaml.default_flow_style, yaml.width = None, 90
+    yaml.dump(dict(parameters), text)
+    return text.getvalue().rstrip()
 
 
 def picture(png: bytes) -> dict[str, Any]:
