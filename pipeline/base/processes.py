@@ -15,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from pipeline.base.errors import PipelineError
 
 Job = TypeVar("Job")
@@ -55,21 +57,25 @@ def parallel(
 ) -> Generator[Result, None, None]:
     """function(job) of every job, in the order of the jobs, computed by `workers` processes.
 
-    With one worker or one job all runs in this process. Else jobs and results are pickled, so
-    `function` is a module's function, or a functools.partial of one; at most 2 * workers jobs are
-    under way or wait to be fetched. Workers end with the iterator, and with this process. Raises
-    what a job raises, and PipelineError when a worker is killed."""
+    Each job computes with one thread. With one worker or one job all runs in this process. Else
+    jobs and results are pickled, so `function` is a module's function, or a functools.partial of
+    one; at most 2 * workers jobs are under way or wait to be fetched. Workers end with the
+    iterator, and with this process. Raises what a job raises, and PipelineError when a worker is
+    killed."""
     jobs = iter(jobs)
     head = list(itertools.islice(jobs, 2))
     jobs = itertools.chain(head, jobs)
     if workers == 1 or len(head) < 2:
-        yield from map(function, jobs)
+        for job in jobs:
+            with _one_thread(), threadpool_limits(1):
+                result = function(job)
+            yield result
         return
     waiting: deque[Future[Result]] = deque()
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     try:
         for job in jobs:
-            with _one_thread_each():
+            with _one_thread():
                 waiting.append(pool.submit(function, job))
             if len(waiting) == 2 * workers:
                 yield waiting.popleft().result()
@@ -85,8 +91,8 @@ def parallel(
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started inside compute with one thread: what libraries read on import."""
+def _one_thread() -> Iterator[None]:
+    """Libraries and processes that are loaded inside compute with one thread."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:

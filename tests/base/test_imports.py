@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 BASE = Path(__file__).resolve().parents[2] / "pipeline/base"
-ALLOWED = {"pipeline", "pydantic", "ruamel", "tqdm"} | sys.stdlib_module_names
+ALLOWED = {"pipeline", "pydantic", "ruamel", "threadpoolctl", "tqdm"} | sys.stdlib_module_names
 
 
 def test_base_imports_base_and_no_library_that_computes_not_even_inside_functions():
