@@ -1,32 +1,31 @@
-"""Show the feature space: a map of photographs and generated faces, and why the most anomalous
-faces are anomalous.
+"""Map the feature space, and explain the most anomalous faces of each generator.
 
 For each of them: the nearest photographs that the mixture was fitted on, the EXIF head that
-deviates most from calibration photographs, and the parts of the picture that carry the anomaly. The
-map of parts: red = covering this part makes the face less anomalous, so it carries the anomaly;
-blue = the opposite."""
+deviates most from calibration photographs, and the parts of the picture that carry the anomaly."""
 
 import argparse
-from hashlib import sha256
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base import params, terminal
-from pipeline.base.errors import PipelineError
 from pipeline.calibration.decisions import Decisions
 from pipeline.common import artifacts, pictures
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS
 from pipeline.density.mixture import Mixture
 from pipeline.encoder import checkpoints
-from pipeline.explanation import neighbours as explanation
-from pipeline.explanation import occlusion
+from pipeline.explanation import entries, feature_map, neighbours, occlusion
+from pipeline.extraction.features import read_face
 from pipeline.face_sets import feature_sets
+from pipeline.face_sets.face_list import ListedFace
 from pipeline.face_sets.feature_sets import FeatureSet
 
+NEIGHBOURS = 3  # nearest photographs shown: as many as fit beside a face and its map
 CELL = 128  # pixels of a picture on a sheet
+COLUMNS = ("most anomalous", "red: carries it", "nearest photo", "2nd nearest", "3rd nearest")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,169 +34,117 @@ def main(argv: list[str] | None = None) -> None:
 
     options = _options(argv)
     p = params.load("seed", "features", "explanation", "generators")
-    names = ("photographic_fit", "photographic_test", *p.generators)
-    sets = feature_sets.read_all(options.features, options.counts, names)
+    names = ("photographic_fit", "photographic_calibration", "photographic_test", *p.generators)
+    sets = feature_sets.read_all(options.features, names)
     files = options.threshold, options.calibration
-    decisions = Decisions.from_contents(
-        artifacts.read_json(files[0]), artifacts.read_npz(files[1]), files
-    )
+    contents = artifacts.read_json(files[0]), artifacts.read_npz(files[1])
+    decisions = Decisions.from_contents(*contents, files)
     mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    encoder, meta = checkpoints.load_encoder(options.encoder)
-    scorer = occlusion.PictureScorer(encoder, meta["input_size"], p.features, mixture)
-    with threadpool_limits(
-        1
-    ):  # the last bits of a product of matrices depend on the threads that share it
-        fit = sets.pop("photographic_fit")
-        found = _explain(
-            options.root,
-            scorer,
-            decisions,
-            [fit, *(sets[name] for name in p.generators)],
-            p.explanation,
-        )
-        _write_projection(options.projection, mixture, list(sets.values()), p)
+    scorer = occlusion.Scorer(*checkpoints.load_encoder(options.encoder), p.features, mixture)
+    generators = [sets[name] for name in p.generators]
+    tops = [_most_anomalous(mixture, each, p.explanation.faces) for each in generators]
+    # The last bits of a product depend on the threads that share it. The map is computed meanwhile.
+    with threadpool_limits(1), ThreadPoolExecutor(1) as pool:
+        shown = [sets["photographic_test"], *generators]
+        places = pool.submit(_map, mixture, shown, p.explanation.projected_faces, p.seed)
+        explained = _explain(options.root, scorer, decisions, sets["photographic_fit"], tops)
     with artifacts.atomic(options.output) as folder:
         folder.mkdir()
-        artifacts.write_json(
-            folder / "faces.json", {name: faces for name, (faces, _) in found.items()}
-        )
-        neighbours = min(p.explanation.neighbours, len(fit))
-        columns = ["most anomalous", "red: carries it", *(_ordinal(i) for i in range(neighbours))]
-        for name, (faces, rows) in found.items():
-            titles = [explanation.row_title(face) for face in faces]
-            contact_sheet(rows, columns, folder / f"{name}.png", titles, side=CELL, enlarge=True)
-    _show({name: faces[0] for name, (faces, _) in found.items()})
+        artifacts.write_csv(folder / "projection.csv", places.result())
+        faces = {name: entry for name, (entry, _) in explained.items()}
+        artifacts.write_json(folder / "faces.json", faces)
+        for name, (entry, rows) in explained.items():
+            titles, path = [entries.row_title(face) for face in entry], folder / f"{name}.png"
+            contact_sheet(rows, COLUMNS[: len(rows[0])], path, titles, side=CELL, enlarge=True)
+    _show(faces)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--root",
-        type=Path,
-        required=True,
-        help="data root, which names in the feature files are relative to",
-    )
-    parser.add_argument("--features", type=Path, required=True, help="folder of the feature files")
-    parser.add_argument(
-        "--counts", type=Path, required=True, help="folder of their counts and SHA-256"
-    )
-    parser.add_argument(
-        "--encoder", type=Path, required=True, help="encoder that train_pretext wrote"
-    )
-    parser.add_argument("--gmm", type=Path, required=True, help="mixture, .npz")
-    parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
-    parser.add_argument(
-        "--calibration", type=Path, required=True, help="calibration scores and heads, .npz"
-    )
-    parser.add_argument(
-        "--projection", type=Path, required=True, help="map of the feature space to write, .csv"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder of explained faces to write"
-    )
+    for name, meaning in {
+        "root": "data root, which names in the feature files are relative to",
+        "features": "folder of the feature files",
+        "encoder": "encoder that train_pretext wrote, .safetensors",
+        "gmm": "mixture, .npz",
+        "threshold": "thresholds, .json",
+        "calibration": "calibration scores and heads, .npz",
+        "output": "folder to write: faces.json, <generator>.png, projection.csv",
+    }.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, help=meaning)
     return parser.parse_args(argv)
 
 
-def _write_projection(path: Path, mixture: Mixture, sets: list[FeatureSet], p: Any) -> None:
-    """Table of set, x, y; only its header where the map cannot be computed, and the reason is
-    printed.
+def _map(mixture: Mixture, sets: list[FeatureSet], most: int, seed: int) -> dict[str, Any]:
+    """Columns set, x, y of at most so many faces of each set; without rows where there is no map,
+    and the reason is printed.
     """
-    shown = [
-        each.at_most(p.explanation.projected_faces, seed=p.seed, purpose="explain") for each in sets
-    ]
-    places, reason = explanation.projection(
-        mixture, np.concatenate([each.features for each in shown]), seed=p.seed
-    )
+    shown = [each.at_most(most, seed=seed, purpose="explain") for each in sets]
+    features = np.concatenate([each.features for each in shown])
+    places, reason = feature_map.feature_map(mixture, features, seed=seed)
     if places is None:
         print(reason)
-    names = [] if places is None else [each.name for each in shown for _ in range(len(each))]
-    x, y = ([], []) if places is None else np.round(places, 3).T.tolist()
-    artifacts.write_csv(path, {"set": names, "x": x, "y": y})
-
-
-def _explain(
-    root: Path,
-    scorer: occlusion.PictureScorer,
-    decisions: Decisions,
-    sets: list[FeatureSet],
-    chosen: Any,
-) -> dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]]:
-    """For each generator the entries of its most anomalous faces, and a row of pictures for each;
-    sets: fit, generators.
-    """
-    fit, *generators = sets
-    tops = [_most_anomalous(scorer.mixture, each, chosen.faces) for each in generators]
-    pictures = [_picture(root, top, row) for top, _ in tops for row in range(len(top))]
-    mapped = iter(zip(pictures, occlusion.maps(scorer, pictures, chosen.patch), strict=True))
-    found = {}
-    for top, scores in tops:
-        near, distances = explanation.nearest(
-            scorer.mixture, top.features, fit.features, chosen.neighbours
-        )
-        said = decisions.columns(scores, top.heads)
-        faces, rows = [], []
-        for i, name in enumerate(top.names.tolist()):
-            picture, (seen, drop) = next(mapped)
-            face = explanation.entry(
-                name=name,
-                score=float(scores[i]),
-                p_value=float(said["p_value"][i]),
-                verdict=str(said["verdict"][i]),
-                z={head: float(said[f"z_{head}"][i]) for head in HEADS},
-                neighbours=list(
-                    zip(fit.names[near[i]].tolist(), distances[i].tolist(), strict=True)
-                ),
-                covered=occlusion.strongest(drop),
-            )
-            faces.append(face)
-            rows.append(
-                [
-                    picture,
-                    occlusion.overlay(seen, drop),
-                    *(_picture(root, fit, row) for row in near[i]),
-                ]
-            )
-        found[top.name] = (faces, rows)
-    return found
+        return {"set": [], "x": [], "y": []}
+    x, y = np.round(places, 3).T.tolist()
+    return {"set": [each.name for each in shown for _ in range(len(each))], "x": x, "y": y}
 
 
 def _most_anomalous(
     mixture: Mixture, faces: FeatureSet, count: int
 ) -> tuple[FeatureSet, np.ndarray]:
-    """The `count` most anomalous faces, most anomalous first, equal ones by name, and their scores."""
+    """The `count` most anomalous faces, most anomalous first, equal ones by name; their scores."""
     scores = mixture.anomaly_score(faces.features)
     order = np.argsort(-scores, kind="stable")[:count]
     return faces[order], scores[order]
 
 
-def _picture(root: Path, faces: FeatureSet, row: int) -> np.ndarray:
-    """A face of the set, uint8 (H, W, 3). Raises PipelineError where it is unreadable or not the
-    one that has the feature.
+def _explain(
+    root: Path,
+    scorer: occlusion.Scorer,
+    decisions: Decisions,
+    fit: FeatureSet,
+    tops: list[tuple[FeatureSet, np.ndarray]],
+) -> dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]]:
+    """Of the chosen faces of each generator and their scores: the entries of faces.json, and a row
+    of pictures each.
     """
-    path = root / str(faces.names[row])
-    content = pictures.read_picture_file(path)
-    if sha256(content).hexdigest() != faces.digests[row]:
-        raise PipelineError(
-            f"{path}: not the picture whose features are in {faces.name}: run `dvc repro`"
-        )
-    return pictures.decode_picture(content, path)
+    explained: dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]] = {}
+    faces = [_picture(root, top, row) for top, _ in tops for row in range(len(top))]
+    mapped = iter(zip(faces, occlusion.maps(scorer, faces), strict=True))
+    for top, scores in tops:
+        judged = decisions.columns(scores, top.heads)
+        near, distances = neighbours.nearest(scorer.mixture, top.features, fit.features, NEIGHBOURS)
+        explained[top.name] = [], []
+        for i, name in enumerate(top.names.tolist()):
+            picture, (seen, drop) = next(mapped)
+            beside = list(zip(fit.names[near[i]].tolist(), distances[i].tolist(), strict=True))
+            z = {head: float(judged[f"z_{head}"][i]) for head in HEADS}
+            entry = entries.explanation(z, beside, occlusion.strongest(drop))
+            entry |= {"name": name, "anomaly_score": float(scores[i])}
+            entry |= {"p_value": float(judged["p_value"][i]), "verdict": str(judged["verdict"][i])}
+            photographs = [_picture(root, fit, row) for row in near[i]]
+            explained[top.name][0].append(entry)
+            explained[top.name][1].append([picture, occlusion.overlay(seen, drop), *photographs])
+    return explained
 
 
-def _ordinal(i: int) -> str:
-    return "nearest photo" if i == 0 else f"{i + 1}{ {1: 'nd', 2: 'rd'}.get(i, 'th') } nearest"
+def _picture(root: Path, faces: FeatureSet, row: int) -> np.ndarray:
+    """A face of the set, uint8 (H, W, 3). PipelineError where it is not the one of the feature."""
+    name = str(faces.names[row])
+    face = ListedFace(name, str(faces.persons[row]), str(faces.digests[row]))
+    return pictures.decode_picture(read_face(root, face), root / name)
 
 
-def _show(first: dict[str, dict[str, Any]]) -> None:
+def _show(faces: dict[str, list[dict[str, Any]]]) -> None:
     rows = [
         {
             "generator": name,
-            "anomaly_score": face["anomaly_score"],
-            "p_value": face["p_value"],
-            "verdict": face["verdict"],
-            "head": face["deviating_head"],
-            "carried": face["covered"]["where"],
+            "anomaly_score": first["anomaly_score"],
+            "p_value": first["p_value"],
+            "verdict": first["verdict"],
+            "head": first["deviating_head"],
+            "carried": first["covered"]["where"],
         }
-        for name, face in first.items()
+        for name, (first, *_) in faces.items()
     ]
     terminal.table(rows, "The most anomalous face of each generator")
 

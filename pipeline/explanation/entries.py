@@ -1,0 +1,42 @@
+"""What faces.json and the pictures say about an explained face."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+SHORT = {
+    "iso": "ISO",
+    "f_number": "f-number",
+    "exposure_time_s": "exposure",
+    "focal_length_mm": "focal length",
+    "manipulation": "manipulation",
+}
+
+
+def explanation(
+    z: Mapping[str, float], neighbours: Sequence[tuple[str, float]], covered: tuple[float, str]
+) -> dict[str, Any]:
+    """What explains a face, rounded to 3 decimals; null where nothing can be computed.
+
+    z: by head, NaN = not computable; a large one says that the face claims camera settings that
+    photographs of this domain hardly have, not that the settings are wrong. neighbours: names and
+    distances (standard deviations). covered: largest drop (nats) and where."""
+    known = {head: value for head, value in z.items() if np.isfinite(value)}
+    return {
+        "head_z": {head: round(float(known[head]), 3) if head in known else None for head in z},
+        "deviating_head": max(known, key=lambda head: abs(known[head]), default=None),
+        "nearest": [
+            {"name": name, "distance": round(float(distance), 3)} for name, distance in neighbours
+        ],
+        "covered": {"largest_drop": round(covered[0], 3), "where": covered[1]},
+    }
+
+
+def row_title(face: Mapping[str, Any]) -> str:
+    """What stands beside the pictures of an entry: four short lines."""
+    head, where = face["deviating_head"], face["covered"]["where"]
+    z = "no head varies" if head is None else f"{SHORT[head]}: {face['head_z'][head]:+.1f} sd"
+    drop = f"{where}: {-face['covered']['largest_drop']:.1f} nats"
+    drop = "no part" if where == "nowhere" else drop
+    return f"{face['verdict']}\np = {face['p_value']:.2g}\n{z}\n{drop}"
