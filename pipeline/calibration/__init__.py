@@ -1,1 +1,1 @@
-"""Thresholds with a false alarm rate that holds, and the verdict on a face."""
+"""Thresholds for chosen false alarm rates, how sure these rates are, and verdicts on faces."""

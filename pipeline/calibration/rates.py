@@ -2,10 +2,11 @@
 
 Photographs of one person have similar scores, so n of them tell less than n of different persons.
 All intervals here take persons for trials: they are those of photographs that score alike where
-they show the same person, the worst case. Simulated with two photographs of a person, an interval
-of 95 % then holds the true rate in 95 % of cases if their scores are equal, and in 98 to 99 % at a
-correlation of 0.5; taking every photograph for a trial, it would in 83 % and 92 %. Where few
-persons have most photographs, the intervals are somewhat too narrow in that worst case."""
+they show the same person, the worst case, in which the mean rate may exceed the chosen one by up to
+1 / persons. Simulated with two photographs of each person, a 95 % interval holds the true rate in
+95 % of cases if their scores are equal, and in 99 % at a correlation of 0.5; with photographs for
+trials it would in 83 % and 93 %. With 1 to 5 equal photographs of a person it does in 83 to 87 %.
+"""
 
 from itertools import count
 from math import ceil, log, log1p

@@ -24,7 +24,6 @@ class Fit:
     """A mixture and how its fitting went; `warnings` are sentences for the metrics."""
 
     mixture: Mixture
-    faces: int
     converged: bool
     iterations: int
     warnings: tuple[str, ...]
@@ -79,7 +78,7 @@ def fit(
             "covariance_type tied or diag"
         )
     mixture = Mixture(covariance_type, shift, scale, projection, *found.arrays)
-    return Fit(mixture, n, found.converged, found.iterations, tuple(notes))
+    return Fit(mixture, found.converged, found.iterations, tuple(notes))
 
 
 def generalisation(

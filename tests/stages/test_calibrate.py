@@ -194,15 +194,6 @@ def test_too_few_calibration_photographs_write_nothing(mixture, tmp_path):
     assert not any((tmp_path / name).exists() for name in FILES)
 
 
-def test_one_picture_in_two_sets_is_refused_under_any_name(mixture):
-    seen = artifacts.read_npz("fit.npz")["digests"]
-    digests = np.array(["a" * 64, seen[7], "b" * 64])
-    write_faces("test", np.ones((3, 3)), digests=digests)
-    message = r"1 pictures are both in photographic_fit and in photographic_test .first: fit/0003_1"
-    with pytest.raises(PipelineError, match=message):
-        run()
-
-
 def test_features_of_another_encoder_are_refused(mixture):
     write_faces("test", np.ones((100, 5)))
     with pytest.raises(PipelineError, match="5 features, the mixture was fitted on 3"):
