@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.base import ending, processes
-from pipeline.base.ending import requests_to_end  # noqa: F401
 from pipeline.base.errors import PipelineError
-from pipeline.base.processes import _start_worker as end_with_stage  # noqa: F401
-from pipeline.base.processes import workers  # noqa: F401
 
 WIDTH = 80
 
