@@ -8,15 +8,16 @@ the pictures are, which may differ rightly.
 Tables of files have a row per file: set, name, person, state (as found or harmonised), and the
 columns of perturbation.file_formats.FileFormat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.audit.scoring import TEST, Sets, tested
 from pipeline.common import randomness
 from pipeline.common.splits import folds
 from pipeline.evaluation.bootstrap import Sample, auc_replicates
-from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing, ranged
+from pipeline.evaluation.estimates import Estimate, missing, ranged
 from pipeline.evaluation.measures import roc_auc
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ FOLDS = 5
 FEWEST_PERSONS = 4  # of a class: two folds with two persons each
 TREES = 50
 WARNED = 0.6  # AUC of the classifier above which the report warns; below 0.5 it is noise
-UNKNOWN: Estimate = {"value": None, "low": None, "high": None}
 
 
 def summary(files: "pd.DataFrame") -> dict[str, Any]:
@@ -62,7 +62,7 @@ def summary(files: "pd.DataFrame") -> dict[str, Any]:
 
 
 def metadata(files: "pd.DataFrame") -> np.ndarray:
-    """What the classifier sees of files, (n, 8) in the order of COLUMNS; -1 for "does not apply"."""
+    """What the classifier sees of files, (n, 8) in the order of COLUMNS; -1 is "not so"."""
     formats = [files["format"] == name for name in FORMATS]
     quality = files["jpeg_quality"].fillna(-1)
     chroma = files["chroma_subsampling"].map({name: i for i, name in enumerate(CHROMA)}).fillna(-1)
@@ -70,48 +70,24 @@ def metadata(files: "pd.DataFrame") -> np.ndarray:
     return np.stack([column.to_numpy(dtype=np.float64) for column in columns], axis=1)
 
 
-def out_of_fold(
-    photographic: "pd.DataFrame", generated: "pd.DataFrame", seed: int
-) -> list[tuple[Sample, Sample]]:
-    """Scores that random forests give to files whose persons they have not seen: both classes of
-    each fold.
+def out_of_fold(x: np.ndarray, label: np.ndarray, fold: np.ndarray, seed: int) -> np.ndarray:
+    """Scores (n,) that random forests give to files x (n, 8) of the folds they have not seen.
 
-    Folds are apart, since differently trained forests have no common scale. No fold where a class
-    has fewer than FEWEST_PERSONS."""
+    Only scores of one fold may be compared: differently trained forests have no common scale."""
     from sklearn.ensemble import RandomForestClassifier
 
-    classes = (photographic, generated)
-    fewest = min(files["person"].nunique() for files in classes)
-    if fewest < FEWEST_PERSONS:
-        return []
-    count = min(FOLDS, fewest // 2)
-    x = [metadata(files) for files in classes]
-    persons = [files["person"].to_numpy(dtype=str) for files in classes]
-    fold = [folds(people, count, seed) for people in persons]
-    alike = (np.concatenate(x) == x[0][0]).all()  # nothing to learn
-
-    def scores(k: int) -> list[np.ndarray]:
-        if alike:
-            return [np.full((f == k).sum(), 0.5) for f in fold]
-        known = [rows[f != k] for rows, f in zip(x, fold, strict=True)]
+    scores = np.full(len(x), 0.5)
+    if (x == x[0]).all():  # nothing to learn, as where all files are harmonised
+        return scores
+    for k in np.unique(fold):
         forest = RandomForestClassifier(
             TREES,
             min_samples_leaf=5,
             class_weight="balanced",
             random_state=randomness.key(seed, "metadata forest", k) % 2**32,
-        ).fit(np.concatenate(known), np.repeat([0, 1], [len(rows) for rows in known]))
-        unseen = [rows[f == k] for rows, f in zip(x, fold, strict=True)]
-        # rounded, so that equal files have equal scores
-        return [forest.predict_proba(rows)[:, 1].round(9) for rows in unseen]
-
-    parts = []
-    for k in range(count):
-        n, g = (
-            Sample(s, people[f == k])
-            for s, people, f in zip(scores(k), persons, fold, strict=True)
-        )
-        parts.append((n, g))
-    return parts
+        ).fit(x[fold != k], label[fold != k])
+        scores[fold == k] = forest.predict_proba(x[fold == k])[:, 1]
+    return scores.round(9)  # equal files have equal scores
 
 
 def metadata_auc(
@@ -120,32 +96,51 @@ def metadata_auc(
     """How well metadata alone tell the classes: out-of-fold AUC with its bootstrap interval; 0.5,
     or below, is not at all.
 
-    The mean of the folds' AUC by their numbers of pairs; persons are drawn within their fold. None
-    where it cannot be computed, then with the reason."""
-    parts = out_of_fold(photographic, generated, seed)
-    if not parts:
-        return UNKNOWN, f"cross-validation needs at least {FEWEST_PERSONS} persons of each class"
-    pairs = [len(n.scores) * len(g.scores) for n, g in parts]
-    value = np.average([roc_auc(n.scores, g.scores) for n, g in parts], weights=pairs)
-    draws = [
-        auc_replicates(n, g, resamples=resamples, seed=randomness.key(seed, "metadata fold", k))
-        for k, (n, g) in enumerate(parts)
-    ]
-    return ranged(float(value), np.average(draws, axis=0, weights=pairs))
+    All files of a person are in one fold. The mean of the folds' AUC by their numbers of pairs;
+    persons are drawn within their fold. None where it cannot be computed, then with the reason."""
+    classes = (photographic, generated)
+    fewest = min(files["person"].nunique() for files in classes)
+    if fewest < FEWEST_PERSONS:
+        unknown: Estimate = {"value": None, "low": None, "high": None}
+        return unknown, f"cross-validation needs at least {FEWEST_PERSONS} persons of each class"
+    count = min(FOLDS, fewest // 2)
+    persons = [files["person"].to_numpy(dtype=str) for files in classes]
+    fold = [folds(people, count, seed) for people in persons]
+    x, label = np.concatenate([*map(metadata, classes)]), np.repeat([0, 1], [*map(len, classes)])
+    scores = out_of_fold(x, label, np.concatenate(fold), seed)
+    scored = np.split(scores, [len(photographic)])
+    values, draws, pairs = [], [], []
+    for k in range(count):
+        n, g = (
+            Sample(s[f == k], people[f == k])
+            for s, people, f in zip(scored, persons, fold, strict=True)
+        )
+        values.append(roc_auc(n.scores, g.scores))
+        key = randomness.key(seed, "metadata fold", k)
+        draws.append(auc_replicates(n, g, resamples=resamples, seed=key))
+        pairs.append(len(n.scores) * len(g.scores))
+    value = float(np.average(values, weights=pairs))
+    return ranged(value, np.average(draws, axis=0, weights=pairs))
 
 
-def classify(
-    files: "pd.DataFrame", generators: Sequence[str], *, resamples: int, seed: int
-) -> dict[str, Any]:
-    """What files of each generator give away beside photographic_test's, in both states:
+def judge(files: "pd.DataFrame", chosen: Sets, *, resamples: int, seed: int) -> dict[str, Any]:
+    """`sets` (all files as found), and what those of the chosen faces give away in both states:
     `metadata_classifier`, `bytes_per_pixel_auc`, `warnings`, `not_computed`.
     """
+    found = files[files["state"] == "as_found"]
+    names, persons = (
+        np.concatenate([getattr(faces, field) for faces in tested(chosen).values()])
+        for field in ("names", "persons")
+    )
+    person = files["name"].map(dict(zip(names, persons, strict=True)))
+    files = files.assign(person=person).dropna(subset="person")
     table = {key: group for key, group in files.groupby(["state", "set"], sort=False)}
+    generators = [name for name in tested(chosen) if name != TEST]
     aucs: dict[str, dict[str, Any]] = {name: {} for name in generators}
     sizes: dict[str, dict[str, float]] = {name: {} for name in generators}
     reasons: dict[str, dict[tuple[str, str], list[str]]] = {state: {} for state in STATES}
     for state in STATES:
-        photographic = table[state, "photographic_test"]
+        photographic = table[state, TEST]
         for name in generators:
             generated = table[state, name]
             auc, reason = metadata_auc(photographic, generated, resamples=resamples, seed=seed)
@@ -156,9 +151,10 @@ def classify(
                 what = "AUC" if auc["value"] is None else "interval of the AUC"
                 missed = (f"{what} of the classifier of metadata", reason)
                 reasons[state].setdefault(missed, []).append(name)
-    found = [one["as_found"]["auc"] for one in aucs.values()]
-    worst = max((auc for auc in found if auc is not None), default=None)
+    values = [one["as_found"]["auc"] for one in aucs.values()]
+    worst = max((auc for auc in values if auc is not None), default=None)
     return {
+        "sets": {str(name): summary(group) for name, group in found.groupby("set", sort=False)},
         "metadata_classifier": {"columns": list(COLUMNS), "generators": aucs, "worst": worst},
         "bytes_per_pixel_auc": sizes,
         "warnings": _warnings(aucs),
@@ -171,33 +167,10 @@ def classify(
     }
 
 
-def side_by_side(
-    states: Mapping[str, Estimates], generators: Sequence[str], key: str
-) -> dict[str, Any]:
-    """The detector's figures at the threshold `key` by state; those of an absent state are None."""
-
-    def both(choose: Any) -> dict[str, Estimate]:
-        return {s: choose(states[s]) if s in states else UNKNOWN for s in STATES}
-
-    each = {
-        name: {
-            "auc": both(lambda one, name=name: one.aucs[name]),
-            "detection_rate": both(lambda one, name=name: one.detection_rates[name][key]),
-        }
-        for name in generators
-    }
-    means = {
-        measure: {s: mean({name: each[name][measure][s] for name in each}) for s in STATES}
-        for measure in ("auc", "detection_rate")
-    }
-    alarms = both(lambda one: one.false_alarm_rates[key])
-    return {"false_alarm_rate": alarms, "generators": each, "mean": means}
-
-
 def _warnings(aucs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     advice = {
-        "as_found": "what is measured as found may be the files; judge by the harmonised figures",
-        "harmonised": "harmonisation has left something that tells the files apart; judge by neither",
+        "as_found": "figures as found may rest on the files; judge by the harmonised ones",
+        "harmonised": "harmonisation left something that tells the files apart; judge by neither",
     }
     sentences = []
     for name, one in aucs.items():

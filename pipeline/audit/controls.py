@@ -3,291 +3,165 @@ say what could fake it.
 
 Each is compared with the detector's mixture fitted anew on the same photographs, on the same test
 faces and with the same resamples, so that nothing but the thing tested differs and the difference
-of the two has an interval too. The rules by which a control is called suspicious are in
-pipeline/audit/questions.py; intervals are 95 % group bootstrap (pipeline/evaluation/bootstrap.py).
-"""
+of the two has an interval too. Intervals are 95 % group bootstrap (evaluation/bootstrap.py)."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.audit import confounds
-from pipeline.audit.questions import QUESTIONS, RULES
+from pipeline.audit.confounds import FEWEST_PERSONS
+from pipeline.audit.scoring import FIT, TEST
 from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
-from pipeline.density import fitting as density
+from pipeline.density import fitting
 from pipeline.evaluation import bootstrap, estimates
-from pipeline.evaluation import measures as evaluation
 from pipeline.evaluation.bootstrap import Sample
+from pipeline.evaluation.measures import roc_auc
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The AUC of one way of scoring, the mean over generators; None where it has no interval."""
+class Result:
+    """The AUC of one way of scoring, the mean over generators."""
 
-    auc: float
+    auc: float | None = None  # None where it cannot be computed
     generators: dict[str, float] = field(default_factory=dict)
     faces: int = 0  # that the AUC rests on, of both classes
     replicates: np.ndarray | None = None  # (resamples,) of the mean
     interval: tuple[float, float] | None = None
-    detail: str = ""
     left_out: dict[str, str] = field(default_factory=dict)  # why, by generator
-    expected: str = ""  # what is added to the question's
+    details: tuple[str, ...] = ()
 
 
 def compare(
     photographic: Sample,
     generated: Mapping[str, Sample],
-    *,
+    *details: str,
     resamples: int,
     seed: int,
-    detail: str = "",
-) -> Measured:
+) -> Result:
     """AUC of each generator's faces against the photographs, and of their mean the replicates,
     paired by the photographs.
 
-    Generators with too few faces to judge by are left out. Raises PipelineError where none is left.
-    """
-    left_out = {name: reason for name, sample in generated.items() if (reason := _too_few(sample))}
-    kept = {name: sample for name, sample in generated.items() if name not in left_out}
-    if not kept:
-        raise PipelineError(f"no generator with enough faces: {named(left_out)}")
-    aucs = {
-        name: evaluation.roc_auc(photographic.scores, sample.scores)
-        for name, sample in kept.items()
-    }
-    faces = len(photographic.scores) + sum(len(sample.scores) for sample in kept.values())
-    found = Measured(
-        float(np.mean(list(aucs.values()))), aucs, faces, detail=detail, left_out=left_out
-    )
-    if reason := _too_few(photographic):
-        return replace(found, detail=joined(detail, f"no interval: {reason} (photographs)"))
+    Generators with too few persons to judge by are left out; PipelineError where none is left."""
+    kept, left_out = divide({name: len(np.unique(s.groups)) for name, s in generated.items()})
+    aucs = {name: roc_auc(photographic.scores, generated[name].scores) for name in kept}
+    auc = float(np.mean(list(aucs.values())))
+    faces = len(photographic.scores) + sum(len(generated[name].scores) for name in kept)
+    result = Result(auc, aucs, faces, left_out=left_out, details=details)
+    if (persons := len(np.unique(photographic.groups))) < FEWEST_PERSONS:
+        return replace(result, details=(*details, f"no interval: {few(persons)} on photographs"))
     each = [
-        bootstrap.auc_replicates(photographic, one, resamples=resamples, seed=seed)
-        for one in kept.values()
+        bootstrap.auc_replicates(photographic, generated[name], resamples=resamples, seed=seed)
+        for name in kept
     ]
     replicates = np.mean(each, axis=0)
-    ends, reason = estimates.ranged(found.auc, replicates)
-    if ends["low"] is None or ends["high"] is None:
-        return replace(
-            found, replicates=replicates, detail=joined(detail, f"the interval {reason}")
-        )
-    return replace(found, replicates=replicates, interval=(ends["low"], ends["high"]))
+    result = replace(result, replicates=replicates)
+    if reason := estimates.ranged(auc, replicates)[1]:
+        return replace(result, details=(*details, f"the interval {reason}"))
+    return replace(result, interval=bootstrap.interval(replicates))
 
 
-def too_few(faces: int, groups: int) -> str:
-    """Why so few groups do not show how much groups differ; empty where they are enough."""
-    if groups >= confounds.FEWEST_GROUPS:
-        return ""
-    said = (
-        f"{faces} faces of {groups} groups"
-        if groups < faces
-        else f"{faces} face{'s' if faces > 1 else ''}"
-    )
-    return f"only {said}, at least {confounds.FEWEST_GROUPS} are needed"
-
-
-def halves(scores: np.ndarray, people: np.ndarray, *, resamples: int, seed: int) -> Measured:
-    """Photographs (n,) against photographs: a keyed hash of the person decides which half plays the
+def halves(sample: Sample, *, resamples: int, seed: int) -> Result:
+    """Photographs against photographs: a keyed hash of the person decides which half plays the
     generator.
     """
-    place = {
-        person: randomness.share(person, seed, "controls halves")
-        for person in sorted(set(people.tolist()))
-    }
-    second = np.array([place[person] >= 0.5 for person in people.tolist()], dtype=bool)
-    first_half, second_half = (Sample(scores[rows], people[rows]) for rows in (~second, second))
-    people_of = [len(np.unique(half.groups)) for half in (first_half, second_half)]
-    if min(people_of) < confounds.FEWEST_GROUPS:
+    place = {p: randomness.share(p, seed, "controls halves") for p in set(sample.groups.tolist())}
+    second = np.array([place[person] >= 0.5 for person in sample.groups.tolist()], dtype=bool)
+    parts = [Sample(sample.scores[rows], sample.groups[rows]) for rows in (~second, second)]
+    persons = [len(np.unique(part.groups)) for part in parts]
+    if min(persons) < FEWEST_PERSONS:
         raise PipelineError(
-            f"the halves of the test photographs show {people_of[0]} and {people_of[1]} persons, "
-            "at least "
-            f"{confounds.FEWEST_GROUPS} in each are needed: give photographs of more persons"
+            f"the halves of the test photographs show {persons[0]} and {persons[1]} persons, at "
+            f"least {FEWEST_PERSONS} in each are needed: give photographs of more persons"
         )
-    found = compare(first_half, {"second half": second_half}, resamples=resamples, seed=seed)
     detail = (
-        f"{len(first_half.scores)} photographs of {people_of[0]} persons against "
-        f"{len(second_half.scores)} of {people_of[1]}; "
+        f"{len(parts[0].scores)} photographs of {persons[0]} persons against "
+        f"{len(parts[1].scores)} of {persons[1]}; "
         "by chance alone one such interval in twenty excludes 0.5"
     )
-    return replace(found, generators={}, detail=joined(detail, found.detail))
+    result = compare(parts[0], {"half": parts[1]}, detail, resamples=resamples, seed=seed)
+    return replace(result, generators={})
 
 
-def refitted(
-    fit: np.ndarray, others: Mapping[str, np.ndarray], settings: Mapping[str, Any], *, seed: int
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Anomaly scores (m,) of each table (m, D) under a mixture of its own, fitted to `fit` (n, D),
-    and the fit's warnings.
+@dataclass(frozen=True)
+class Refit:
+    """Scores features with a mixture of their own.
 
-    settings: the arguments of `density.fit`. Raises PipelineError where the faces cannot carry such
-    a mixture."""
-    result = density.fit(fit, **settings, seed=seed)
-    return {
-        name: result.mixture.anomaly_score(table) for name, table in others.items()
-    }, result.warnings
+    The photographs fitted, the seed and the faces tested are the same for the detector and for
+    every control, so that no smaller fit makes it look good."""
+
+    persons: Mapping[str, np.ndarray]  # (n,) of each tested set
+    gmm: Mapping[str, Any]  # the section of params.yaml
+    resamples: int
+    seed: int
+
+    def __call__(self, tables: Mapping[str, np.ndarray], *details: str, **changes: int) -> Result:
+        """From features (n, D) by set. changes: of the section `gmm`. Raises PipelineError where
+        the faces cannot carry the mixture.
+        """
+        table, seed = tables[FIT], randomness.key(self.seed, "fit_gmm")
+        fitted = fitting.fit(table, **{**self.gmm, **changes}, seed=seed)
+        scored = {
+            name: Sample(fitted.mixture.anomaly_score(tables[name]), persons)
+            for name, persons in self.persons.items()
+        }
+        warnings = [f"warning of the fit: {warning}" for warning in fitted.warnings]
+        details = (*details, f"{len(table):,} photographs fitted", *warnings)
+        draws = {"resamples": self.resamples, "seed": self.seed}
+        return compare(scored.pop(TEST), scored, *details, **draws)
 
 
-def metadata(
-    content: Mapping[str, Any], state: str, generators: list[str], source: str
-) -> Measured:
-    """The classifier on file metadata, `as_found` or `harmonised`, from the content of
-    metrics/confounds.json (`source`).
+def metadata(confounds: Mapping[str, Any], state: str) -> Result:
+    """The classifier on file metadata, `as_found` or `harmonised`, from confounds.json's content.
 
     The interval's ends are the means of the generators' ends: too wide rather than too narrow, as
     if all varied together."""
-    with _reading(source, "the metadata classifier"):
-        each = content["metadata_classifier"]["generators"]
-        values = {
-            name: np.array([each[name][state][key] for key in ("auc", "low", "high")], float)
-            for name in generators
-        }
-        found = _from_files(
-            content, {name: float(value[0]) for name, value in values.items()}, source
-        )
-    low, high = np.mean([values[name][1:] for name in found.generators], axis=0).tolist()
-    if np.isfinite([low, high]).all():
-        return replace(found, interval=(low, high), detail="interval: mean of the generators' ends")
-    return replace(
-        found,
-        detail="no interval: that of a generator is missing, as where all its resamples agree",
-    )
+    each = confounds["metadata_classifier"]["generators"]
+    result = _from_files(confounds, {name: one[state]["auc"] for name, one in each.items()})
+    ends = [[each[name][state][end] for end in ("low", "high")] for name in result.generators]
+    if None in np.ravel(ends):
+        why = "no interval: that of a generator is missing, as where all its resamples agree"
+        return replace(result, details=(why,))
+    low, high = np.mean(ends, axis=0).tolist()
+    details = ("interval: mean of the generators' ends",)
+    return replace(result, interval=(low, high), details=details)
 
 
-def file_size(
-    content: Mapping[str, Any], state: str, generators: list[str], source: str
-) -> Measured:
-    """Bytes per pixel as the score, for each generator in the direction that suits it; from the
-    same file as `metadata`.
-    """
-    with _reading(source, "the bytes per pixel"):
-        aucs = {
-            name: float(np.array(content["bytes_per_pixel_auc"][name][state], float))
-            for name in generators
-        }
-        found = _from_files(
-            content, {name: max(auc, 1 - auc) for name, auc in aucs.items()}, source
-        )
-    smaller = sum(aucs[name] < 0.5 for name in found.generators)
+def file_size(confounds: Mapping[str, Any], state: str) -> Result:
+    """Bytes per pixel as the score, for each generator in the direction that suits it."""
+    aucs = {name: one[state] for name, one in confounds["bytes_per_pixel_auc"].items()}
+    result = _from_files(confounds, {name: max(auc, 1 - auc) for name, auc in aucs.items()})
+    smaller = sum(aucs[name] < 0.5 for name in result.generators)
     detail = (
         "each generator in its better direction, max(AUC, 1 - AUC), which no detector could "
-        "choose; files of "
-        f"{smaller} of {len(found.generators)} generators are smaller than photographs, the others "
-        "larger; no interval"
+        f"choose; files of {smaller} of {len(result.generators)} generators are smaller than "
+        "photographs, the others larger; no interval"
     )
-    return replace(found, detail=detail)
+    return replace(result, details=(detail,))
 
 
-def _too_few(sample: Sample) -> str:
-    return too_few(len(sample.scores), len(np.unique(sample.groups)))
+def divide(persons: Mapping[str, int]) -> tuple[list[str], dict[str, str]]:
+    """The generators with persons enough to show how much they differ; why the others are left out.
+
+    Raises PipelineError where all are."""
+    left_out = {name: few(count) for name, count in persons.items() if count < FEWEST_PERSONS}
+    if len(left_out) == len(persons):
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in left_out.items())
+        raise PipelineError(f"no generator with enough faces: {reasons}")
+    return [name for name in persons if name not in left_out], left_out
 
 
-@contextmanager
-def _reading(source: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise PipelineError(
-            f"{source}: no faces or no figures of {what} for each generator ({error!r})"
-        ) from None
+def few(persons: int) -> str:
+    """Why so few persons are left out."""
+    return f"only {persons} person{'s' * (persons > 1)}, at least {FEWEST_PERSONS} are needed"
 
 
-def _from_files(content: Mapping[str, Any], aucs: Mapping[str, float], source: str) -> Measured:
-    """The mean over the generators whose AUC is a number and whose faces are as many as other
-    controls need.
-    """
-    faces = {
-        name: int(content["harmonised"]["faces"][name]) for name in ("photographic_test", *aucs)
-    }
-    left_out = {name: f"no AUC in {source}" for name, auc in aucs.items() if not np.isfinite(auc)}
-    left_out |= {
-        name: too_few(faces[name], faces[name])
-        for name in aucs
-        if faces[name] < confounds.FEWEST_GROUPS
-    }
-    kept = {name: auc for name, auc in aucs.items() if name not in left_out}
-    if not kept:
-        raise PipelineError(f"no generator with enough faces: {named(left_out)}")
-    total = sum(faces[name] for name in ("photographic_test", *kept))
-    return Measured(float(np.mean(list(kept.values()))), kept, total, left_out=left_out)
-
-
-def attempt(
-    name: str, measure: Callable[[], Measured], detector: Measured | None
-) -> dict[str, Any]:
-    """The row of a control; where it cannot be computed, without figures and with the reason as its
-    detail.
-    """
-    question = QUESTIONS[name]
-    texts = question._asdict() | {"name": name, "rule": RULES[question.rule]}
-    try:
-        found = measure()
-    except PipelineError as error:
-        return (
-            texts
-            | figures_of(None)
-            | {"suspicious": None, "detail": f"cannot be computed: {error}"}
-        )
-    suspicious, remark = judge(found, detector, question.rule)
-    expected = question.expected + (f" ({found.expected})" if found.expected else "")
-    detail = joined(found.detail, remark)
-    return (
-        texts
-        | figures_of(found)
-        | {"expected": expected, "suspicious": suspicious, "detail": detail}
-    )
-
-
-def figures_of(found: Measured | None) -> dict[str, Any]:
-    """The figures of a row."""
-    if found is None:
-        return {
-            "auc": None,
-            "low": None,
-            "high": None,
-            "generators": {},
-            "faces": 0,
-            "left_out": {},
-        }
-    low, high = found.interval or (None, None)
-    figures = {"generators": found.generators, "faces": found.faces, "left_out": found.left_out}
-    return {"auc": found.auc, "low": low, "high": high, **figures}
-
-
-def judge(found: Measured, detector: Measured | None, rule: str) -> tuple[bool | None, str]:
-    """Whether a control is suspicious by a rule of RULES, None where that cannot be judged; and
-    what it was judged by.
-    """
-    if rule == "metadata":
-        name, worst = max(found.generators.items(), key=lambda one: one[1])
-        return worst > confounds.WARNED, f"highest for {name}: {worst:.3f}"
-    if rule == "content":
-        higher = [
-            name
-            for name, auc in found.generators.items()
-            if detector and auc >= detector.generators.get(name, np.inf)
-        ]
-        return False, f"at least as high as the detector for {', '.join(higher)}" if higher else ""
-    if rule == "half":
-        if found.interval is None:
-            return None, "not judged, as there is no interval"
-        return not found.interval[0] <= 0.5 <= found.interval[1], ""
-    if found.replicates is None or detector is None or detector.replicates is None:
-        return None, "not judged, as the control or the detector has no interval"
-    low, high = bootstrap.interval(detector.replicates - found.replicates)
-    remark = (
-        f"detector minus control {detector.auc - found.auc:+.3f} (95 %: {low:+.3f} to {high:+.3f})"
-    )
-    return (low <= 0 if rule == "below" else high < 0), remark
-
-
-def named(reasons: Mapping[str, str]) -> str:
-    """Names with their reasons in one line."""
-    return "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
-
-
-def joined(*sentences: str) -> str:
-    """The sentences that are not empty, one after the other."""
-    return "; ".join(sentence for sentence in sentences if sentence)
+def _from_files(confounds: Mapping[str, Any], aucs: Mapping[str, float | None]) -> Result:
+    faces = confounds["harmonised"]["faces"]
+    computed = {name: auc for name, auc in aucs.items() if auc is not None}
+    kept, left_out = divide({name: faces[name] if name in computed else 0 for name in aucs})
+    mean = float(np.mean([computed[name] for name in kept]))
+    total = sum(faces[name] for name in (TEST, *kept))
+    return Result(mean, {name: computed[name] for name in kept}, total, left_out=left_out)

@@ -2,33 +2,19 @@
 would mean.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.audit.confounds import WARNED
 
 RULES = {
     "half": "suspicious if the interval excludes 0.5",
-    "below": "suspicious unless it is below the detector: the interval of detector minus control lies above 0",
-    "not above": "suspicious if it is above the detector: the interval of detector minus control lies below 0",
+    "below": "suspicious unless it is below the detector: the interval of detector minus control "
+    "lies above 0",
+    "not above": "suspicious if it is above the detector: the interval of detector minus control "
+    "lies below 0",
     "metadata": f"suspicious if the AUC of any generator exceeds {WARNED:g}",
     "content": "never suspicious by itself: a class may rightly have more noise and detail",
 }
-
-
-TRIVIAL = "not below the detector"
-JUDGED = {True: "suspicious", False: "in order", None: "not judged"}
-
-
-def judged(control: Mapping[str, Any], mine: float | None) -> str:
-    """A control's row in a word or two. mine: the detector's AUC; a trivial score that reaches it
-    is not in order either.
-    """
-    if control["auc"] is None:
-        return "not computed"
-    if control["name"].startswith("file_size") and mine is not None and control["auc"] >= mine:
-        return TRIVIAL
-    return JUDGED[control["suspicious"]]
 
 
 class Question(NamedTuple):
@@ -42,9 +28,8 @@ class Question(NamedTuple):
 
 COMPRESSIBILITY = (
     "How well a picture compresses follows from its noise and detail, which are content and may "
-    "differ rightly. But where this "
-    "is as high as the detector, a score as trivial as the length of the file does as well as the "
-    "detector."
+    "differ rightly. But where this is as high as the detector, a score as trivial as the length "
+    "of the file does as well as the detector."
 )
 QUESTIONS = {
     "real_against_real": Question(
@@ -52,56 +37,50 @@ QUESTIONS = {
         "half",
         "near 0.5",
         "Two halves of the photographs, split by person, are told apart as if one were generated: "
-        "an AUC of a generator that "
-        "is no further from 0.5 says nothing.",
+        "an AUC of a generator that is no further from 0.5 says nothing.",
     ),
     "random_weights": Question(
         "Encoder with random weights",
         "below",
         "clearly below the detector",
         "A network that has learnt nothing tells the classes apart: they differ in something "
-        "coarse, such as size, compression "
-        "or colours, and the pretext task is not what works.",
+        "coarse, such as size, compression or colours, and the pretext task is not what works.",
     ),
     "exif_heads": Question(
         "Four EXIF heads alone",
         "not above",
         "not above the detector",
         "The four scores that the pretext task trains know more than the mixture of all features "
-        "finds: choose the mixture "
-        "anew (fewer principal components or Gaussians).",
+        "finds: choose the mixture anew (fewer principal components or Gaussians).",
     ),
     "manipulation_head": Question(
         "Manipulation head alone",
         "not above",
         "not above the detector",
         "The faces are found as manipulated ones, by traces of blending and warping, and not "
-        "because no camera took them: "
-        "expect nothing of generators that leave no such traces.",
+        "because no camera took them: expect nothing of generators that leave no such traces.",
     ),
     "shuffled_exif": Question(
         "Training with shuffled EXIF tags",
         "below",
         "clearly below the detector",
         "EXIF tags that belong to other photographs teach as much as the true ones: the "
-        "manipulation task, or training as "
-        "such, is what works.",
+        "manipulation task, or training as such, is what works.",
     ),
     "metadata_as_found": Question(
         "File metadata alone, as found",
         "metadata",
         "near 0.5",
         "Format, JPEG quality, chroma subsampling, width and height or EXIF of the files give the "
-        "class away, and a detector "
-        "may go by them: trust the harmonised evaluation, not the one as found.",
+        "class away, and a detector may go by them: trust the harmonised evaluation, not the one "
+        "as found.",
     ),
     "metadata_harmonised": Question(
         "File metadata alone, harmonised",
         "metadata",
         "0.5 by construction",
         "Harmonisation leaves a trace in the files, though all went through the same resizing and "
-        "compression: it does not do "
-        "what it should, so trust neither evaluation.",
+        "compression: it does not do what it should, so trust neither evaluation.",
     ),
     "file_size_as_found": Question(
         "Bytes per pixel alone, as found", "content", "below the detector", COMPRESSIBILITY

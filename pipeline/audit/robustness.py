@@ -7,51 +7,53 @@ that is shown."""
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.evaluation.bootstrap import Sample
+from pipeline.audit.scoring import TEST, Sets, by_state, estimated
+from pipeline.density.mixture import Mixture
 from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing
-
-Scored = tuple[Sample, Mapping[str, Sample]]  # the photographs, and the generators by name
 
 
 def compare(
-    clean: Estimates, perturbed: Estimates, faces: Scored, thresholds: Mapping[str, float]
-) -> dict[str, Any]:
-    """Figures of the same faces clean and perturbed, as metrics/robustness.json has them by
-    perturbation.
+    states: Mapping[str, tuple[Sets, Sets]],
+    mixture: Mixture,
+    thresholds: Mapping[str, float],
+    **draws: int,
+) -> dict[str, dict[str, Any]]:
+    """Figures of the same faces clean and perturbed, by perturbation, each with photographs,
+    generators, mean and not_computed.
 
-    Keys: photographs, generators, mean, not_computed.
-    """
-    found = {"clean": clean, "perturbed": perturbed}
-    photographs: dict[str, Any] = {"faces": len(faces[0].scores)}
-    for key in thresholds:
-        photographs[key] = {
-            state: _named("false_alarm_rate", one.false_alarm_rates[key])
-            for state, one in found.items()
+    states: by perturbation, of the same faces. thresholds: by the name of the false alarm rate.
+    draws: resamples and seed of the bootstrap."""
+    before: Estimates | None = None
+    found = {}
+    for name, (clean, perturbed) in states.items():
+        before = before or estimated(clean, mixture, thresholds, **draws)
+        after = estimated(perturbed, mixture, thresholds, **draws)
+        content = by_state({"clean": _figures(before), "perturbed": _figures(after)})
+        content["photographs"]["faces"] = len(clean[TEST])
+        for generator, figures in content["generators"].items():
+            figures["faces"] = len(clean[generator])
+        reasons = {"clean": before.not_computed, "perturbed": after.not_computed}
+        found[name] = {**content, "not_computed": missing(reasons)}
+    return found
+
+
+def _figures(estimates: Estimates) -> dict[str, Any]:
+    def named(name: str, rates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        return {
+            key: {name: rate["value"], "low": rate["low"], "high": rate["high"]}
+            for key, rate in rates.items()
         }
-    generators: dict[str, Any] = {}
-    for name, sample in faces[1].items():
-        generators[name] = {
-            "faces": len(sample.scores),
-            "auc": {state: one.aucs[name] for state, one in found.items()},
-        }
-        for key in thresholds:
-            rates = {state: one.detection_rates[name][key] for state, one in found.items()}
-            generators[name][key] = {
-                state: _named("detection_rate", rate) for state, rate in rates.items()
-            }
-    means: dict[str, Any] = {"auc": {state: mean(one.aucs) for state, one in found.items()}}
-    for key in thresholds:
-        means[key] = {
-            state: mean({name: rates[key] for name, rates in one.detection_rates.items()})
-            for state, one in found.items()
-        }
-    return {
-        "photographs": photographs,
-        "generators": generators,
-        "mean": means,
-        "not_computed": missing({state: one.not_computed for state, one in found.items()}),
+
+    detected = estimates.detection_rates
+    rates = {
+        key: mean({name: one[key] for name, one in detected.items()})
+        for key in estimates.false_alarm_rates
     }
-
-
-def _named(name: str, found: Estimate) -> Estimate:
-    return {name: found["value"], "low": found["low"], "high": found["high"]}
+    return {
+        "photographs": named("false_alarm_rate", estimates.false_alarm_rates),
+        "generators": {
+            name: {"auc": auc, **named("detection_rate", detected[name])}
+            for name, auc in estimates.aucs.items()
+        },
+        "mean": {"auc": mean(estimates.aucs), **rates},
+    }

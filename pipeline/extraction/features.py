@@ -1,13 +1,13 @@
-"""Features of whole pictures: choose, read, resize, encode in batches, in one process or several."""
+"""Features of whole pictures: read, verified, resized and encoded in batches.
+
+Results depend neither on the number of processes nor on that of threads (processes.workers)."""
 
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,229 +15,88 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.base import processes, terminal
+from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
-from pipeline.common import pictures, process_group, randomness
+from pipeline.common import pictures, process_group
 from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.read_ahead import read_ahead
 from pipeline.encoder import inference
 from pipeline.encoder.inference import Inference
 from pipeline.encoder.network import Encoder
+from pipeline.encoder.preprocessing import Preprocessing
+from pipeline.face_sets.face_list import ListedFace
+from pipeline.face_sets.feature_sets import FeatureSet
 
-FACES_PER_CORE = 16  # at a time, on a CPU: more is no faster, and takes memory on every core
-PIXELS_ON_DEVICE = (
-    2**21
-)  # larger pictures are resized before they go to a GPU, so that a batch of them fits there
-STATES = (
-    "readable",
-    "missing",
-    "empty",
-    "not_a_picture",
-    "too_large",
-    "truncated",
-    "broken",
-)  # pictures.UnreadablePicture's
-Change = Callable[
-    [NDArray[np.uint8], str], NDArray[np.uint8]
-]  # a picture (H, W, 3) and its name to a picture (H', W', 3)
+FACES_PER_CORE = 16  # in a batch on a CPU: more is no faster, and takes memory on every core
+# Larger pictures are resized before they go to a GPU, so that a batch of them fits there.
+PIXELS_ON_DEVICE = 2**21
+Picture = NDArray[np.uint8]  # (H, W, 3)
+Change = Callable[[Picture, str], Picture]  # of a picture, given its name
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """n readable pictures in the order of their names, and how many were left out, by reason."""
+class View:
+    """One way to see faces: the encoder, and what is done to each picture before."""
 
-    names: list[str]
-    features: NDArray[np.float32]  # (n, feature_dim)
-    heads: NDArray[np.float32]  # (n, 5) scores in the order of encoder.HEADS
-    sha256: list[str]  # of the files' bytes
-    unreadable: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What becomes of each of n pictures; zero until it is known."""
-
-    features: NDArray[np.float32]  # (n, feature_dim)
-    heads: NDArray[np.float32]  # (n, 5)
-    digests: NDArray[np.uint8]  # (n, 32) SHA-256 of the files' bytes
-    states: NDArray[np.uint8]  # (n,) into STATES
-
-    @classmethod
-    def zeros(cls, n: int, feature_dim: int) -> "Rows":
-        """Of n pictures about which nothing is known."""
-        single, byte = np.float32, np.uint8
-        features, heads = np.zeros((n, feature_dim), single), np.zeros((n, len(HEADS)), single)
-        return cls(features, heads, np.zeros((n, 32), byte), np.zeros(n, byte))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The readable pictures of one part: their rows (n,), and in that order the pictures, together
-    where alike in shape.
-    """
-
-    rows: list[int]
-    groups: list[torch.Tensor]  # float32 (k, 3, size, size), resized, or uint8 (k, H, W, 3)
+    encoder: Encoder
+    preprocessing: Preprocessing
+    change: Change | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """Whose features, of which pictures, how, and where they go."""
+    """Which faces, seen in which ways, and the outputs to fill."""
 
-    model: Inference
-    input_size: int
+    views: Mapping[str, View]
+    models: Mapping[str, Inference]  # by view
     root: Path
-    names: list[str]
-    settings: FeatureExtraction
+    faces: Sequence[ListedFace]
+    precision: str
     device: torch.device
-    results: Rows
-    change: Change | None = None
-
-
-def choose(names: Sequence[str], maximum: int, *, seed: int) -> list[str]:
-    """At most `maximum` distinct names, sorted; a keyed hash chooses, so that the order on disk has
-    no influence.
-    """
-    distinct = sorted(set(names))
-    draw = randomness.uniforms(seed, "extract_features", randomness.hashes(distinct))
-    return [distinct[i] for i in np.sort(np.argsort(draw, kind="stable")[:maximum])]
+    outputs: Mapping[str, NDArray[np.float32]]  # by view: (n, feature_dim + 5), zero until known
 
 
 def extract(
-    encoder: Encoder,
-    input_size: int,
+    views: Mapping[str, View],
     root: Path,
-    names: Sequence[str],
+    sets: Mapping[str, Sequence[ListedFace]],
     settings: FeatureExtraction,
-    *,
-    change: Change | None = None,
-) -> Extracted:
-    """Features of the pictures `names`, paths relative to `root`; unreadable ones are counted and
-    left out.
+) -> dict[str, dict[str, FeatureSet]]:
+    """The face sets by view, then by set; every file is read and decoded once for all views.
 
-    Each picture is resized as a whole to input_size x input_size, as the authors do with cropped
-    portraits; `change`, if given, is applied before, to the decoded picture, in several threads at
-    once. The digests are of the files. Several processes take the batches of the first one's names
-    in turn, and each returns the whole. The result depends neither on the number of processes nor
-    on that of threads (terminal.workers). Takes 6 kB of memory per picture of 768 features."""
+    Each picture is resized as a whole to the encoder's input, as the authors do with cropped
+    portraits. Processes started by torchrun take batches in turn, and each returns the whole.
+    Raises PipelineError for a file that is not the one that list_faces read."""
+    faces = [face for listed in sets.values() for face in listed]
     device = select_device(settings.device, key="features.device", number=processes.local_rank())
-    with process_group.group(device) as team, deterministic(), single_threaded():
-        every: list[str] = json.loads(team.broadcast(json.dumps(list(names)).encode()))
-        n, model = len(every), Inference(encoder.eval()).to(device).eval()
-        results = Rows.zeros(n, encoder.feature_dim)
-        job = Job(model, input_size, root, every, settings, device, results, change)
-        size = (
-            min(settings.batch_size, FACES_PER_CORE)
-            if device.type == "cpu"
-            else settings.batch_size
-        )
-        parts = [range(i, min(i + size, n)) for i in range(0, n, size)][team.rank :: team.count]
-        work = on_cpu(job, parts) if device.type == "cpu" else on_gpu(job, parts)
-        with terminal.progress(
-            (), total=sum(map(len, parts)), what="extract_features", unit="face"
-        ) as bar:
-            for done in work:
+    with process_group.group(device) as group, deterministic(), single_threaded():
+        models = _models(views, device)
+        width = {name: view.encoder.feature_dim + len(HEADS) for name, view in views.items()}
+        outputs = {name: np.zeros((len(faces), width[name]), np.float32) for name in views}
+        job = Job(views, models, root, faces, settings.precision, device, outputs)
+        on_cpu = device.type == "cpu"
+        size = min(settings.batch_size, FACES_PER_CORE) if on_cpu else settings.batch_size
+        starts = range(0, len(faces), size)[group.rank :: group.count]
+        batches = [range(start, min(start + size, len(faces))) for start in starts]
+        total = len(views) * sum(map(len, batches))
+        with terminal.progress((), total=total, what="features") as bar:
+            for done in _on_cpu(job, batches) if on_cpu else _on_gpu(job, batches):
                 bar.update(done)
-        return gathered(
-            every,
-            Rows(*(team.assemble(getattr(results, field)) for field in Rows.__dataclass_fields__)),
-        )
+        whole = {name: group.assemble(rows) for name, rows in outputs.items()}
+    return {name: _by_set(sets, rows) for name, rows in whole.items()}
 
 
-def on_cpu(job: Job, parts: Sequence[range]) -> Iterator[int]:
-    """Fill the rows of the parts, each core on its own with one part after the other; yields how
-    many pictures are done.
-
-    Cores that share the work of each layer wait for each other after every one of them.
-    """
-
-    def do(part: range) -> int:
-        batch = load(job, part, keep=0)
-        if batch.rows:
-            store(job, batch, encode(job.model, resized(job, batch), job.settings.precision))
-        return len(part)
-
-    with ThreadPoolExecutor(
-        terminal.workers(), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        yield from pool.map(do, parts)
-
-
-def on_gpu(job: Job, parts: Sequence[range]) -> Iterator[int]:
-    """As `on_cpu`: files are read two parts ahead, results fetched one part late, so that the
-    device never waits.
-    """
-    with ThreadPoolExecutor(
-        terminal.workers(), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        loads = (partial(load, job, part, keep=PIXELS_ON_DEVICE, pool=pool) for part in parts)
-        before: tuple[Batch, tuple[torch.Tensor, torch.Tensor]] | None = None
-        for part, batch in zip(parts, read_ahead(loads), strict=True):
-            outputs = (
-                encode(job.model, resized(job, batch), job.settings.precision)
-                if batch.rows
-                else None
-            )
-            if before:
-                store(job, *before)
-            before = (batch, outputs) if outputs else None
-            yield len(part)
-        if before:
-            store(job, *before)
-
-
-def load(job: Job, part: range, *, keep: int, pool: ThreadPoolExecutor | None = None) -> Batch:
-    """Read the pictures of a part and note their digests and states; those of at most `keep` pixels
-    are not resized yet.
-    """
-    groups: dict[tuple[int, ...], list[tuple[int, torch.Tensor]]] = {}
-    for row, picture in zip(
-        part, (pool.map if pool else map)(partial(read, job, keep=keep), part), strict=True
-    ):
-        if picture is not None:
-            groups.setdefault(tuple(picture.shape), []).append((row, picture))
-    stacks = [torch.stack([picture for _, picture in group]) for group in groups.values()]
-    if job.device.type == "cuda":
-        stacks = [stack.pin_memory() for stack in stacks]
-    return Batch([row for group in groups.values() for row, _ in group], stacks)
-
-
-def read(job: Job, row: int, *, keep: int) -> torch.Tensor | None:
-    """One picture, changed and resized, float32 (3, size, size), or not resized, uint8 (H, W, 3),
-    of at most `keep` pixels.
-    """
-    path = job.root / job.names[row]
+def read_face(root: Path, face: ListedFace) -> bytes:
+    """The bytes of a listed face's file. Raises PipelineError unless list_faces read the same."""
+    remedy = "changed since list_faces read it, run dvc repro list_faces"
     try:
-        content = pictures.read_picture_file(path)
-        decoded = pictures.decode_picture(content, path)
+        content = pictures.read_picture_file(root / face.name)
     except pictures.UnreadablePicture as error:
-        job.results.states[row] = STATES.index(error.reason)
-        return None
-    job.results.digests[row] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
-    picture = torch.from_numpy(job.change(decoded, job.names[row]) if job.change else decoded)
-    return picture if picture.shape[0] * picture.shape[1] <= keep else resize(job, picture[None])[0]
-
-
-def resize(job: Job, pictures: torch.Tensor) -> torch.Tensor:
-    """Pictures uint8 (n, H, W, 3) at the encoder's size, float32 (n, 3, size, size) in 0..255."""
-    return inference.resize(
-        pictures, job.input_size, mode=job.settings.resize, antialias=job.settings.antialias
-    )
-
-
-def resized(job: Job, batch: Batch) -> torch.Tensor:
-    """The pictures of a batch on the device, float32 (n, 3, size, size)."""
-    moved = [group.to(job.device, non_blocking=True) for group in batch.groups]
-    return torch.cat(
-        [resize(job, group) if group.dtype == torch.uint8 else group for group in moved]
-    )
-
-
-def store(job: Job, batch: Batch, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Put the features and scores of a batch into their rows; waits for the device."""
-    job.results.features[batch.rows], job.results.heads[batch.rows] = (
-        output.cpu().numpy() for output in outputs
-    )
+        raise PipelineError(f"{root / face.name}: {error.reason}; {remedy}") from error
+    if hashlib.sha256(content).hexdigest() != face.sha256:
+        raise PipelineError(f"{root / face.name}: {remedy}")
+    return content
 
 
 @torch.inference_mode()
@@ -252,29 +111,110 @@ def encode(
     return features.float(), scores.float()
 
 
-def gathered(names: list[str], results: Rows) -> Extracted:
-    """The readable pictures, and the others counted by reason."""
-    readable = np.flatnonzero(results.states == 0).tolist()
-    unreadable = Counter(STATES[state] for state in results.states if state)
-    digests = [digest.tobytes().hex() for digest in results.digests[readable]]
-    found = [names[row] for row in readable]
-    return Extracted(
-        found,
-        results.features[readable],
-        results.heads[readable],
-        digests,
-        dict(sorted(unreadable.items())),
-    )
-
-
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """PyTorch computes with one thread inside: the bits of a convolution depend on how many share
-    it.
-    """
+    """PyTorch computes with one thread inside: the bits of a convolution depend on their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _models(views: Mapping[str, View], device: torch.device) -> dict[str, Inference]:
+    """The model of each view; views of the same encoder share one."""
+
+    @cache
+    def model(encoder: Encoder, preprocessing: Preprocessing) -> Inference:
+        return Inference(encoder.eval(), preprocessing).to(device).eval()
+
+    return {name: model(view.encoder, view.preprocessing) for name, view in views.items()}
+
+
+def _on_cpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
+    """Fill the rows of the batches; yields how many faces are done, times views.
+
+    Each core computes a batch on its own: cores that share a layer wait for each other after it."""
+
+    def compute(batch: range) -> int:
+        decoded = [_decode(job, row) for row in batch]
+        for name in job.views:
+            inputs = torch.stack(list(map(partial(_input, job, name), batch, decoded)))
+            _store(job, name, batch, encode(job.models[name], inputs, job.precision))
+        return len(job.views) * len(batch)
+
+    with _threads() as pool:
+        yield from pool.map(compute, batches)
+
+
+def _on_gpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
+    """As `_on_cpu`: inputs are prepared two batches ahead and outputs fetched one batch late, so
+    that the device never waits.
+    """
+
+    def prepare(name: str, batch: range, decode: Callable[[], list[Picture]]) -> list[torch.Tensor]:
+        inputs = pool.map(partial(_input, job, name), batch, decode())
+        return [tensor.pin_memory() if job.device.type == "cuda" else tensor for tensor in inputs]
+
+    def loads() -> Iterator[Callable[[], list[torch.Tensor]]]:
+        for batch in batches:
+            decode = cache(lambda batch=batch: list(pool.map(partial(_decode, job), batch)))
+            for name in job.views:
+                yield partial(prepare, name, batch, decode)
+
+    tasks = [(name, batch) for batch in batches for name in job.views]
+    late: list[tuple[str, range, tuple[torch.Tensor, torch.Tensor]]] = []
+    with _threads() as pool:
+        for (name, batch), inputs in zip(tasks, read_ahead(loads()), strict=True):
+            moved = [tensor.to(job.device, non_blocking=True) for tensor in inputs]
+            pixels = torch.stack([_resized(job, name, tensor) for tensor in moved])
+            late.append((name, batch, encode(job.models[name], pixels, job.precision)))
+            if len(late) > 1:
+                _store(job, *late.pop(0))
+            yield len(batch)
+    for outputs in late:
+        _store(job, *outputs)
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(processes.workers(), initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _decode(job: Job, row: int) -> Picture:
+    face = job.faces[row]
+    return pictures.decode_picture(read_face(job.root, face), job.root / face.name)
+
+
+def _input(job: Job, name: str, row: int, picture: Picture) -> torch.Tensor:
+    """The changed picture, resized: float32 (3, size, size); for a GPU as it is, uint8 (H, W, 3),
+    unless it is large.
+    """
+    change = job.views[name].change
+    tensor = torch.from_numpy(change(picture, job.faces[row].name) if change else picture)
+    on_device = job.device.type != "cpu" and tensor[..., 0].numel() <= PIXELS_ON_DEVICE
+    return tensor if on_device else _resized(job, name, tensor)
+
+
+def _resized(job: Job, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype != torch.uint8:
+        return tensor
+    return inference.resize(tensor[None], job.views[name].preprocessing)[0]
+
+
+def _store(job: Job, name: str, batch: range, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Put the outputs of a batch into their rows; waits for the device."""
+    job.outputs[name][batch.start : batch.stop] = torch.cat(outputs, dim=1).cpu().numpy()
+
+
+def _by_set(
+    sets: Mapping[str, Sequence[ListedFace]], outputs: NDArray[np.float32]
+) -> dict[str, FeatureSet]:
+    """Outputs (n, feature_dim + 5) of all faces, one set after the other, as face sets."""
+    ends = np.cumsum([len(listed) for listed in sets.values()])[:-1]
+    result = {}
+    for (name, listed), rows in zip(sets.items(), np.split(outputs, ends), strict=True):
+        names, persons, digests = (np.array(column) for column in zip(*listed, strict=True))
+        features, heads = np.split(rows.astype(np.float64), [-len(HEADS)], axis=1)
+        result[name] = FeatureSet(name, names, persons, features, heads, digests)
+    return result

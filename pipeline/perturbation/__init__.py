@@ -1,1 +1,1 @@
-"""What happens to pictures on their way: compression, resizing, blur, noise."""
+"""What happens to pictures and their files on their way: compression, resizing, blur, noise."""

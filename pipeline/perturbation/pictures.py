@@ -7,7 +7,6 @@ wherever it runs, and may run in several threads at once. Which names params.yam
 
 import io
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -102,18 +101,24 @@ def perturb(name: str, seed: int) -> Callable[[Picture, str], Picture]:
     """What a perturbation of params.yaml does to a picture, given the picture's name for messages
     and as key of its noise.
 
-    Noise of all strengths is the same but for its size. ValueError for an unknown name; a picture
-    that cannot be perturbed (larger than the format can hold) is a PipelineError."""
+    Noise of all strengths is the same but for its size. Raises ValueError for an unknown name; a
+    picture larger than the format can hold is a PipelineError."""
     kind, strength = parse(name)
 
     def change(picture: Picture, picture_name: str) -> Picture:
-        if kind == "noise":
-            return noise(
-                picture, strength, random=randomness.generator(seed, "perturbation", picture_name)
-            )
-        return FUNCTIONS[kind](picture, strength)
+        try:
+            if kind == "noise":
+                random = randomness.generator(seed, "perturbation", picture_name)
+                return noise(picture, strength, random=random)
+            return FUNCTIONS[kind](picture, strength)
+        except (OSError, ValueError) as error:  # libjpeg's and libwebp's, for too long a side
+            height, width = picture.shape[:2]
+            raise PipelineError(
+                f"{picture_name}: {name} cannot be applied to {width} x {height} pixels ({error}): "
+                "leave out the picture, or the perturbation (perturbations in params.yaml)"
+            ) from error
 
-    return partial(_applied, change, name)
+    return change
 
 
 def harmonise(
@@ -127,23 +132,6 @@ def harmonise(
     square = Image.fromarray(picture).resize((side, side), Image.Resampling[kernel.upper()])
     file = _jpeg_file(square, jpeg_quality)
     return np.array(_opened(file, "JPEG")), file.getvalue()
-
-
-def _applied(
-    change: Callable[[Picture, str], Picture], name: str, picture: Picture, picture_name: str
-) -> Picture:
-    try:
-        return change(picture, picture_name)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # PIL's and libwebp's words for sides beyond 65,535 or 16,383 pixels
-        height, width = picture.shape[:2]
-        raise PipelineError(
-            f"{picture_name}: {name} cannot be applied to {width} x {height} pixels ({error}): "
-            "leave the picture out, or the "
-            "perturbation (perturbations in params.yaml)"
-        ) from error
 
 
 def _jpeg_file(image: Any, quality: int) -> io.BytesIO:

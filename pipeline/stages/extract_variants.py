@@ -1,0 +1,147 @@
+"""Encode some faces of each set in other forms, for the audit: perturbed, harmonised, and by
+encoders that should know nothing; describe their files.
+
+audit judges what is written here, so that another mixture or threshold encodes no picture again."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base import params, terminal
+from pipeline.base.atomic import atomic
+from pipeline.common import artifacts, randomness
+from pipeline.common.names import PHOTOGRAPHIC
+from pipeline.encoder.checkpoints import load_encoder, read_metadata
+from pipeline.encoder.network import Encoder
+from pipeline.extraction.features import Picture, View, extract, read_face
+from pipeline.face_sets import face_list, feature_sets
+from pipeline.face_sets.face_list import ListedFace
+from pipeline.face_sets.feature_sets import FeatureSet
+from pipeline.perturbation.file_formats import FileFormat, describe
+from pipeline.perturbation.pictures import harmonise, perturb
+
+FIT, CALIBRATION, _ = PHOTOGRAPHIC
+Sets = Mapping[str, Sequence[ListedFace]]
+Variants = dict[str, dict[str, FeatureSet]]  # by name of the variant, then of the set
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the stage with the given command line."""
+    options = _options(argv)
+    p = params.load(
+        "seed", "features", "robustness", "harmonisation", "controls", "generators", "perturbations"
+    )
+    trained, shuffled = (View(*load_encoder(f)) for f in (options.encoder, options.shuffled))
+    names = (*PHOTOGRAPHIC, *p.generators)
+    sets = {name: face_list.read(options.face_sets / f"{name}.csv") for name in names}
+    encode = partial(extract, root=options.root, settings=p.features)
+    variants, harmonised_files = _of_controls(encode, trained, shuffled, sets, p)
+    variants |= _perturbed(encode, trained, sets, p)
+    files = _files(options.root, sets, harmonised_files)
+    details = {
+        "architecture": trained.encoder.architecture,
+        "epochs": _epochs(options.encoder),
+        "shuffled_epochs": _epochs(options.shuffled),
+        "harmonisation": p.harmonisation.model_dump(),
+    }
+    with atomic(options.output) as folder:
+        for name, faces in variants.items():
+            artifacts.write_npz(folder / f"{name}.npz", **feature_sets.joined(faces))
+        artifacts.write_table(folder / "files.parquet", files)
+        artifacts.write_json(folder / "details.json", details)
+    rows = [
+        {"variant": name, "faces": sum(map(len, faces.values()))}
+        for name, faces in variants.items()
+    ]
+    terminal.table(rows, "Features of other forms")
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="data root of the faces' names")
+    parser.add_argument("--face-sets", type=Path, required=True, help="folder of the face lists")
+    parser.add_argument("--encoder", type=Path, required=True, help="the detector's encoder")
+    parser.add_argument(
+        "--shuffled", type=Path, required=True, help="encoder trained with shuffled EXIF tags"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    return parser.parse_args(argv)
+
+
+def _of_controls(
+    encode: Callable[..., Variants], trained: View, shuffled: View, sets: Sets, p: Any
+) -> tuple[Variants, dict[str, FileFormat]]:
+    """`harmonised`, `random_weights` and `shuffled_exif`; the harmonised files by name of face."""
+    how = p.harmonisation
+    files: dict[str, FileFormat] = {}
+
+    def change(picture: Picture, name: str) -> Picture:
+        harmonised, content = harmonise(picture, how.side, how.kernel, how.jpeg_quality)
+        files[name] = describe(content, name)
+        return harmonised
+
+    untrained = Encoder(trained.encoder.architecture, trained.encoder.feature_dim, seed=p.seed)
+    harmonised = {"harmonised": replace(trained, change=change)}
+    others = {"random_weights": replace(trained, encoder=untrained), "shuffled_exif": shuffled}
+    most = {name: p.controls.faces for name in sets} | dict.fromkeys(
+        (FIT, CALIBRATION), p.controls.fit_faces
+    )
+    chosen = {
+        name: at_most(faces, most[name], seed=p.seed, purpose="controls")
+        for name, faces in sets.items()
+    }
+    calibration = {CALIBRATION: chosen.pop(CALIBRATION)}  # only harmonised: nothing else needs it
+    variants = encode(harmonised | others, sets=chosen)
+    variants["harmonised"] |= encode(harmonised, sets=calibration)["harmonised"]
+    return variants, files
+
+
+def _perturbed(encode: Callable[..., Variants], trained: View, sets: Sets, p: Any) -> Variants:
+    """The faces to test with, by `perturbed/<perturbation>`."""
+    views = {
+        f"perturbed/{name}": replace(trained, change=perturb(name, p.seed))
+        for name in p.perturbations
+    }
+    chosen = {
+        name: at_most(faces, p.robustness.faces, seed=p.seed, purpose="robustness")
+        for name, faces in sets.items()
+        if name not in (FIT, CALIBRATION)
+    }
+    return encode(views, sets=chosen) if views else {}
+
+
+def at_most(
+    faces: Sequence[ListedFace], maximum: int, *, seed: int, purpose: str
+) -> list[ListedFace]:
+    """At most `maximum` of the faces, chosen by a keyed hash of their names, in order."""
+    draw = randomness.uniforms(seed, purpose, randomness.hashes(face.name for face in faces))
+    return [faces[i] for i in np.sort(np.argsort(draw, kind="stable")[:maximum])]
+
+
+def _files(root: Path, sets: Sets, harmonised: Mapping[str, FileFormat]) -> pd.DataFrame:
+    """What the files say: all as they were found, the chosen ones harmonised; a row of each."""
+    rows = []
+    for name, faces in sets.items():
+        for face in terminal.progress(faces, what=f"files of {name}"):
+            found = describe(read_face(root, face), face.name)
+            rows.append({"set": name, "name": face.name, "state": "as_found", **found._asdict()})
+            if face.name in harmonised:
+                after = harmonised[face.name]._asdict()
+                rows.append({"set": name, "name": face.name, "state": "harmonised", **after})
+    return pd.DataFrame(rows)
+
+
+def _epochs(encoder: Path) -> int | None:
+    """For how many epochs an encoder was trained; None where its file does not say."""
+    epochs = read_metadata(encoder).get("params", {}).get("pretext", {}).get("epochs")
+    return epochs if isinstance(epochs, int) else None
+
+
+if __name__ == "__main__":
+    terminal.run(main)
