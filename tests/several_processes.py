@@ -1,5 +1,5 @@
-"""What tests/pretext/test_processes.py starts with torchrun: this file with FOLDER PRECISION.
-inputs in the working folder and leaves in FOLDER what each process found.
+"""What tests/pretext/test_processes.py starts with torchrun: this file with FOLDER PRECISION. It
+trains on the inputs in the working folder and leaves in FOLDER what each process has computed.
 """
 
 import hashlib
