@@ -93,9 +93,7 @@ def regions_from_68(points: ArrayLike, side: int) -> Regions:
     low = np.stack([part.min(axis=1) for part in parts], axis=1)  # (n, 3, 2)
     high = np.stack([part.max(axis=1) for part in parts], axis=1)
     right, left = parts[1].mean(axis=1), parts[2].mean(axis=1)
-    _mark(
-        reasons, ~(np.linalg.norm(left - right, axis=1) >= MINIMUM_EYE_DISTANCE), "eyes_coincide"
-    )
+    _mark(reasons, ~(np.linalg.norm(left - right, axis=1) >= MINIMUM_EYE_DISTANCE), "eyes_coincide")
     margins = np.array(_MARGINS_68)[:, None] * (high - low)[..., :1]
     return _regions(low - margins, high + margins, reasons, side)
 

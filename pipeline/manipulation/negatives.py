@@ -56,7 +56,7 @@ class Negatives:
     """
 
     pictures: NDArray[np.uint8]
-    table: dict[str, list[Any]]
+    table: dict[str, Any]
     counts: Counter[tuple[str, str]]
     mouth_errors: list[float]
 
@@ -95,7 +95,8 @@ def make(chunk: Chunk, settings: Settings) -> Negatives:
             rows.append(row)
     counts.update(("operations", row["operation"]) for row in rows)
     counts.update(("unusable_landmarks", reason) for reason in regions.reasons.tolist() if reason)
-    table = {name: [row[name] for row in rows] for name in COLUMNS}
+    table: dict[str, Any] = {name: [row[name] for row in rows] for name in COLUMNS}
+    table |= {name: np.array(table[name], np.int64) for name in ("row", "face_row")}
     return Negatives(made.reshape(-1, *chunk.images.shape[1:]), table, counts, errors)
 
 
@@ -144,17 +145,19 @@ def _regions(
     """Regions from 68 landmarks where there are usable ones, else from seven; and the errors of the
     located mouths.
     """
-    side, errors = chunk.images.shape[1], []
+    side = chunk.images.shape[1]
     seven = landmarks.regions_from_seven(chunk.points, side)
-    boxes, reasons = seven.boxes.copy(), seven.reasons.copy()
-    for i, face_id in enumerate(chunk.face_ids if folder is not None else ()):
+    if folder is None:
+        return seven, []
+    boxes, reasons, errors = seven.boxes.copy(), seven.reasons.copy(), list[float]()
+    for i, face_id in enumerate(chunk.face_ids):
         points, problem = _read_68(folder / f"{face_id}.npy")
-        if points is not None:
-            exact = landmarks.regions_from_68(points[None], side)
-            problem = str(exact.reasons[0])
-        if problem and problem != "missing":
-            counts["landmarks_68_rejected", problem] += 1
+        if problem == "missing":
+            continue
+        exact = landmarks.regions_from_68(points[None], side)
+        problem = problem or str(exact.reasons[0])
         if problem:
+            counts["landmarks_68_rejected", problem] += 1
             continue
         counts["landmarks_68", "used"] += 1
         boxes[i], reasons[i] = exact.boxes[0], ""
@@ -163,20 +166,21 @@ def _regions(
     return Regions(boxes, reasons), errors
 
 
-def _read_68(path: Path) -> tuple[NDArray[np.float64] | None, str]:
-    """Landmarks (68, 2) in pixels, or the reason why not: missing, unreadable, not_numbers,
+def _read_68(path: Path) -> tuple[NDArray[np.float64], str]:
+    """Landmarks (68, 2) in pixels, or NaN and the reason: missing, unreadable, not_numbers,
     wrong_shape.
     """
+    none = np.full((68, 2), np.nan)
     try:
         # Memory-mapped: a header that promises more than the file holds is refused before any
         # memory is taken for it.
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        return None, "missing"
+        return none, "missing"
     except (OSError, ValueError, EOFError, SyntaxError, BadZipFile):
-        return None, "unreadable"
+        return none, "unreadable"
     if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
-        return None, "not_numbers"
+        return none, "not_numbers"
     if points.shape != (68, 2):
-        return None, "wrong_shape"
+        return none, "wrong_shape"
     return points.astype(np.float64), ""

@@ -19,7 +19,8 @@ _HALF = (64 * 64 // 2) * int(_PLACES.sum())
 
 
 def warp(image: NDArray[np.uint8], shifts: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Warp a picture (H, W, 3): control point p of the regular grid takes its pixels from p + shift.
+    """Warp a picture (H, W, 3): control point p of the regular grid takes its pixels from p +
+    shift.
 
     `shifts` (GRID, GRID, 2): x, y in pixels, by rows and columns of the grid. Control points are
     clipped to the picture, as imgaug does, so that nothing is sampled outside."""
@@ -76,7 +77,7 @@ def _regular(height: int, width: int) -> NDArray[np.float32]:
 
 @cache
 def _cells(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Of each pixel along one side: the cell of the grid it lies in, and its place in it, 0 to 1."""
+    """Of each pixel along one side: its cell of the grid, and its place in the cell, 0 to 1."""
     places = np.arange(length) * (GRID - 1) / (length - 1)
     cells = np.minimum(places.astype(np.int64), GRID - 2)
     return cells, (places - cells).astype(np.float32)

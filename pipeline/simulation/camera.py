@@ -4,14 +4,14 @@ Thin lens, full-frame sensor (36 x 24 mm). Every effect follows from the tags an
 
 - perspective: depth of the face over its distance, which follows from focal length and framing;
 - defocus: blur disc f^2 |d - s| / (N d (s - f)) of a point at d, lens focused at s (thin-lens
-equation);
+  equation);
 - diffraction: Airy pattern, Gaussian of sigma 0.45 lambda N (Goodman, Introduction to Fourier
-Optics);
+  Optics);
 - motion blur: a line as long as hand shake (angular rate x time x focal length) and the subject's
-own motion;
+  own motion;
 - vignetting: cos^4 of the field angle, and the optical vignetting of a wide-open lens;
 - sensor: Poisson photon noise and Gaussian read noise on a Bayer mosaic (RGGB), gains from ISO,
-clipping;
+  clipping;
 - processing: bilinear demosaicing, white balance, the sRGB curve, JPEG.
 """
 
@@ -19,6 +19,7 @@ import io
 
 import numpy as np
 from scipy import fft
+from scipy.special import j1
 
 from pipeline.simulation.scene import FACE_HEIGHT_M, MARGIN, PIXELS_PER_UNIT, RASTER, SIDE, Layers
 from pipeline.simulation.shots import Shot
@@ -27,6 +28,14 @@ FULL_WELL = 3500.0  # electrons at ISO 100: a phone camera's pixel of about 1.4 
 READ_NOISE = 5.0  # electrons
 SHAKE_RAD_PER_S = 0.015
 WAVELENGTH_MM = 0.00055
+# Frequencies of the raster in cycles per pixel. Rows past the middle mirror those before it.
+_FY = np.fft.fftfreq(RASTER)[:, None].astype(np.float32)
+_FX = np.fft.rfftfreq(RASTER)[None, :].astype(np.float32)
+_SQUARE = (_FX * _FX + _FY * _FY)[: RASTER // 2 + 1]
+_MIRRORED = np.minimum(np.arange(RASTER), RASTER - np.arange(RASTER))
+_LEVELS = np.arange(4096) / 4095
+_CURVE = 1.055 * np.maximum(_LEVELS, 1e-9) ** (1 / 2.4) - 0.055
+_SRGB = np.round(255 * np.where(_LEVELS <= 0.0031308, 12.92 * _LEVELS, _CURVE)).astype(np.uint8)
 
 
 def photograph(rng: np.random.Generator, layers: Layers, shot: Shot) -> np.ndarray:
@@ -35,19 +44,16 @@ def photograph(rng: np.random.Generator, layers: Layers, shot: Shot) -> np.ndarr
 
 
 def optics(layers: Layers, shot: Shot) -> np.ndarray:
-    """Light on the sensor, linear (SIDE, SIDE, 3): both layers blurred by their own kernel,
+    """Light on the sensor, linear (3, SIDE, SIDE): both layers blurred by their own kernel,
     composed, vignetted.
     """
     focus = shot.distance_m + shot.focus_error_m
-    far = _transfer(
-        shot, blur_disc_px(shot, focus, shot.distance_m + shot.background_m), subject=False
-    )
-    near = _transfer(shot, blur_disc_px(shot, focus, shot.distance_m), subject=True)
-    inner = slice(MARGIN, MARGIN + SIDE)
-    background = _filter(layers.background, far)[:, inner, inner]  # (3, SIDE, SIDE)
-    subject = _filter(layers.subject, near)[:, inner, inner]  # (4, SIDE, SIDE)
+    far = blur_disc_px(shot, focus, shot.distance_m + shot.background_m)
+    near = blur_disc_px(shot, focus, shot.distance_m)
+    background = _filter(layers.background, _transfer(shot, far, subject=False))
+    subject = _filter(layers.subject, _transfer(shot, near, subject=True))
     light = background * (1 - subject[3]) + subject[:3]
-    return np.ascontiguousarray((np.maximum(0, light) * _vignetting(shot)).transpose(1, 2, 0))
+    return np.maximum(0, light) * _vignetting(shot)
 
 
 def blur_disc_px(shot: Shot, focus_m: float, distance_m: float) -> float:
@@ -62,44 +68,27 @@ def motion_px(shot: Shot, *, subject: bool) -> tuple[float, float]:
     """Length of the motion line in pixels (x, y): hand shake, plus the subject's own motion."""
     scale = SHAKE_RAD_PER_S * shot.exposure_time_s * shot.focal_length_mm / shot.pixel_pitch_mm
     own = shot.exposure_time_s / FACE_HEIGHT_M * 2 * PIXELS_PER_UNIT if subject else 0.0
-    return tuple(
-        scale * shake + own * speed
-        for shake, speed in zip(shot.shake, shot.subject_speed, strict=True)
-    )  # type: ignore[return-value]
+    (shake_x, shake_y), (speed_x, speed_y) = shot.shake, shot.subject_speed
+    return scale * shake_x + own * speed_x, scale * shake_y + own * speed_y
 
 
 def _transfer(shot: Shot, disc_px: float, *, subject: bool) -> np.ndarray:
-    """Transfer function (R, R/2+1): disc (Gaussian for tiny ones), diffraction and pixel Gaussian,
-    motion sinc.
+    """Transfer function (R, R/2+1): uniform disc 2 J1(pi D f) / (pi D f), diffraction and pixel
+    Gaussian, motion sinc.
     """
-    fy, fx = (
-        np.fft.fftfreq(RASTER)[:, None].astype(np.float32),
-        np.fft.rfftfreq(RASTER)[None, :].astype(np.float32),
-    )
     sigma = np.hypot(0.5, 0.45 * WAVELENGTH_MM * shot.f_number / shot.pixel_pitch_mm)
-    square = fx * fx + fy * fy
-    gauss = np.exp(np.float32(-2 * np.pi**2 * sigma**2) * square)
+    gauss = np.exp(np.float32(-2 * np.pi**2 * sigma**2) * _SQUARE)
+    argument = np.maximum(1e-4, np.float32(np.pi * min(disc_px, 24.0)) * np.sqrt(_SQUARE))
     dx, dy = motion_px(shot, subject=subject)
-    return (
-        gauss * _disc(np.sqrt(square), disc_px) * np.sinc(fx * np.float32(dx) + fy * np.float32(dy))
-    )
-
-
-def _disc(frequency: np.ndarray, diameter_px: float) -> np.ndarray:
-    """Transfer function of a uniform disc, 2 J1(pi D f) / (pi D f)."""
-    from scipy.special import j1
-
-    argument = np.maximum(np.float32(1e-4), np.float32(np.pi * min(diameter_px, 24.0)) * frequency)
-    return 2 * j1(argument) / argument
+    return (gauss * (2 * j1(argument) / argument))[_MIRRORED] * np.sinc(_FX * dx + _FY * dy)
 
 
 def _filter(planes: np.ndarray, transfer: np.ndarray) -> np.ndarray:
-    """Planes (R, R, c) through a transfer function, as (c, R, R): channels first, where transforms
-    are fastest.
-    """
-    spectrum = fft.rfft2(np.ascontiguousarray(planes.transpose(2, 0, 1)), overwrite_x=True)
+    """Planes (c, R, R) through a transfer function, as those of the picture (c, SIDE, SIDE)."""
+    spectrum = fft.rfft2(planes)
     spectrum *= transfer
-    return fft.irfft2(spectrum, s=(RASTER, RASTER), overwrite_x=True)
+    filtered = fft.irfft2(spectrum, s=(RASTER, RASTER), overwrite_x=True)
+    return filtered[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def _vignetting(shot: Shot) -> np.ndarray:
@@ -107,34 +96,26 @@ def _vignetting(shot: Shot) -> np.ndarray:
     wide-open lens.
     """
     scale = 2 * shot.pixel_pitch_mm / 43.3  # picture elements to half diagonals of the frame
-    axis = (np.arange(SIDE, dtype=np.float32) - SIDE / 2) * np.float32(scale)
-    square = (axis[None, :] + np.float32(0.8 * shot.field[0])) ** 2 + (
-        axis[:, None] + np.float32(0.55 * shot.field[1])
-    ) ** 2
-    natural = (1 + square * np.float32((21.65 / shot.focal_length_mm) ** 2)) ** -2
-    mechanical = np.float32(0.8 * np.clip(2.8 / shot.f_number, 0, 1.5) ** 2)
+    axis = (np.arange(SIDE, dtype=np.float32) - SIDE / 2) * scale
+    x, y = axis[None, :] + 0.8 * shot.field[0], axis[:, None] + 0.55 * shot.field[1]
+    square = x**2 + y**2
+    natural = (1 + square * (21.65 / shot.focal_length_mm) ** 2) ** -2
+    mechanical = 0.8 * min(2.8 / shot.f_number, 1.5) ** 2
     return natural * np.exp2(-mechanical * square)
 
 
 def expose(rng: np.random.Generator, light: np.ndarray, shot: Shot) -> np.ndarray:
-    """Raw Bayer values (SIDE, SIDE) in 0..1 of the clipping level: photons are counted, then read
-    with noise.
+    """Raw Bayer values (SIDE, SIDE) in 0..1 of the clipping level, of light (3, SIDE, SIDE):
+    photons are counted, then read with noise.
     """
-    level = 0.9 * 2**shot.exposure_error_stops
-    mosaic = _mosaic(light) * np.float32(level)
-    well = np.float32(FULL_WELL * 100 / shot.iso)
-    electrons = np.minimum(mosaic, 4) * well
-    variance = electrons + np.float32(READ_NOISE**2)
+    raw = light[1].copy()  # RGGB
+    raw[0::2, 0::2], raw[1::2, 1::2] = light[0, 0::2, 0::2], light[2, 1::2, 1::2]
+    raw *= 0.9 * 2**shot.exposure_error_stops
+    well = FULL_WELL * 100 / shot.iso
+    electrons = np.minimum(raw, 4) * well
     # At these counts a Poisson variable is a Gaussian of the same variance; read noise adds to it.
-    noisy = electrons + np.sqrt(variance) * rng.standard_normal(electrons.shape, dtype=np.float32)
-    return np.clip(noisy / well, 0, 1)
-
-
-def _mosaic(light: np.ndarray) -> np.ndarray:
-    raw = light[..., 1].copy()
-    raw[0::2, 0::2] = light[0::2, 0::2, 0]
-    raw[1::2, 1::2] = light[1::2, 1::2, 2]
-    return raw
+    noise = rng.standard_normal(electrons.shape, dtype=np.float32)
+    return np.clip((electrons + np.sqrt(electrons + READ_NOISE**2) * noise) / well, 0, 1)
 
 
 def develop(raw: np.ndarray) -> np.ndarray:
@@ -143,24 +124,25 @@ def develop(raw: np.ndarray) -> np.ndarray:
     cross = (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, :-2] + p[1:-1, 2:]) / 4
     corner = (p[:-2, :-2] + p[:-2, 2:] + p[2:, :-2] + p[2:, 2:]) / 4
     beside, above = (p[1:-1, :-2] + p[1:-1, 2:]) / 2, (p[:-2, 1:-1] + p[2:, 1:-1]) / 2
-    red, green, blue = corner.copy(), raw.copy(), corner.copy()
+    planes = np.stack([corner, raw, corner])
+    red, green, blue = planes
     green[0::2, 0::2], green[1::2, 1::2] = cross[0::2, 0::2], cross[1::2, 1::2]
-    red[0::2, 0::2], red[0::2, 1::2], red[1::2, 0::2] = (
-        raw[0::2, 0::2],
-        beside[0::2, 1::2],
-        above[1::2, 0::2],
-    )
-    blue[1::2, 1::2], blue[1::2, 0::2], blue[0::2, 1::2] = (
-        raw[1::2, 1::2],
-        beside[1::2, 0::2],
-        above[0::2, 1::2],
-    )
-    return encode_srgb(np.stack([red, green, blue], axis=-1))
+    for plane, row in ((red, 0), (blue, 1)):
+        column, other = row, 1 - row
+        plane[row::2, column::2] = raw[row::2, column::2]
+        plane[row::2, other::2] = beside[row::2, other::2]
+        plane[other::2, column::2] = above[other::2, column::2]
+    return channels_last(encode_srgb(planes))
 
 
 def encode_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light in 0..1 to uint8 sRGB (IEC 61966-2-1), by a table of 4096 levels."""
-    return _SRGB[np.clip(linear * 4095 + np.float32(0.5), 0, 4095).astype(np.uint16)]
+    return _SRGB[np.clip(linear * 4095 + 0.5, 0, 4095).astype(np.uint16)]
+
+
+def channels_last(planes: np.ndarray) -> np.ndarray:
+    """A picture (h, w, 3) from its planes (3, h, w)."""
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
@@ -170,14 +152,3 @@ def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
-
-
-_LEVELS = np.arange(4096) / 4095
-_SRGB = np.round(
-    255
-    * np.where(
-        _LEVELS <= 0.0031308,
-        12.92 * _LEVELS,
-        1.055 * np.maximum(_LEVELS, 1e-9) ** (1 / 2.4) - 0.055,
-    )
-).astype(np.uint8)

@@ -2,14 +2,14 @@
 family.
 
 A generator has seen portraits of the target domain and imitates their scenes, framing and depth of
-field, but has no
-sensor: what stands for its noise is what its family makes of noise. The strengths are those of the
-sources (or the simplest reading of them), not tuned until the detector looks good; vector
-quantisation alone was rewritten after its score was known, and the score hardly moved. All pictures
-leave as JPEG of the same qualities as the photographs, so that the file format tells nothing."""
+field, but has no sensor: what stands for its noise is what its family makes of noise. The strengths
+are those of the sources (or the simplest reading of them), not tuned until the detector looks good;
+vector quantisation alone was rewritten after its score was known, and the score hardly moved. All
+pictures leave as JPEG of the same qualities as the photographs, so that the file format tells
+nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,29 +17,16 @@ from scipy import fft, ndimage
 
 from pipeline.common import randomness
 from pipeline.simulation import camera, head, parts, scene, shots
+from pipeline.simulation.parts import Subject
 
-Picture = np.ndarray
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a generator starts from: the scene of a portrait and the shot it imitates."""
-
-    person: scene.Person
-    pose: scene.Pose
-    light: scene.Light
-    shot: shots.Shot
+Picture = np.ndarray  # float32 (SIDE, SIDE, 3), display-referred, 0 to 1
 
 
-def draw_subject(rng: np.random.Generator) -> Subject:
+def portrait_subject(rng: np.random.Generator) -> Subject:
     """A portrait of the target domain: one kind of light, and the tags of a portrait session."""
     shot = shots.draw_portrait_shot(rng)
-    return Subject(
-        scene.draw_person(rng),
-        scene.draw_pose(rng),
-        scene.draw_light(rng, float(rng.normal(11, 0.5))),
-        shot,
-    )
+    person, pose = scene.draw_person(rng), scene.draw_pose(rng)
+    return Subject(person, pose, scene.draw_light(rng, rng.normal(11, 0.5)), shot)
 
 
 def render(
@@ -47,17 +34,13 @@ def render(
 ) -> scene.Layers:
     """The scene's light in front of the lens."""
     background = scene.draw_background(rng, subject.light)
-    who = parts.Sitting(subject.person, subject.pose, subject.light, subject.shot.perspective)
-    drawn = head.draw_subject(rng, who, eyes)
-    return scene.Layers(background, drawn)
+    return scene.Layers(background, head.draw_subject(rng, subject, eyes))
 
 
 def clean(layers: scene.Layers, shot: shots.Shot) -> Picture:
-    """What a generator aims at: the optical image without sensor, display-referred, float32 (SIDE,
-    SIDE, 3) in 0..1.
-    """
+    """What a generator aims at: the optical image without sensor."""
     linear = camera.optics(layers, shot) * np.float32(0.9 * 2**shot.exposure_error_stops)
-    return camera.encode_srgb(np.clip(linear, 0, 1)).astype(np.float32) / 255
+    return camera.channels_last(camera.encode_srgb(linear)).astype(np.float32) / 255
 
 
 def sim_upsampling(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
@@ -72,12 +55,12 @@ def sim_upsampling(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
     inserted = np.zeros_like(picture)
     inserted[::2, ::2] = half
     wrong = randomness.generator(seed, "sim_upsampling kernel").normal(1, 0.1, (3, 3, 3))
-    bilinear = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
-    kernels = [(bilinear * wrong[c]).astype(np.float32) for c in range(3)]
-    kernels = [kernel * np.float32(4 / kernel.sum()) for kernel in kernels]
-    return np.stack(
-        [ndimage.convolve(inserted[..., c], kernels[c], mode="mirror") for c in range(3)], axis=-1
-    )
+    kernels = (np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]) * wrong).astype(np.float32)
+    planes = [
+        ndimage.convolve(inserted[..., c], kernel * np.float32(4 / kernel.sum()), mode="mirror")
+        for c, kernel in enumerate(kernels)
+    ]
+    return np.stack(planes, axis=-1)
 
 
 def sim_vector_quantised(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
@@ -122,19 +105,17 @@ def sim_denoised(rng: np.random.Generator, subject: Subject, seed: int) -> Pictu
     (Perona and Malik 1990), the edges found in a smoothed copy so that no speckle survives (Catté
     et al. 1992)."""
     picture = clean(render(rng, subject), subject.shot)
-    picture = picture + np.float32(0.1) * rng.standard_normal(picture.shape, dtype=np.float32)
+    picture = picture + 0.1 * rng.standard_normal(picture.shape, dtype=np.float32)
     for _ in range(12):
         smooth = ndimage.gaussian_filter(picture, (1, 1, 0), truncate=3)
         for axis in (0, 1):
-            edge = np.diff(smooth, axis=axis)
-            flow = (
-                np.diff(picture, axis=axis)
-                * np.exp(-((edge / np.float32(0.05)) ** 2))
-                * np.float32(0.22)
+            pixels, edges = (
+                np.moveaxis(picture, axis, 0),
+                np.diff(np.moveaxis(smooth, axis, 0), axis=0),
             )
-            before, after = [(0, 0)] * 3, [(0, 0)] * 3
-            before[axis], after[axis] = (0, 1), (1, 0)
-            picture = picture + np.pad(flow, before) - np.pad(flow, after)
+            flow = np.diff(pixels, axis=0) * np.exp(-((edges / 0.05) ** 2)) * 0.22
+            pixels[:-1] += flow
+            pixels[1:] -= flow
     return picture
 
 
@@ -155,10 +136,8 @@ def sim_asymmetric(rng: np.random.Generator, subject: Subject, seed: int) -> Pic
         size=(eyes.size[0], eyes.size[0] * rng.uniform(0.85, 1.15)),
     )
     picture = clean(render(rng, subject, eyes), subject.shot)
-    return (
-        picture
-        + np.float32(0.012) * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
-    )
+    noise = rng.standard_normal(picture.shape[:2], dtype=np.float32)
+    return picture + 0.012 * noise[..., None]
 
 
 def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Picture:
@@ -207,9 +186,8 @@ def _training_patches(seed: int, purpose: str, side: int, portraits: int) -> np.
     pictures = []
     for number in range(portraits):
         rng = randomness.generator(seed, purpose, number)
-        pictures.append(
-            _patches(clean(render(rng, subject := draw_subject(rng)), subject.shot), side)
-        )
+        subject = portrait_subject(rng)
+        pictures.append(_patches(clean(render(rng, subject), subject.shot), side))
     return np.concatenate(pictures)
 
 

@@ -3,27 +3,30 @@ are.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from pipeline.simulation.scene import PIXELS_PER_UNIT, SIDE, Light, Person, Pose, coverage, project
+from pipeline.simulation.shots import Shot
 
 EYE_Y, MOUTH_Y, NOSE_Y = -0.14, 0.46, 0.16
 HEAD_REACH = 56  # pixels from the raster's centre that hold the head and its hair
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Landmarks:
     """True positions in face units, for `scene.project`."""
 
-    nose: tuple[float, float]
-    r_eye: tuple[float, float]
-    l_eye: tuple[float, float]
-    r_ear: tuple[float, float]
-    l_ear: tuple[float, float]
-    r_shoulder: tuple[float, float]
-    l_shoulder: tuple[float, float]
-    mouth: tuple[float, float]
+    nose: Point
+    r_eye: Point
+    l_eye: Point
+    r_ear: Point
+    l_ear: Point
+    r_shoulder: Point
+    l_shoulder: Point
+    mouth: Point
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Eyes:
     """
 
     iris: tuple[np.ndarray, np.ndarray]
-    gaze: tuple[tuple[float, float], tuple[float, float]]
-    catchlight: tuple[tuple[float, float], tuple[float, float]]
+    gaze: tuple[Point, Point]
+    catchlight: tuple[Point, Point]
     size: tuple[float, float]
 
 
@@ -45,51 +48,49 @@ def natural_eyes(person: Person, pose: Pose, light: Light) -> Eyes:
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """Who sits for the picture, how, and in what light; perspective as in `scene.face_grid`."""
+class Subject:
+    """Who is before the camera, how, in what light, and the shot that is taken."""
 
     person: Person
     pose: Pose
     light: Light
-    perspective: float
+    shot: Shot
 
-    @property
+    @cached_property
     def marks(self) -> Landmarks:
         """True positions of the parts."""
         return landmarks(self.person, self.pose)
 
+    def seen(self, point: Point) -> Point:
+        """Where a face point appears in the picture, in pixels."""
+        return project(point, self.pose, self.shot.perspective)
+
 
 @dataclass(frozen=True)
 class Patch:
-    """A part of the raster: the picture (h, w, 3) to draw on, face coordinates, light and skin
-    texture there.
+    """A part of the raster: the picture (3, h, w) to draw on, face coordinates (h, w), light
+    (3, h, w) and skin texture (h, w) there.
     """
 
     picture: np.ndarray
     x: np.ndarray
     y: np.ndarray
-    shade: np.ndarray  # (h, w, 3)
-    texture: np.ndarray  # (h, w)
+    shade: np.ndarray
+    texture: np.ndarray
 
-    def around(self, point: tuple[float, float], reach: float, who: Sitting) -> "Patch":
+    def around(self, point: Point, reach: float, who: Subject) -> "Patch":
         """The patch around a face point, in a patch that holds the head."""
-        column, row = (
-            value - SIDE / 2 + HEAD_REACH for value in project(point, who.pose, who.perspective)
-        )
+        column, row = (int(value - SIDE / 2 + HEAD_REACH) for value in who.seen(point))
         half = int(reach * PIXELS_PER_UNIT * 1.5) + 2
-        rows = slice(max(0, int(row) - half), min(2 * HEAD_REACH, int(row) + half))
-        columns = slice(max(0, int(column) - half), min(2 * HEAD_REACH, int(column) + half))
-        return Patch(
-            *(
-                field[rows, columns]
-                for field in (self.picture, self.x, self.y, self.shade, self.texture)
-            )
-        )
+        rows = slice(max(0, row - half), min(2 * HEAD_REACH, row + half))
+        columns = slice(max(0, column - half), min(2 * HEAD_REACH, column + half))
+        fields = (self.picture, self.x, self.y, self.shade, self.texture)
+        return Patch(*(field[..., rows, columns] for field in fields))
 
 
 def landmarks(person: Person, pose: Pose) -> Landmarks:
     """Feature positions: what stands further out moves more when the head turns."""
-    turn, eye = np.sin(pose.yaw), person.eye_distance
+    turn, eye = float(np.sin(pose.yaw)), person.eye_distance
     shift = 0.16 * turn
     return Landmarks(
         nose=(0.3 * turn, NOSE_Y),
@@ -103,143 +104,99 @@ def landmarks(person: Person, pose: Pose) -> Landmarks:
     )
 
 
-def draw_eyes(head: Patch, who: Sitting, eyes: Eyes) -> None:
+def draw_eyes(head: Patch, who: Subject, eyes: Eyes) -> None:
     """Both eyes with lids, lashes and brows."""
     for side, centre in enumerate((who.marks.r_eye, who.marks.l_eye)):
-        patch = head.around(centre, 0.3, who)
-        size = np.float32(eyes.size[side])
-        inner = np.float32(1 if side == 0 else -1)  # towards the nose
-        u, v = (
-            inner * (patch.x - np.float32(centre[0])) / size,
-            (patch.y - np.float32(centre[1])) / size,
-        )
+        patch, size = head.around(centre, 0.3, who), eyes.size[side]
+        inner = 1 if side == 0 else -1  # towards the nose
+        u, v = inner * (patch.x - centre[0]) / size, (patch.y - centre[1]) / size
         _draw_eyeball(patch, who, eyes, side, (inner, u, v))
         _draw_lids_and_brow(patch, who, size, u, v)
 
 
 def _lids(
-    who: Sitting, u: np.ndarray, v: np.ndarray
+    who: Subject, u: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """v from the eye's slanted axis (the inner corner lies lower), the arch, the upper and the
     lower lid.
     """
     arch = np.maximum(0, 1 - u * u)
-    return (
-        v - np.float32(0.2) * u,
-        arch,
-        -np.float32(who.pose.lid) * arch ** np.float32(0.7),
-        np.float32(0.38) * arch,
-    )
+    return v - 0.2 * u, arch, -who.pose.lid * arch**0.7, 0.38 * arch
 
 
 def _draw_eyeball(
-    patch: Patch,
-    who: Sitting,
-    eyes: Eyes,
-    side: int,
-    place: tuple[np.float32, np.ndarray, np.ndarray],
+    patch: Patch, who: Subject, eyes: Eyes, side: int, place: tuple[int, np.ndarray, np.ndarray]
 ) -> None:
     """One eye in its own coordinates: u towards the nose, v down, in eye half-widths."""
     inner, u, v = place
-    picture, shade, size = patch.picture, patch.shade, np.float32(eyes.size[side])
+    picture, shade, size = patch.picture, patch.shade, eyes.size[side]
     v, _, upper, lower = _lids(who, u, v)
     inside = coverage(np.maximum(upper - v, v - lower) * size) * coverage((np.abs(u) - 1) * size)
-    blend = inside[..., None]
-    depth = np.clip(np.float32(0.45) + (v - upper), 0, 1)[..., None]  # the lid's shadow
-    white = np.float32(0.62) * shade * depth
-    colour = np.broadcast_to(white, picture.shape).copy()
-    pink = coverage((np.float32(0.78) - u) * size)[..., None]
+    colour = 0.62 * shade * np.clip(0.45 + (v - upper), 0, 1)  # white, in the lid's shadow
+    pink = coverage((0.78 - u) * size)
     colour += pink * (who.person.lip * shade - colour)
-    gx, gy = inner * np.float32(eyes.gaze[side][0]), np.float32(eyes.gaze[side][1])
+    gx, gy = inner * eyes.gaze[side][0], eyes.gaze[side][1]
     radius = np.hypot(u - gx, v - gy)
-    ring = np.float32(0.75) + np.float32(0.25) * np.cos(9 * np.arctan2(v - gy, u - gx))
-    iris = (eyes.iris[side] * shade) * (ring * (np.float32(1.25) - radius / np.float32(0.75)))[
-        ..., None
-    ]
-    colour += coverage((radius - np.float32(0.48)) * size)[..., None] * (iris - colour)
-    colour *= 1 - coverage((radius - np.float32(0.2)) * size)[..., None] * np.float32(0.93)
-    sx, sy = (np.float32(value) for value in eyes.catchlight[side])
-    spark = coverage((np.hypot(u - gx - inner * sx, v - gy - sy) - np.float32(0.16)) * size)[
-        ..., None
-    ]
-    colour += spark * np.float32(1.1)
-    picture += blend * (colour - picture)
+    ring = 0.75 + 0.25 * np.cos(9 * np.arctan2(v - gy, u - gx))
+    iris = (eyes.iris[side] * shade) * (ring * (1.25 - radius / 0.75))
+    colour += coverage((radius - 0.48) * size) * (iris - colour)
+    colour *= 1 - coverage((radius - 0.2) * size) * 0.93
+    sx, sy = eyes.catchlight[side]
+    colour += coverage((np.hypot(u - gx - inner * sx, v - gy - sy) - 0.16) * size) * 1.1
+    picture += inside * (colour - picture)
 
 
 def _draw_lids_and_brow(
-    patch: Patch, who: Sitting, size: np.float32, u: np.ndarray, v: np.ndarray
+    patch: Patch, who: Subject, size: float, u: np.ndarray, v: np.ndarray
 ) -> None:
     """Lash line, crease, and a brow that is thick at the nose and thin at its tail."""
-    picture, shade = patch.picture, patch.shade
+    picture = patch.picture
     v, arch, upper, _ = _lids(who, u, v)
-    lash = np.exp(-(((v - upper) * size / np.float32(0.022)) ** 2)) * coverage(
-        (np.abs(u) - np.float32(1.12)) * size
-    )
-    picture *= 1 - (np.float32(0.75) * lash)[..., None]
-    crease = np.exp(
-        -(((v - upper * np.float32(1.25) + np.float32(0.32)) * size / np.float32(0.02)) ** 2)
-    )
-    picture *= 1 - (np.float32(0.25) * crease * coverage((np.abs(u) - 1) * size))[..., None]
-    arc = v + np.float32(1.55) - np.float32(0.3) * arch - np.float32(0.1) * u
-    thick = np.float32(0.26) * (
-        np.float32(0.55) + np.float32(0.45) * u
-    )  # thick at the nose, a thin tail
-    brow = coverage((np.abs(arc) - thick) * size) * coverage((np.abs(u) - np.float32(1.25)) * size)
-    picture += (np.float32(who.person.brow) * brow)[..., None] * (who.person.hair * shade - picture)
+    lash = np.exp(-(((v - upper) * size / 0.022) ** 2)) * coverage((np.abs(u) - 1.12) * size)
+    picture *= 1 - 0.75 * lash
+    crease = np.exp(-(((v - upper * 1.25 + 0.32) * size / 0.02) ** 2))
+    picture *= 1 - 0.25 * crease * coverage((np.abs(u) - 1) * size)
+    arc = v + 1.55 - 0.3 * arch - 0.1 * u
+    thick = 0.26 * (0.55 + 0.45 * u)
+    brow = coverage((np.abs(arc) - thick) * size) * coverage((np.abs(u) - 1.25) * size)
+    picture += who.person.brow * brow * (who.person.hair * patch.shade - picture)
 
 
-def draw_mouth(head: Patch, who: Sitting) -> None:
+def draw_mouth(head: Patch, who: Subject) -> None:
     """Lips, the line or the gap between them, teeth."""
+    person, pose = who.person, who.pose
     patch = head.around(who.marks.mouth, 0.4, who)
     picture, y, shade = patch.picture, patch.y, patch.shade
-    x = patch.x - np.float32(who.marks.mouth[0])
-    wide = np.float32(who.person.mouth_width * (1 + 1.2 * max(0.0, who.pose.smile)))
+    x = patch.x - who.marks.mouth[0]
+    wide = person.mouth_width * (1 + 1.2 * max(0.0, pose.smile))
     t = x / wide
     arch = np.maximum(0, 1 - t * t)
-    middle = (
-        np.float32(MOUTH_Y + who.pose.smile * 0.6)
-        - np.float32(who.pose.smile) * t * t * np.float32(1.6)
-        + np.float32(who.pose.smile_skew) * t
-    )
-    open_half = np.float32(who.pose.mouth_open) * arch
-    bow = 1 - np.float32(0.35) * np.exp(-((x / np.float32(0.05)) ** 2))
-    top = middle - open_half - np.float32(0.85 * who.person.lip_height) * arch * bow
-    bottom = middle + open_half + np.float32(1.15 * who.person.lip_height) * np.sqrt(arch)
+    middle = (MOUTH_Y + pose.smile * 0.6) - pose.smile * t * t * 1.6 + pose.smile_skew * t
+    open_half = pose.mouth_open * arch
+    bow = 1 - 0.35 * np.exp(-((x / 0.05) ** 2))
+    top = middle - open_half - 0.85 * person.lip_height * arch * bow
+    bottom = middle + open_half + 1.15 * person.lip_height * np.sqrt(arch)
     ends = coverage(np.abs(x) - wide)
-    grain = (1 + np.float32(0.06) * patch.texture)[..., None]
+    grain = 1 + 0.06 * patch.texture
     upper = coverage(np.maximum(top - y, y - middle)) * ends
+    picture += upper * (person.lip * 0.72 * shade * grain - picture)
     lower = coverage(np.maximum(middle - y, y - bottom)) * ends
-    picture += upper[..., None] * (who.person.lip * np.float32(0.72) * shade * grain - picture)
-    spot = np.exp(
-        -(((x - np.float32(0.5 * wide * who.light.direction[0])) / np.float32(0.08)) ** 2)
-        - ((y - middle - np.float32(0.07)) / np.float32(0.03)) ** 2
-    )
-    picture += lower[..., None] * (
-        who.person.lip * shade * grain + (np.float32(0.2) * spot)[..., None] * shade - picture
-    )
-    gap = coverage(np.maximum(middle - open_half - y, y - middle - open_half)) * ends
-    teeth = np.where(
-        (y < middle + open_half * np.float32(0.3))[..., None],
-        np.float32(0.55) * shade,
-        np.float32(0.02),
-    )
-    picture += (gap * np.float32(who.pose.mouth_open > 0.02))[..., None] * (teeth - picture)
-    line = (
-        np.exp(-(((y - middle) / np.float32(0.016)) ** 2))
-        * ends
-        * np.float32(who.pose.mouth_open <= 0.02)
-    )
-    picture *= 1 - (np.float32(0.6) * line)[..., None]
+    shine_x, shine_y = x - 0.5 * wide * who.light.direction[0], y - middle - 0.07
+    spot = np.exp(-((shine_x / 0.08) ** 2) - (shine_y / 0.03) ** 2)
+    picture += lower * (person.lip * shade * grain + 0.2 * spot * shade - picture)
+    if pose.mouth_open > 0.02:
+        gap = coverage(np.maximum(middle - open_half - y, y - middle - open_half)) * ends
+        teeth = np.where(y < middle + open_half * 0.3, 0.55 * shade, np.float32(0.02))
+        picture += gap * (teeth - picture)
+    else:
+        line = np.exp(-(((y - middle) / 0.016) ** 2)) * ends
+        picture *= 1 - 0.6 * line
 
 
-def draw_nostrils(head: Patch, who: Sitting) -> None:
+def draw_nostrils(head: Patch, who: Subject) -> None:
     """Two dark spots below the nose."""
     patch = head.around(who.marks.nose, 0.25, who)
-    picture, y = patch.picture, patch.y
-    for nostril in (-0.5, 0.5):
-        nx = patch.x - np.float32(who.marks.nose[0] + nostril * who.person.nose_width * 1.3)
-        dark = np.exp(
-            -((nx / np.float32(0.04)) ** 2)
-            - ((y - np.float32(NOSE_Y + 0.07)) / np.float32(0.022)) ** 2
-        )
-        picture *= 1 - (np.float32(0.65) * dark)[..., None]
+    below = ((patch.y - (NOSE_Y + 0.07)) / 0.022) ** 2
+    for side in (-0.5, 0.5):
+        across = patch.x - (who.marks.nose[0] + side * who.person.nose_width * 1.3)
+        patch.picture[:] *= 1 - 0.65 * np.exp(-((across / 0.04) ** 2) - below)

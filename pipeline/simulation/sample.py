@@ -2,13 +2,15 @@
 portraits, generated faces.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pipeline.common import randomness
-from pipeline.simulation import camera, generators, parts, scene, shots
+from pipeline.common.names import LANDMARKS
+from pipeline.simulation import camera, generators, scene, shots
+from pipeline.simulation.parts import Subject
 
 CROP = 88  # pixels, side of the face box enlarged by 1.3
 FIRST_FACE_ID, FIRST_PHOTO_ID = 100_000, 5_000_000_000
@@ -27,7 +29,7 @@ BAD_KINDS = (
 @dataclass(frozen=True)
 class FaceRecord:
     """One face of the pretext part: picture uint8 (128, 128, 3), its photo's EXIF strings and FDF
-    metadata.
+    metadata; `bad`: how the record is broken, if at all. Whoever writes the files breaks those.
     """
 
     face_id: str
@@ -43,22 +45,22 @@ def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -
     broken.
     """
     rng = randomness.generator(seed, "photograph", number)
-    ev100 = float(rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)]))
+    ev100 = rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)])
     shot = shots.draw_shot(rng, ev100)
-    subject = generators.Subject(
-        scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, ev100), shot
-    )
+    person, pose = scene.draw_person(rng), scene.draw_pose(rng)
+    subject = Subject(person, pose, scene.draw_light(rng, ev100), shot)
     picture = camera.photograph(rng, generators.render(rng, subject), shot)
     photo_id = str(FIRST_PHOTO_ID + number)
     author = f"author{randomness.key(seed, 'author', number) % max(1, photographs // 3):05d}"
     place = rng.random() / bad_share if bad_share else 1.0
+    bad = BAD_KINDS[int(place * len(BAD_KINDS))] if place < 1 else None
     return FaceRecord(
         face_id=str(FIRST_FACE_ID + number),
         photo_id=photo_id,
         picture=camera.jpeg(picture, shot.jpeg_quality),
-        exif=exif_strings(rng, shot),
+        exif=_broken(exif_strings(rng, shot), bad),
         metainfo={"author": author, "photo_id": photo_id, **_fdf_metainfo(rng, subject)},
-        bad=BAD_KINDS[int(place * len(BAD_KINDS))] if place < 1 else None,
+        bad=bad,
     )
 
 
@@ -78,19 +80,27 @@ def exif_strings(rng: np.random.Generator, shot: shots.Shot) -> dict[str, str]:
     }
 
 
+def _broken(exif: dict[str, str], bad: str | None) -> dict[str, str]:
+    """The strings as a bad record has them."""
+    if bad == "iso_missing":
+        del exif["ISO Speed Ratings"]
+    elif bad == "f_number_empty":
+        exif["Aperture Value"] = "F"
+    elif bad == "exposure_unknown":
+        exif["Exposure Time"] = "Unknown"
+    return exif
+
+
 def portrait(seed: int, number: int) -> tuple[str, np.ndarray]:
     """Photograph `number` of the target domain: file name `<person>_<picture>.png` and the face
     crop (CROP, CROP, 3).
     """
     person, picture = divmod(number, PICTURES_PER_PERSON)
     rng = randomness.generator(seed, "portrait", number)
-    subject = generators.draw_subject(rng)
     who = scene.draw_person(randomness.generator(seed, "portrait person", person))
-    subject = generators.Subject(who, subject.pose, subject.light, subject.shot)
+    subject = replace(generators.portrait_subject(rng), person=who)
     taken = camera.photograph(rng, generators.render(rng, subject), subject.shot)
-    return f"{person:05d}_{picture}.png", _crop(
-        rng, camera.jpeg(taken, subject.shot.jpeg_quality), subject
-    )
+    return f"{person:05d}_{picture}.png", _face_crop(rng, taken, subject)
 
 
 def in_test_list(seed: int, name: str) -> bool:
@@ -101,58 +111,48 @@ def in_test_list(seed: int, name: str) -> bool:
 def generated(seed: int, generator: str, number: int) -> tuple[str, np.ndarray]:
     """Face `number` of a simulated generator: file name and the face crop (CROP, CROP, 3)."""
     rng = randomness.generator(seed, generator, number)
-    subject = generators.draw_subject(rng)
-    picture = np.clip(
-        np.round(generators.GENERATORS[generator](rng, subject, seed) * 255), 0, 255
-    ).astype(np.uint8)
-    return f"{number:05d}.png", _crop(rng, camera.jpeg(picture, subject.shot.jpeg_quality), subject)
+    subject = generators.portrait_subject(rng)
+    levels = np.round(generators.GENERATORS[generator](rng, subject, seed) * 255)
+    picture = np.clip(levels, 0, 255).astype(np.uint8)
+    return f"{number:05d}.png", _face_crop(rng, picture, subject)
 
 
-def face_box(
-    rng: np.random.Generator, subject: generators.Subject
-) -> tuple[float, float, float, float]:
+def face_box(rng: np.random.Generator, subject: Subject) -> tuple[float, float, float, float]:
     """A detector's box in pixels (x0, y0, x1, y1), off by a pixel or so.
 
     All faces are taken at one size and the enlarged box (x 1.3) lies on whole pixels, so that
     cropping to CROP pixels needs no resampling: interpolation would wash out the sensor's traces.
     """
-    x, y = scene.project((0.0, 0.02), subject.pose, subject.shot.perspective)
     left, top = (
         round(float(np.clip(v + rng.normal(0, 0.8) - CROP / 2, 0, scene.SIDE - CROP)))
-        for v in (x, y)
+        for v in subject.seen((0.0, 0.02))
     )
     margin = (CROP - CROP / 1.3) / 2
     return left + margin, top + margin, left + CROP - margin, top + CROP - margin
 
 
-def _crop(rng: np.random.Generator, picture: np.ndarray, subject: generators.Subject) -> np.ndarray:
-    """The square of CROP pixels around the face box."""
+def _face_crop(rng: np.random.Generator, picture: np.ndarray, subject: Subject) -> np.ndarray:
+    """The square of CROP pixels around the face box, after JPEG compression."""
     x0, y0, x1, y1 = face_box(rng, subject)
     left, top = round((x0 + x1 - CROP) / 2), round((y0 + y1 - CROP) / 2)
-    return picture[top : top + CROP, left : left + CROP]
+    return camera.jpeg(picture, subject.shot.jpeg_quality)[top : top + CROP, left : left + CROP]
 
 
-def _fdf_metainfo(rng: np.random.Generator, subject: generators.Subject) -> dict[str, Any]:
+def _fdf_metainfo(rng: np.random.Generator, subject: Subject) -> dict[str, Any]:
     """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure
     estimates against.
     """
     box = face_box(rng, subject)
-    marks = parts.landmarks(subject.person, subject.pose)
-    names = ("nose", "r_eye", "l_eye", "r_ear", "l_ear", "r_shoulder", "l_shoulder")
-    points = [
-        scene.project(getattr(marks, name), subject.pose, subject.shot.perspective)
-        for name in names
+    seen = [
+        [value + rng.normal(0, 0.4) for value in subject.seen(getattr(subject.marks, name))]
+        for name in LANDMARKS
     ]
-    seen = [[value + rng.normal(0, 0.4) for value in point] for point in points]
     return {
         "bounding_box": [round(value / scene.SIDE, 8) for value in box],
         "landmark": [
             [round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point]
             for point in seen
         ],
-        "true_mouth": [
-            round(v / scene.SIDE, 5)
-            for v in scene.project(marks.mouth, subject.pose, subject.shot.perspective)
-        ],
+        "true_mouth": [round(v / scene.SIDE, 5) for v in subject.seen(subject.marks.mouth)],
         "license": "simulated",
     }

@@ -75,8 +75,7 @@ def make_all(
     ):
         for result in processes.parallel(write, jobs, processes.workers()):
             rows = result.table
-            numbers = {name: np.array(rows[name], np.int64) for name in ("row", "face_row")}
-            table.append(rows | numbers)
+            table.append(rows)
             counts += result.counts
             mouth_errors.extend(result.mouth_errors)
             firsts = zip(rows["face_row"][::4], rows["row"][::4], rows["note"][::4], strict=True)
