@@ -75,14 +75,6 @@ def test_resize_is_pils_bicubic_there_and_back(share, size):
     )
 
 
-def test_the_smaller_the_more_detail_is_lost():
-    losses = [
-        np.abs(perturbations.resize(picture(), share).astype(int) - picture()).mean()
-        for share in (2, 0.75, 0.5)
-    ]
-    assert losses[0] < losses[1] < losses[2]
-
-
 def test_crop_keeps_the_middle():
     numbered = np.arange(10 * 20 * 3, dtype=np.uint16).reshape(10, 20, 3).astype(np.uint8)
     assert np.array_equal(perturbations.crop(numbered, 0.5), numbered[2:7, 5:15])
@@ -110,10 +102,6 @@ def test_blur_is_the_gaussian_of_its_formula(sigma):
     assert (
         np.abs(blurred - naive_blur(picture(), sigma)).max() <= 0.51
     )  # rounded to whole grey levels
-
-
-def test_a_constant_picture_stays_constant_when_blurred():
-    assert (perturbations.blur(np.full((9, 9, 3), 77, np.uint8), 3) == 77).all()
 
 
 @pytest.mark.parametrize("sigma", [2, 5])
@@ -180,22 +168,9 @@ def test_pictures_stay_pictures_of_their_shape(name, height, width, seed):
     assert np.array_equal(perturbations.perturb(name, 1)(before, "a.png"), after)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_perturbation_changes_the_picture_a_little(name):
-    after = perturbations.perturb(name, 1)(picture(), "a.png")
-    if after.shape == picture().shape:
-        assert 0 < np.abs(after.astype(int) - picture()).mean() < 16
-
-
 def test_a_perturbation_that_does_nothing_has_a_function_all_the_same():
     assert np.array_equal(perturbations.perturb("crop_1", 1)(picture(), "a.png"), picture())
     assert np.array_equal(perturbations.perturb("resize_1", 1)(picture(), "a.png"), picture())
-
-
-@pytest.mark.parametrize("name", ["sharpen_2", "jpeg_75.5", "jpeg_0", "jpeg", "", "blur_-1"])
-def test_unknown_perturbations_are_refused(name):
-    with pytest.raises(ValueError, match=r"unknown perturbation|needs a"):
-        perturbations.perturb(name, 1)
 
 
 @pytest.mark.parametrize(("name", "side"), [("webp_80", 16_384), ("jpeg_75", 65_536)])
