@@ -160,8 +160,9 @@ def few(persons: int) -> str:
 
 def _from_files(confounds: Mapping[str, Any], aucs: Mapping[str, float | None]) -> Result:
     faces = confounds["harmonised"]["faces"]
-    computed = {name: auc for name, auc in aucs.items() if auc is not None}
-    kept, left_out = divide({name: faces[name] if name in computed else 0 for name in aucs})
-    mean = float(np.mean([computed[name] for name in kept]))
-    total = sum(faces[name] for name in (TEST, *kept))
-    return Result(mean, {name: computed[name] for name in kept}, total, left_out=left_out)
+    kept, left_out = divide({name: faces[name] for name in aucs})
+    known = {name: auc for name in kept if (auc := aucs[name]) is not None}
+    if not known:
+        raise PipelineError("no AUC of the classifier of metadata, see confounds.json")
+    total = sum(faces[name] for name in (TEST, *known))
+    return Result(float(np.mean(list(known.values()))), known, total, left_out=left_out)

@@ -4,30 +4,30 @@ encoders that should know nothing; describe their files.
 audit judges what is written here, so that another mixture or threshold encodes no picture again."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.base import params, terminal
 from pipeline.base.atomic import atomic
-from pipeline.common import artifacts, randomness
+from pipeline.base.errors import PipelineError
+from pipeline.common import artifacts
 from pipeline.common.names import PHOTOGRAPHIC
 from pipeline.encoder.checkpoints import load_encoder, read_metadata
 from pipeline.encoder.network import Encoder
 from pipeline.extraction.features import Picture, View, extract, read_face
-from pipeline.face_sets import face_list, feature_sets
+from pipeline.face_sets import face_list, feature_sets, selection
 from pipeline.face_sets.face_list import ListedFace
 from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.perturbation.file_formats import FileFormat, describe
 from pipeline.perturbation.pictures import harmonise, perturb
 
 FIT, CALIBRATION, _ = PHOTOGRAPHIC
-Sets = Mapping[str, Sequence[ListedFace]]
+Sets = dict[str, list[ListedFace]]
 Variants = dict[str, dict[str, FeatureSet]]  # by name of the variant, then of the set
 
 
@@ -89,13 +89,9 @@ def _of_controls(
     untrained = Encoder(trained.encoder.architecture, trained.encoder.feature_dim, seed=p.seed)
     harmonised = {"harmonised": replace(trained, change=change)}
     others = {"random_weights": replace(trained, encoder=untrained), "shuffled_exif": shuffled}
-    most = {name: p.controls.faces for name in sets} | dict.fromkeys(
-        (FIT, CALIBRATION), p.controls.fit_faces
-    )
-    chosen = {
-        name: at_most(faces, most[name], seed=p.seed, purpose="controls")
-        for name, faces in sets.items()
-    }
+    most = dict.fromkeys(sets, p.controls.faces)
+    most |= dict.fromkeys((FIT, CALIBRATION), p.controls.fit_faces)
+    chosen = _at_most(sets, most, p.seed, "controls")
     calibration = {CALIBRATION: chosen.pop(CALIBRATION)}  # only harmonised: nothing else needs it
     variants = encode(harmonised | others, sets=chosen)
     variants["harmonised"] |= encode(harmonised, sets=calibration)["harmonised"]
@@ -108,20 +104,19 @@ def _perturbed(encode: Callable[..., Variants], trained: View, sets: Sets, p: An
         f"perturbed/{name}": replace(trained, change=perturb(name, p.seed))
         for name in p.perturbations
     }
-    chosen = {
-        name: at_most(faces, p.robustness.faces, seed=p.seed, purpose="robustness")
-        for name, faces in sets.items()
-        if name not in (FIT, CALIBRATION)
-    }
+    tested = {name: sets[name] for name in sets if name not in (FIT, CALIBRATION)}
+    chosen = _at_most(tested, dict.fromkeys(tested, p.robustness.faces), p.seed, "robustness")
     return encode(views, sets=chosen) if views else {}
 
 
-def at_most(
-    faces: Sequence[ListedFace], maximum: int, *, seed: int, purpose: str
-) -> list[ListedFace]:
-    """At most `maximum` of the faces, chosen by a keyed hash of their names, in order."""
-    draw = randomness.uniforms(seed, purpose, randomness.hashes(face.name for face in faces))
-    return [faces[i] for i in np.sort(np.argsort(draw, kind="stable")[:maximum])]
+def _at_most(sets: Sets, most: Mapping[str, int], seed: int, purpose: str) -> Sets:
+    """At most so many faces of each set, in order, chosen by a keyed hash of their names."""
+    chosen = {}
+    for name, faces in sets.items():
+        names = [face.name for face in faces]
+        rows = selection.rows(names, most[name], seed=seed, purpose=purpose)
+        chosen[name] = [faces[row] for row in rows]
+    return chosen
 
 
 def _files(root: Path, sets: Sets, harmonised: Mapping[str, FileFormat]) -> pd.DataFrame:
@@ -137,10 +132,14 @@ def _files(root: Path, sets: Sets, harmonised: Mapping[str, FileFormat]) -> pd.D
     return pd.DataFrame(rows)
 
 
-def _epochs(encoder: Path) -> int | None:
-    """For how many epochs an encoder was trained; None where its file does not say."""
-    epochs = read_metadata(encoder).get("params", {}).get("pretext", {}).get("epochs")
-    return epochs if isinstance(epochs, int) else None
+def _epochs(encoder: Path) -> int:
+    """For how many epochs an encoder was trained."""
+    try:
+        return int(read_metadata(encoder)["params"]["pretext"]["epochs"])
+    except (KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{encoder}: does not say for how many epochs it was trained; train it again"
+        ) from error
 
 
 if __name__ == "__main__":
