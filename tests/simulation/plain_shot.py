@@ -1,8 +1,11 @@
-"""A shot in which nothing but what a test changes has an effect."""
+"""A shot in which nothing but what a test changes has an effect, and subjects without drama."""
 
 from dataclasses import replace
 
-from pipeline.simulation import shots
+import numpy as np
+
+from pipeline.common import randomness
+from pipeline.simulation import scene, shots
 
 SHOT = shots.Shot(
     iso=100,
@@ -18,7 +21,12 @@ SHOT = shots.Shot(
     field=(0, 0),
     jpeg_quality=95,
 )
+FRONTAL = scene.Pose(0, 0, (0, 0), 0, 0, 0, (0, 0), 0.5, 0)
 
 
 def shot(**changes) -> shots.Shot:
     return replace(SHOT, **changes)
+
+
+def rng(*key: str | int) -> np.random.Generator:
+    return randomness.generator(1, "test", *key)
