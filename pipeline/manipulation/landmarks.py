@@ -45,9 +45,7 @@ class Regions:
 
 
 def mouth_centre_from_seven(landmarks: ArrayLike) -> NDArray[np.float64]:
-    """Mouth centres (n, 2) in pixels from FDF landmarks (n, 7, 2) or (n, 14); NaN where the eyes
-    coincide.
-    """
+    """Mouth centres (n, 2) in pixels from FDF landmarks; NaN where the eyes coincide."""
     points = _seven(landmarks)
     middle, distance, _, down = _eye_frame(points)
     below = _dot(points[:, 0] - middle, down) + distance / 2
@@ -117,9 +115,7 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _eye_frame(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Middle of the eyes, their distance, the unit vector from right to left, and the one down the
-    face.
-    """
+    """Middle of the eyes, their distance, and the unit vectors to the left and down the face."""
     right, left = points[:, 1], points[:, 2]
     step = left - right
     distance = np.hypot(step[:, 0], step[:, 1])
@@ -142,9 +138,7 @@ def _mark(reasons: NDArray[np.str_], where: ArrayLike, reason: str) -> None:
 def _regions(
     low: NDArray[np.float64], high: NDArray[np.float64], reasons: NDArray[np.str_], side: int
 ) -> Regions:
-    """Round corners (n, 3, 2) to whole pixels, clip them to the picture, and refuse what is left
-    too small.
-    """
+    """Round corners (n, 3, 2) to pixels, clip them to the picture, refuse what is too small."""
     corners = np.concatenate([low, high], axis=2)
     corners[reasons != ""] = 0
     boxes = np.clip(np.floor(corners + 0.5), 0, side).astype(np.int64)

@@ -1,6 +1,4 @@
-"""The negatives of the pretext task, some faces at a time: four manipulated pictures and table rows
-of each.
-"""
+"""The pretext task's negatives, some faces at a time: four pictures and table rows of each."""
 
 import json
 from collections import Counter
@@ -142,9 +140,7 @@ def _replace(
 def _regions(
     chunk: Chunk, folder: Path | None, counts: Counter[tuple[str, str]]
 ) -> tuple[Regions, list[float]]:
-    """Regions from 68 landmarks where there are usable ones, else from seven; and the errors of the
-    located mouths.
-    """
+    """Regions from 68 landmarks where usable, else from seven; errors of the located mouths."""
     side = chunk.images.shape[1]
     seven = landmarks.regions_from_seven(chunk.points, side)
     if folder is None:
@@ -167,9 +163,7 @@ def _regions(
 
 
 def _read_68(path: Path) -> tuple[NDArray[np.float64], str]:
-    """Landmarks (68, 2) in pixels, or NaN and the reason: missing, unreadable, not_numbers,
-    wrong_shape.
-    """
+    """Landmarks (68, 2) in pixels, or NaN and the reason why."""
     none = np.full((68, 2), np.nan)
     try:
         # Memory-mapped: a header that promises more than the file holds is refused before any

@@ -78,9 +78,7 @@ def draw_warps(
     side: int,
     warp_sigma: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Sigmas (n,) and shifts (n, GRID, GRID, 2) of warp `number` of each face, normal by Box and
-    Muller (1958).
-    """
+    """Sigmas (n,) and normal shifts (n, GRID, GRID, 2), by Box and Muller (1958), of a warp."""
 
     def draw(purpose: str) -> NDArray[np.float64]:
         points = range(GRID * GRID)
@@ -151,9 +149,7 @@ def _mask(length: int, ramp: int) -> NDArray[np.int32]:
 
 
 def describe(regions: Regions, amounts: Amounts, face: int) -> list[tuple[str, dict[str, Any]]]:
-    """Operation and amount of each of a face's four negatives, as `manipulate` makes them, for a
-    table.
-    """
+    """Operation and amount of each of a face's four negatives, as `manipulate` makes them."""
     warps = [
         (OPERATIONS[3], {"sigma": round(float(sigma), 6), "draw": k})
         for k, sigma in enumerate(amounts.sigmas[face])

@@ -52,9 +52,7 @@ def positions(shifts: NDArray[np.float32], height: int, width: int) -> NDArray[n
 
 
 def _sample(packed: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bilinear samples (h, w) of packed pixels (H, W) at places (2, h, w): 4096 times the rounded
-    value, the rest below.
-    """
+    """Bilinear samples (h, w) of packed pixels (H, W) at places (2, h, w), times 4096."""
     height, width = packed.shape
     corner = np.minimum(places >> 6, np.array([width - 2, height - 2])[:, None, None])
     across, down = places - (corner << 6)  # 0 to 64

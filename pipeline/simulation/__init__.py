@@ -1,3 +1,1 @@
-"""The simulated world of the sample: procedural scenes, a physical camera, and documented generator
-artefacts.
-"""
+"""The simulated sample: procedural scenes, a physical camera, documented generator artefacts."""

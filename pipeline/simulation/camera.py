@@ -44,22 +44,19 @@ def photograph(rng: np.random.Generator, layers: Layers, shot: Shot) -> np.ndarr
 
 
 def optics(layers: Layers, shot: Shot) -> np.ndarray:
-    """Light on the sensor, linear (3, SIDE, SIDE): both layers blurred by their own kernel,
-    composed, vignetted.
-    """
+    """Light on the sensor, linear (3, SIDE, SIDE): both layers blurred, composed, vignetted."""
     focus = shot.distance_m + shot.focus_error_m
     far = blur_disc_px(shot, focus, shot.distance_m + shot.background_m)
     near = blur_disc_px(shot, focus, shot.distance_m)
     background = _filter(layers.background, _transfer(shot, far, subject=False))
     subject = _filter(layers.subject, _transfer(shot, near, subject=True))
-    light = background * (1 - subject[3]) + subject[:3]
-    return np.maximum(0, light) * _vignetting(shot)
+    light = background * (1 - subject[3])
+    light += subject[:3]
+    return np.maximum(0, light, out=light) * _vignetting(shot)
 
 
 def blur_disc_px(shot: Shot, focus_m: float, distance_m: float) -> float:
-    """Diameter in pixels of the blur disc of a point at a distance, lens focused elsewhere (thin
-    lens).
-    """
+    """Diameter in pixels of the blur disc of a point at a distance (thin lens)."""
     f, s, d = shot.focal_length_mm, focus_m * 1000, distance_m * 1000
     return f * f / shot.f_number * abs(d - s) / (d * (s - f)) / shot.pixel_pitch_mm
 

@@ -154,32 +154,22 @@ def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Pictur
     return fft.irfft2(spectrum, s=picture.shape[:2], axes=(0, 1))
 
 
+_ALL = (sim_upsampling, sim_vector_quantised, sim_latent, sim_denoised, sim_asymmetric, sim_rolloff)
 GENERATORS: dict[str, Callable[[np.random.Generator, Subject, int], Picture]] = {
-    generator.__name__: generator
-    for generator in (
-        sim_upsampling,
-        sim_vector_quantised,
-        sim_latent,
-        sim_denoised,
-        sim_asymmetric,
-        sim_rolloff,
-    )
+    generator.__name__: generator for generator in _ALL
 }
 
 
 def _patches(picture: Picture, side: int) -> np.ndarray:
     """Non-overlapping patches (n, side * side, 3)."""
-    rows, columns = picture.shape[0] // side, picture.shape[1] // side
-    return picture.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side * side, 3)
+    count = scene.SIDE // side
+    return picture.reshape(count, side, count, side, 3).swapaxes(1, 2).reshape(-1, side * side, 3)
 
 
 def _unpatch(patches: np.ndarray, side: int) -> Picture:
     count = scene.SIDE // side
-    return (
-        patches.reshape(count, count, side, side, 3)
-        .swapaxes(1, 2)
-        .reshape(scene.SIDE, scene.SIDE, 3)
-    )
+    rows = patches.reshape(count, count, side, side, 3).swapaxes(1, 2)
+    return rows.reshape(scene.SIDE, scene.SIDE, 3)
 
 
 def _training_patches(seed: int, purpose: str, side: int, portraits: int) -> np.ndarray:
@@ -193,9 +183,7 @@ def _training_patches(seed: int, purpose: str, side: int, portraits: int) -> np.
 
 @cache
 def _codebooks(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """512 mean colours (512, 3) and 512 mean-free details (512, 48) of 4 x 4 patches of 40
-    portraits in no face set.
-    """
+    """Mean colours (512, 3) and details (512, 48) of patches of portraits in no face set."""
     from sklearn.cluster import MiniBatchKMeans
 
     patches = _training_patches(seed, "sim_vector_quantised portraits", 4, 40)
@@ -217,12 +205,9 @@ def _nearest(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 @cache
 def _latent(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (192,) and 16 principal directions (16, 192) of 8 x 8 patches of 60 portraits that are
-    in no face set.
-    """
-    flat = (
-        _training_patches(seed, "sim_latent portraits", 8, 60).reshape(-1, 192).astype(np.float64)
-    )
+    """Mean (192,) and principal directions (16, 192) of patches of portraits in no face set."""
+    patches = _training_patches(seed, "sim_latent portraits", 8, 60)
+    flat = patches.reshape(-1, 192).astype(np.float64)
     mean = flat.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov(flat - mean, rowvar=False))
     return mean.astype(np.float32), np.ascontiguousarray(vectors[:, -16:].T).astype(np.float32)

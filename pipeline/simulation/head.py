@@ -1,6 +1,4 @@
-"""Drawing of one subject: a relief lit by the scene's light, the parts of the face on it, hair,
-neck and clothes.
-"""
+"""Drawing of one subject: a relief in the scene's light, the face on it, hair, neck, clothes."""
 
 from typing import NamedTuple
 
@@ -84,12 +82,12 @@ def _relief(who: Subject, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
     """Shading (Lambert plus ambient) and specular shine of the face's height map, each (h, w)."""
     person, marks, light = who.person, who.marks, who.light
     height = 0.75 * np.sqrt(np.maximum(0.02, 1 - ((x / person.head_width) ** 2 + y * y)))
-    nose_x = marks.nose[0] * np.clip((y + 0.3) / 0.46, 0, 1)
+    nose_x = marks["nose"][0] * np.clip((y + 0.3) / 0.46, 0, 1)
     ramp = np.clip((y + 0.25) / (person.nose_length + 0.1), 0, 1)
     tip = 1 / (1 + np.exp((y - (NOSE_Y + 0.08)) * 30))
     width = person.nose_width * (0.55 + 0.45 * ramp)
     height += 0.3 * ramp * tip * np.exp(-(((x - nose_x) / width) ** 2))
-    right, left, mouth = marks.r_eye[0], marks.l_eye[0], marks.mouth[0]
+    right, left, mouth = (marks[name][0] for name in ("r_eye", "l_eye", "mouth"))
     for rise, centre_x, centre_y, wide, high in (
         (-0.09, right, EYE_Y, 0.2, 0.13),
         (0.05, right, 0.22, 0.24, 0.2),

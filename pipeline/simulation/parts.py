@@ -1,6 +1,4 @@
-"""The parts of a face that manipulations move: eyes with brows, mouth, nostrils; and where they
-are.
-"""
+"""The parts of a face: eyes with brows, mouth, nostrils; and where they are."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,24 +14,8 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Landmarks:
-    """True positions in face units, for `scene.project`."""
-
-    nose: Point
-    r_eye: Point
-    l_eye: Point
-    r_ear: Point
-    l_ear: Point
-    r_shoulder: Point
-    l_shoulder: Point
-    mouth: Point
-
-
-@dataclass(frozen=True)
 class Eyes:
-    """What may differ between the two eyes of a generated face; a photograph has twice the same (0
-    = right, 1 = left).
-    """
+    """What may differ between the right and the left eye of a generated face, in this order."""
 
     iris: tuple[np.ndarray, np.ndarray]
     gaze: tuple[Point, Point]
@@ -57,8 +39,8 @@ class Subject:
     shot: Shot
 
     @cached_property
-    def marks(self) -> Landmarks:
-        """True positions of the parts."""
+    def marks(self) -> dict[str, Point]:
+        """Where the parts are, in face units."""
         return landmarks(self.person, self.pose)
 
     def seen(self, point: Point) -> Point:
@@ -88,25 +70,25 @@ class Patch:
         return Patch(*(field[..., rows, columns] for field in fields))
 
 
-def landmarks(person: Person, pose: Pose) -> Landmarks:
-    """Feature positions: what stands further out moves more when the head turns."""
+def landmarks(person: Person, pose: Pose) -> dict[str, Point]:
+    """FDF's landmarks and the mouth: what stands further out moves more when the head turns."""
     turn, eye = float(np.sin(pose.yaw)), person.eye_distance
     shift = 0.16 * turn
-    return Landmarks(
-        nose=(0.3 * turn, NOSE_Y),
-        r_eye=(shift - eye * (1 - 0.15 * turn), EYE_Y),
-        l_eye=(shift + eye * (1 + 0.15 * turn), EYE_Y),
-        r_ear=(-person.head_width - 0.1 * turn, 0.0),
-        l_ear=(person.head_width - 0.1 * turn, 0.0),
-        r_shoulder=(-1.35, 1.55),
-        l_shoulder=(1.35, 1.55),
-        mouth=(0.2 * turn, MOUTH_Y),
-    )
+    return {
+        "nose": (0.3 * turn, NOSE_Y),
+        "r_eye": (shift - eye * (1 - 0.15 * turn), EYE_Y),
+        "l_eye": (shift + eye * (1 + 0.15 * turn), EYE_Y),
+        "r_ear": (-person.head_width - 0.1 * turn, 0.0),
+        "l_ear": (person.head_width - 0.1 * turn, 0.0),
+        "r_shoulder": (-1.35, 1.55),
+        "l_shoulder": (1.35, 1.55),
+        "mouth": (0.2 * turn, MOUTH_Y),
+    }
 
 
 def draw_eyes(head: Patch, who: Subject, eyes: Eyes) -> None:
     """Both eyes with lids, lashes and brows."""
-    for side, centre in enumerate((who.marks.r_eye, who.marks.l_eye)):
+    for side, centre in enumerate((who.marks["r_eye"], who.marks["l_eye"])):
         patch, size = head.around(centre, 0.3, who), eyes.size[side]
         inner = 1 if side == 0 else -1  # towards the nose
         u, v = inner * (patch.x - centre[0]) / size, (patch.y - centre[1]) / size
@@ -117,9 +99,7 @@ def draw_eyes(head: Patch, who: Subject, eyes: Eyes) -> None:
 def _lids(
     who: Subject, u: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """v from the eye's slanted axis (the inner corner lies lower), the arch, the upper and the
-    lower lid.
-    """
+    """v from the eye's axis (the inner corner lies lower), the arch, upper and lower lid."""
     arch = np.maximum(0, 1 - u * u)
     return v - 0.2 * u, arch, -who.pose.lid * arch**0.7, 0.38 * arch
 
@@ -165,9 +145,9 @@ def _draw_lids_and_brow(
 def draw_mouth(head: Patch, who: Subject) -> None:
     """Lips, the line or the gap between them, teeth."""
     person, pose = who.person, who.pose
-    patch = head.around(who.marks.mouth, 0.4, who)
+    patch = head.around(who.marks["mouth"], 0.4, who)
     picture, y, shade = patch.picture, patch.y, patch.shade
-    x = patch.x - who.marks.mouth[0]
+    x = patch.x - who.marks["mouth"][0]
     wide = person.mouth_width * (1 + 1.2 * max(0.0, pose.smile))
     t = x / wide
     arch = np.maximum(0, 1 - t * t)
@@ -195,8 +175,8 @@ def draw_mouth(head: Patch, who: Subject) -> None:
 
 def draw_nostrils(head: Patch, who: Subject) -> None:
     """Two dark spots below the nose."""
-    patch = head.around(who.marks.nose, 0.25, who)
+    patch = head.around(who.marks["nose"], 0.25, who)
     below = ((patch.y - (NOSE_Y + 0.07)) / 0.022) ** 2
     for side in (-0.5, 0.5):
-        across = patch.x - (who.marks.nose[0] + side * who.person.nose_width * 1.3)
+        across = patch.x - (who.marks["nose"][0] + side * who.person.nose_width * 1.3)
         patch.picture[:] *= 1 - 0.65 * np.exp(-((across / 0.04) ** 2) - below)

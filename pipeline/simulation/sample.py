@@ -1,6 +1,4 @@
-"""Items of the simulated sample, each a pure function of (seed, number): photographs with EXIF,
-portraits, generated faces.
-"""
+"""Items of the simulated sample, each a pure function of (seed, number)."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,9 +39,7 @@ class FaceRecord:
 
 
 def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -> FaceRecord:
-    """Photograph `number` of the wide domain: everything that cameras do, a share of the records
-    broken.
-    """
+    """Photograph `number` of the wide domain, everything that cameras do; a share is broken."""
     rng = randomness.generator(seed, "photograph", number)
     ev100 = rng.normal(*((6.0, 1.5), (9.0, 1.5), (13.0, 1.2))[rng.integers(3)])
     shot = shots.draw_shot(rng, ev100)
@@ -65,9 +61,7 @@ def face_record(seed: int, number: int, *, photographs: int, bad_share: float) -
 
 
 def exif_strings(rng: np.random.Generator, shot: shots.Shot) -> dict[str, str]:
-    """The four tags written as YFCC100M has them; now and then a camera that does not reduce its
-    fractions.
-    """
+    """The tags written as YFCC100M has them; now and then with a fraction that is not reduced."""
     denominator = round(1 / shot.exposure_time_s)
     exposure = f"1/{denominator}sec" if rng.random() > 0.05 else f"10/{10 * denominator} sec"
     return {
@@ -139,12 +133,10 @@ def _face_crop(rng: np.random.Generator, picture: np.ndarray, subject: Subject) 
 
 
 def _fdf_metainfo(rng: np.random.Generator, subject: Subject) -> dict[str, Any]:
-    """Box and seven landmarks as shares of the side, as FDF has them, and the true mouth to measure
-    estimates against.
-    """
+    """Box and landmarks as shares of the side, as FDF has them, and the true mouth beside them."""
     box = face_box(rng, subject)
     seen = [
-        [value + rng.normal(0, 0.4) for value in subject.seen(getattr(subject.marks, name))]
+        [value + rng.normal(0, 0.4) for value in subject.seen(subject.marks[name])]
         for name in LANDMARKS
     ]
     return {
@@ -153,6 +145,6 @@ def _fdf_metainfo(rng: np.random.Generator, subject: Subject) -> dict[str, Any]:
             [round(float(np.clip(value / scene.SIDE, 0, 1)), 5) for value in point]
             for point in seen
         ],
-        "true_mouth": [round(v / scene.SIDE, 5) for v in subject.seen(subject.marks.mouth)],
+        "true_mouth": [round(v / scene.SIDE, 5) for v in subject.seen(subject.marks["mouth"])],
         "license": "simulated",
     }

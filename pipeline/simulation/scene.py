@@ -20,14 +20,9 @@ RASTER = SIDE + 2 * MARGIN
 PIXELS_PER_UNIT = 42.0
 FACE_HEIGHT_M = 0.24
 _HAIR = np.array(
-    [
-        [0.02, 0.016, 0.014],
-        [0.07, 0.04, 0.025],
-        [0.2, 0.12, 0.06],
-        [0.45, 0.33, 0.18],
-        [0.35, 0.34, 0.33],
-    ]
-)
+    [[0.02, 0.016, 0.014], [0.07, 0.04, 0.025], [0.2, 0.12, 0.06], [0.45, 0.33, 0.18],
+     [0.35, 0.34, 0.33]]
+)  # fmt: skip
 _IRIS = np.array([[0.06, 0.03, 0.015], [0.14, 0.08, 0.03], [0.12, 0.2, 0.28], [0.12, 0.18, 0.1]])
 
 
@@ -138,9 +133,7 @@ def draw_pose(rng: np.random.Generator) -> Pose:
 
 
 def draw_light(rng: np.random.Generator, ev100: float) -> Light:
-    """Light that goes with the scene's brightness: sun is hard, an overcast sky soft, lamps warm
-    and mixed.
-    """
+    """Light that goes with the scene's brightness: sun is hard, a grey sky soft, lamps warm."""
     azimuth, elevation = rng.uniform(-1.25, 1.25), rng.uniform(0.1, 1.0)
     across = np.cos(elevation)
     direction = [np.sin(azimuth) * across, -np.sin(elevation), np.cos(azimuth) * across]
@@ -174,9 +167,7 @@ def dome_shrink(x: np.ndarray, y: np.ndarray, perspective: float) -> np.ndarray:
 
 
 def project(point: tuple[float, float], pose: Pose, perspective: float) -> tuple[float, float]:
-    """Where a face point (x, y) appears in the picture, in pixels of the SIDE x SIDE picture
-    (inverse of `face_grid`).
-    """
+    """Where a face point (x, y) appears in the picture, in pixels (inverse of `face_grid`)."""
     true = seen = math.hypot(*point)
     before = None
     for _ in range(20):  # Newton on true = seen (1 - p + p seen^2), inside the dome
@@ -195,9 +186,7 @@ def project(point: tuple[float, float], pose: Pose, perspective: float) -> tuple
 
 
 def coverage(distance: np.ndarray) -> np.ndarray:
-    """Share of a pixel inside a shape from the signed distance to its edge (face units, negative =
-    inside).
-    """
+    """Share of a pixel inside a shape, from the signed distance to its edge (negative: inside)."""
     return np.clip(0.5 - distance * PIXELS_PER_UNIT, 0, 1)
 
 
@@ -214,9 +203,7 @@ def coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
 
 @lru_cache(8)  # two slopes come with every face
 def _amplitudes(slope: float) -> np.ndarray:
-    """frequency^-slope and 0 in the middle, twice for each frequency of a real transform, (R, R +
-    2).
-    """
+    """frequency^-slope, 0 for frequency 0, each twice: of real and imaginary parts, (R, R + 2)."""
     rows, columns = np.fft.fftfreq(RASTER)[:, None], np.fft.rfftfreq(RASTER)[None, :]
     frequency = np.maximum(np.hypot(rows, columns), 1 / RASTER).astype(np.float32)
     amplitudes = frequency ** np.float32(-slope)
@@ -225,9 +212,7 @@ def _amplitudes(slope: float) -> np.ndarray:
 
 
 def draw_background(rng: np.random.Generator, light: Light) -> np.ndarray:
-    """A background (3, R, R): a wall or foliage of natural 1/f texture, edges, and small lights
-    that bloom out of focus.
-    """
+    """A background (3, R, R): natural texture, edges, and lights that bloom out of focus."""
     axis = (np.arange(RASTER, dtype=np.float32) - RASTER / 2) / RASTER
     x, y = axis[None, :], axis[:, None]
     base = np.exp(rng.uniform(np.log(0.04), np.log(0.5))) * rng.uniform(0.8, 1.2, 3)
@@ -237,8 +222,10 @@ def draw_background(rng: np.random.Generator, light: Light) -> np.ndarray:
         angle, offset = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5)
         width = rng.uniform(0.01, 0.15)
         across = np.abs(float(np.cos(angle)) * x + float(np.sin(angle)) * y - offset)
-        tint = colour(np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.15, 3)))
-        picture *= 1 + coverage((across - width) * 4) * (tint - 1)
+        tint = np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.15, 3)).astype(np.float32)
+        cover = coverage((across - width) * 4)
+        for channel in range(3):
+            picture[channel] *= 1 + cover * (tint[channel] - 1)
     # Lamps stay as bright as they are when the scene around them darkens.
     gloom = min(max(11 - light.ev100, 0), 8)
     for _ in range(rng.poisson(3 + gloom)):

@@ -1,6 +1,4 @@
-"""Shots: the four EXIF tags as a photographer sets them, and the circumstances that decide what
-they do.
-"""
+"""Shots: the four EXIF tags as a photographer sets them, and the circumstances they act in."""
 
 from dataclasses import dataclass
 

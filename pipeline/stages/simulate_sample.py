@@ -64,9 +64,7 @@ def folders_of(root: Path) -> dict[str, Path]:
 
 
 def jobs_of(sizes: schema.Simulation) -> list[Job]:
-    """All faces, some at a time; the long jobs first, so that no process waits for them at the
-    end.
-    """
+    """All faces, some at a time; the long jobs first: at the end none should wait for them."""
     sets = [(name, sizes.generated, GENERATED_PER_JOB) for name in generators.GENERATORS]
     sets.append(("portraits", sizes.portraits, FACES_PER_JOB))
     sets.append(("photographs", sizes.photographs, FACES_PER_JOB))
@@ -78,9 +76,7 @@ def jobs_of(sizes: schema.Simulation) -> list[Job]:
 
 
 def write_faces(root: Path, p: schema.Params, job: Job) -> list[Any]:
-    """Write the faces of a job. Returns what the lists need: of photographs a record each, else
-    file names.
-    """
+    """Write the faces of a job. Returns what the lists need: file names, or records."""
     name, numbers = job
     if name == "photographs":
         return [_write_photograph(root, p, number) for number in numbers]
@@ -116,9 +112,7 @@ def _write_photograph(root: Path, p: schema.Params, number: int) -> dict[str, An
 
 
 def write_lists(root: Path, seed: int, written: dict[str, list[Any]]) -> None:
-    """FDF's metadata, the mapping from face to photo, and the lists of portraits for density and
-    test.
-    """
+    """FDF's metadata, the mapping from face to photo, and the lists train.txt and test.txt."""
     faces, layout = written["photographs"], Layout(root)
     artifacts.write_json(layout.metainfo, {face["face_id"]: face["metainfo"] for face in faces})
     mapping = {face["face_id"]: face["photo_id"] for face in faces}
