@@ -5,14 +5,16 @@ Asked to end, the stage saves a checkpoint and exits with status 75; started aga
 parameters, faces and code it resumes from there, to the same bytes."""
 
 import argparse
-import contextlib
 from pathlib import Path
 from typing import Any
 
 from pipeline.base import ending, params, processes, terminal
 from pipeline.common import artifacts
+from pipeline.common.names import HEADS, TAGS
 from pipeline.encoder import checkpoints
-from pipeline.pretext import checkpoint, results
+from pipeline.encoder.preprocessing import Preprocessing
+from pipeline.pretext import results
+from pipeline.pretext.checkpoint import CheckpointFile
 from pipeline.pretext.faces import read_faces, shuffle_tags
 from pipeline.pretext.fingerprint import fingerprint
 from pipeline.pretext.training import train
@@ -40,7 +42,7 @@ def arguments(argv: list[str] | None) -> Any:
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = arguments(argv)
-    p = params.load("seed", "pretext", *(["shuffled"] if options.shuffled else []))
+    p = params.load("seed", "pretext", "shuffled")
     settings = p.pretext
     faces, validation_set = read_faces(options.faces, options.manipulated, settings.face_scale)
     if options.shuffled:
@@ -50,13 +52,11 @@ def main(argv: list[str] | None = None) -> None:
         settings.start, settings.architecture, settings.feature_dim, seed=p.seed
     )
     described = results.describe(settings, p.seed, shuffled=options.shuffled)
-    first, folder = processes.rank() == 0, options.encoder.parent / RESUME
-    with (
-        checkpoint.lock(folder) if first else contextlib.nullcontext(),
-        ending.requests_to_end() as asked_to_end,
-    ):
+    first = processes.rank() == 0
+    path = options.encoder.parent / RESUME / f"{options.encoder.stem}.checkpoint"
+    with ending.requests_to_end() as asked_to_end:
         inputs = [options.faces, options.manipulated]
-        saved = checkpoint.CheckpointFile(folder, fingerprint(described, encoder, inputs))
+        saved = CheckpointFile(path, fingerprint(described, encoder, inputs))
         result = train(
             encoder,
             faces,
@@ -72,12 +72,13 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(ENDED_ON_REQUEST)
         if not first:
             return
-        preprocessing = results.preprocessing(settings)
-        meta = results.metadata(settings, described)
-        checkpoints.save_encoder(options.encoder, encoder, preprocessing, **meta)
+        preprocessing = Preprocessing(settings.input_size, antialias=settings.antialias)
+        meta = {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS}
+        checkpoints.save_encoder(options.encoder, encoder, preprocessing, params=described, **meta)
         artifacts.write_json(options.details, result.metrics)
         artifacts.write_json(options.metrics, results.flat(result.metrics))
-        artifacts.write_csv(options.history, results.columns(result.history))
+        columns = {name: [row[name] for row in result.history] for name in result.history[0]}
+        artifacts.write_csv(options.history, columns)
         saved.clear()
     results.show(result, shuffled=options.shuffled)
 
