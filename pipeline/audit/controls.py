@@ -51,7 +51,7 @@ def compare(
     faces = len(photographic.scores) + sum(len(generated[name].scores) for name in kept)
     result = Result(auc, aucs, faces, left_out=left_out, details=details)
     if (persons := len(np.unique(photographic.groups))) < FEWEST_PERSONS:
-        return replace(result, details=(*details, f"no interval: {few(persons)} on photographs"))
+        return replace(result, details=(*details, f"no interval: photographs of {few(persons)}"))
     each = [
         bootstrap.auc_replicates(photographic, generated[name], resamples=resamples, seed=seed)
         for name in kept
