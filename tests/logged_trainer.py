@@ -44,7 +44,7 @@ def main() -> None:
     from pipeline.encoder import checkpoints
     from pipeline.pretext import checkpoint, training
 
-    checkpoint.INTERVAL, checkpoint.SHARE = 0.0, 0.5  # a pause of twice what it takes to save
+    checkpoint.INTERVAL = 0.3
     file = checkpoint.CheckpointFile
     tell(file, "read", after="begin")
     tell_where_it_resumes(training)

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-
-from pipeline.common.artifacts import encode_png
 from pipeline.report.document import (
     Cell,
     Code,
@@ -29,6 +27,8 @@ from pipeline.report.document import (
     to_html,
     to_markdown,
 )
+
+from pipeline.common.artifacts import encode_png
 from pipeline.report.figures import canvas
 
 PNG = encode_png(np.zeros((5, 7, 3), np.uint8))

@@ -5,11 +5,11 @@ from html import escape
 from typing import Any
 
 import pytest
+from pipeline.report.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
 
 from pipeline.base import params
 from pipeline.common.artifacts import read_json, write_json
 from pipeline.report import reporting, results
-from pipeline.report.document import Findings, Picture, Table, Text, Tiles, to_html, to_markdown
 from pipeline.report.figures.canvas import Drawings
 from pipeline.stages.report import _options
 from tests.fake_results import build, command

@@ -4,9 +4,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
-
 from pipeline.report.document import Cell, Heading, Panels, Picture, Table, Text
-from pipeline.report.figures.canvas import Drawings
 from pipeline.report.sections import (
     calibration,
     confounds,
@@ -15,6 +13,8 @@ from pipeline.report.sections import (
     robustness,
     worries,
 )
+
+from pipeline.report.figures.canvas import Drawings
 from tests.fake_results import build
 from tests.test_reporting import PERTURBATIONS, read
 

@@ -25,13 +25,8 @@ def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **m
     meta: further JSON values by name (face_scale, tags, heads, params, ...)."""
     from safetensors.torch import save
 
-    described = {
-        **meta,
-        **asdict(preprocessing),
-        "architecture": encoder.architecture,
-        "feature_dim": encoder.feature_dim,
-        "format": FORMAT,
-    }
+    architecture = {"architecture": encoder.architecture, "feature_dim": encoder.feature_dim}
+    described = {**meta, **asdict(preprocessing), **architecture, "format": FORMAT}
     weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
     # One entry: safetensors writes several in hash order, which differs from run to run.
     text = json.dumps(described, sort_keys=True, allow_nan=False)
@@ -44,74 +39,53 @@ def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
     """The encoder (on the CPU, in evaluation mode) and its preprocessing. PipelineError for any
     other file.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    meta = read_metadata(path)
-    try:
-        encoder = Encoder(meta["architecture"], meta["feature_dim"])
-        values = {field.name: meta[field.name] for field in fields(Preprocessing)}
-    except (KeyError, TypeError) as error:
-        raise PipelineError(
-            f"{path}: incomplete metadata ({error}); train the encoder again"
-        ) from error
-    if values["resize"] != "bilinear":
-        raise PipelineError(f"{path}: resize {values['resize']!r}; only bilinear is supported")
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise PipelineError(f"{path}: not a readable safetensors file ({error})") from error
+    meta, weights = _read(path)
+    encoder = Encoder(meta["architecture"], meta["feature_dim"])
     load_weights(encoder, weights, source=str(path))
-    mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
-    return encoder.eval(), Preprocessing(**values, mean=mean, std=std)
+    values = {field.name: meta[field.name] for field in fields(Preprocessing)}
+    values |= {name: tuple(values[name]) for name in ("mean", "std")}
+    return encoder.eval(), Preprocessing(**values)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """All that an encoder's file says of itself: preprocessing, face_scale, tags, heads, params."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("encoder")
+            text = (file.metadata() or {}).get("encoder", "{}")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise PipelineError(f"{path}: not a readable safetensors file ({error})") from error
-    if text is None:
-        raise PipelineError(f"{path}: no encoder metadata; give a file that train_pretext wrote")
-    meta: dict[str, Any] = json.loads(text)
+    meta = json.loads(text)
     if meta.get("format") != FORMAT:
         raise PipelineError(
-            f"{path}: format {meta.get('format')!r}, expected {FORMAT!r}; train the encoder again"
+            f"{path}: not an encoder of format {FORMAT}; give a file that train_pretext wrote, or "
+            "train again"
         )
-    return meta
+    return meta, weights
 
 
 def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
-    """Copy weights into the encoder. PipelineError names unknown, missing and differently shaped
-    entries, and those that are not finite.
+    """Copy weights into the encoder. PipelineError where names or shapes do not fit, or a weight is
+    not finite.
     """
-    own = encoder.state_dict()
-    common = sorted(own.keys() & weights.keys())
-    shapes = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in common
-        if weights[name].shape != own[name].shape
-    ]
-    problems = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "unknown": sorted(weights.keys() - own.keys()),
-        "of another shape": shapes,
-    }
-    texts = [f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in problems.items() if v]
-    if texts:
-        raise PipelineError(
-            f"{source}: weights do not fit {encoder.architecture} with {encoder.feature_dim} "
-            f"features: {'; '.join(texts)}. Set pretext.architecture and pretext.feature_dim to "
-            "those of the checkpoint."
-        )
-    broken = [name for name in common if not weights[name].isfinite().all()]
+    broken = [name for name, value in weights.items() if not value.isfinite().all()]
     if broken:
         raise PipelineError(f"{source}: weights with NaN or infinity: {', '.join(broken[:3])}")
-    encoder.load_state_dict(weights)
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:  # a line each on missing, unexpected, differently shaped ones
+        reasons = "; ".join(f"{line.strip():.150}" for line in str(error).splitlines()[1:4])
+        raise PipelineError(
+            f"{source}: weights do not fit {encoder.architecture} with {encoder.feature_dim} "
+            f"features ({reasons}). Set pretext.architecture and pretext.feature_dim to those of "
+            "the checkpoint."
+        ) from None
 
 
 def start_encoder(start: str, architecture: str, feature_dim: int, *, seed: int) -> Encoder:
@@ -123,20 +97,15 @@ def start_encoder(start: str, architecture: str, feature_dim: int, *, seed: int)
     if start == "none":
         return encoder
     path = Path(start)
-    if start != "imagenet" and path.suffix not in (".safetensors", ".pth"):
-        raise PipelineError(
-            f"pretext.start: {start!r}; allowed are none, imagenet, or a .safetensors or .pth file"
-        )
     if start == "imagenet":
         weights = encoder.state_dict() | _imagenet_weights(architecture)
-    elif not path.is_file():
+    elif not path.is_file() or path.suffix not in (".safetensors", ".pth"):
         raise PipelineError(
-            f"pretext.start: {start} does not exist; give an existing checkpoint, none or imagenet"
+            f"pretext.start: {start!r} is no checkpoint; allowed are none, imagenet, or an "
+            "existing .safetensors or .pth file"
         )
-    elif path.suffix == ".pth":
-        weights = authors.read_pth(path)
     else:
-        weights = load_encoder(path)[0].state_dict()
+        weights = authors.read_pth(path) if path.suffix == ".pth" else _read(path)[1]
     load_weights(encoder, weights, source=start)
     return encoder
 
@@ -147,14 +116,13 @@ def _imagenet_weights(architecture: str) -> dict[str, torch.Tensor]:
 
     try:
         url = get_model_weights(architecture).DEFAULT.url
+        weights = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
     except ValueError as error:
         raise PipelineError(
             f"pretext.start: there are no ImageNet weights for {architecture}; use none"
         ) from error
-    try:
-        weights = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-        )
     # URLError is an OSError; a wrong hash is a RuntimeError
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"

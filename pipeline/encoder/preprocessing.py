@@ -1,13 +1,12 @@
 """From a stored picture to the input of an encoder: the face box, crop and resize, normalise."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -25,12 +24,11 @@ class Preprocessing:
 
 
 def normalise(
-    pixels: "Tensor", mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
-) -> "Tensor":
+    pixels: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
+) -> Tensor:
     """Pixels (n, 3, h, w) float in 0..255 -> (pixels / 255 - mean) / std, on the same device."""
-    import torch
 
-    def constant(values: tuple[float, ...]) -> "Tensor":  # (3, 1, 1), sent without waiting
+    def constant(values: tuple[float, ...]) -> Tensor:  # (3, 1, 1), sent without waiting
         scaled = 255 * torch.tensor(values, dtype=pixels.dtype)[:, None, None]
         return scaled.to(pixels.device, non_blocking=True)
 
@@ -62,8 +60,8 @@ def square_box(
 
 
 def crop_resize(
-    images: "Tensor", boxes: "Tensor | NDArray[Any]", size: int, *, antialias: bool = True
-) -> "Tensor":
+    images: Tensor, boxes: Tensor | NDArray[Any], size: int, *, antialias: bool = True
+) -> Tensor:
     """Box i of picture i as a size x size picture, in one bilinear resampling of the stored pixels.
 
     images: uint8 (n, H, W, 3) on any device; boxes: (n, 4) x0, y0, x1, y1 in pixels, fractions
@@ -71,8 +69,6 @@ def crop_resize(
     same device. With `antialias` the kernel widens when shrinking: equals PIL's
     `Image.resize(box=...)`; without, torch's `interpolate(align_corners=False)`. As in PIL, pixels
     just outside the box count at its edge."""
-    import torch
-
     n, height, width, _ = images.shape
     boxes = torch.as_tensor(boxes, dtype=torch.float64)
     if boxes.shape != (n, 4):
@@ -91,12 +87,10 @@ def crop_resize(
     return narrow.reshape(n, 3 * size, width).bmm(columns.transpose(1, 2)).reshape(n, 3, size, size)
 
 
-def _weights(low: "Tensor", high: "Tensor", pixels: int, size: int, *, antialias: bool) -> "Tensor":
+def _weights(low: Tensor, high: Tensor, pixels: int, size: int, *, antialias: bool) -> Tensor:
     """Weights (n, size, pixels), each row summing to 1, that resample the pixels between the
     float64 edges low, high (n,).
     """
-    import torch
-
     step = ((high - low) / size).unsqueeze(1)  # (n, 1) source pixels per output pixel
     centre = low.unsqueeze(1) + (torch.arange(size, device=low.device) + 0.5) * step  # (n, size)
     # Without antialiasing the last pixel continues beyond the edge, as in torch (two more pixels on

@@ -3,16 +3,10 @@
 It lies outside the outs, carries the run's fingerprint, is written completely or not at all, and is
 removed when the outs are written."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-import socket
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +14,12 @@ from typing import Any
 import torch
 from torch.optim import Adam
 
-from pipeline.base.atomic import SUFFIX, atomic
+from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import HEADS
 from pipeline.encoder.network import Encoder
 
-INTERVAL = 60.0  # seconds between two checkpoints, at least ...
-SHARE = 0.02  # ... and so many that saving takes no more than this share of the time
+INTERVAL = 60.0  # seconds between two checkpoints
 
 
 @dataclass
@@ -97,7 +90,7 @@ class CheckpointFile:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path, self.fingerprint = path, fingerprint
-        self.saved, self.pause = time.monotonic(), INTERVAL
+        self.saved = time.monotonic()
 
     def read(self) -> bytes | None:
         """The run's checkpoint, if there is one; another one is reported and ignored."""
@@ -114,43 +107,18 @@ class CheckpointFile:
 
     def due(self) -> bool:
         """Whether it is time to save."""
-        return time.monotonic() - self.saved >= self.pause
+        return time.monotonic() - self.saved >= INTERVAL
 
     def save(self, state: State) -> None:
         """Replace the checkpoint; OSError if the disk is full, the one before is kept."""
-        started = time.monotonic()
         content = to_bytes(state)
         with atomic(self.path) as temporary:
             temporary.write_bytes(self._header(content) + b"\n" + content)
         self.saved = time.monotonic()
-        self.pause = max(INTERVAL, (self.saved - started) / SHARE)
 
     def clear(self) -> None:
-        """Remove the checkpoint and half-written ones, once the outs are there."""
+        """Remove the checkpoint, once the run's outs are written."""
         self.path.unlink(missing_ok=True)
-        for left in self.path.parent.glob(f".{self.path.name}.*{SUFFIX}"):
-            shutil.rmtree(left, ignore_errors=True)
 
     def _header(self, content: bytes) -> bytes:
         return f"{self.fingerprint} {hashlib.sha256(content).hexdigest()}".encode()
-
-
-@contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Only one run at a time has this lock file; a second one gets a PipelineError that names the
-    first. The system frees it however the process ends.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise PipelineError(
-                f"{path}: another run ({file.read()}) trains the same encoder; wait until it ends, "
-                "or end it"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PHOTOGRAPH = -1  # in place of a row of the manipulated pictures
-
-
-class Pictures(Protocol):
-    """Stored pictures: `len(pictures)`, `pictures[rows]` -> uint8 (n, H, W, 3)."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,8 @@ class Batch:
 class FaceSet:
     """n faces of one split, as photographs and as up to k manipulations each."""
 
-    photographs: Pictures
-    manipulations: Pictures
+    photographs: Any  # stored pictures: [rows (m,)] -> uint8 (m, H, W, 3), a copy
+    manipulations: Any  # likewise
     hashes: NDArray[np.uint64]  # (n,) of the face ids
     rows: NDArray[np.int64]  # (n,) into photographs
     boxes: NDArray[np.float32]  # (n, 4)
@@ -104,9 +97,9 @@ def read_faces(faces: Path, manipulated: Path, face_scale: float) -> tuple[FaceS
 
 def face_set(
     faces: "pd.DataFrame",
-    photographs: Pictures,
+    photographs: Any,
     manipulated: "pd.DataFrame",
-    manipulations: Pictures,
+    manipulations: Any,
     boxes: NDArray[np.floating],
 ) -> FaceSet:
     """The set of the faces table, the table of manipulations, their pictures, and boxes (n, 4)."""

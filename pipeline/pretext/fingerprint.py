@@ -31,7 +31,7 @@ def fingerprint(
         "start": weights.hexdigest(),
         "torch": torch.__version__,
         "inputs": {str(path): _stamps(path) for path in inputs},
-        "code": {name: _digests(pipeline / name) for name in CODE},
+        "code": {name: _code(pipeline / name) for name in CODE},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -44,14 +44,9 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
     ]
 
 
-def _digests(path: Path) -> dict[str, str]:
+def _code(path: Path) -> list[tuple[str, str]]:
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return {
-        file.relative_to(path).as_posix(): hashlib.sha256(
-            normalised(file.read_text(encoding="utf-8")).encode()
-        ).hexdigest()
-        for file in files
-    }
+    return [(file.name, normalised(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def normalised(source: str) -> str:

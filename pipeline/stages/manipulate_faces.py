@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,24 +47,21 @@ def main(argv: list[str] | None = None) -> None:
     with atomic(options.output) as folder:
         folder.mkdir()
         counts, shown = make_all(faces, pictures, settings, folder)
+        artifacts.write_json(folder / "manipulations.json", counts)
         manipulated = shards.read_shards(folder)
         rows = [[pictures[[row]][0], *manipulated[own : own + 4]] for row, own in shown]
         contact_sheet(rows, ("original", *OPERATIONS), folder / "examples.png")
-    terminal.table(
-        [{"operation": name, "pictures": n} for (kind, name), n in counts if kind == "operations"],
-        "Manipulated faces",
-    )
-    for (kind, reason), count in counts:
-        if kind == "unusable_landmarks":
-            print(f"{count} faces only warped: {reason.replace('_', ' ')}")
+    operations = [{"operation": name, "pictures": n} for name, n in counts["operations"].items()]
+    terminal.table(operations, "Manipulated faces")
+    for reason, count in counts["unusable_landmarks"].items():
+        print(f"{count} faces only warped: {reason.replace('_', ' ')}")
 
 
 def make_all(
     faces: "pd.DataFrame", pictures: shards.Shards, settings: Settings, folder: Path
-) -> tuple[list[tuple[tuple[str, str], int]], list[tuple[int, int]]]:
-    """Write pictures, table and counts; return the counts, sorted, and the rows of faces to show:
-    of the face among the pictures, and of its first negative.
-    """
+) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+    """Write pictures and table. Returns the content of manipulations.json, and the rows of faces to
+    show: of the face among the pictures, and of its first negative."""
     counts, shown = Counter[tuple[str, str]](), list[tuple[int, int]]()
     mouth_errors = array("d")  # pixels; a million of them take 8 MB
     write = functools.partial(negatives.write, settings=settings, folder=folder, faces=len(faces))
@@ -74,23 +71,18 @@ def make_all(
         terminal.progress((), total=len(faces), what="faces") as bar,
     ):
         for result in processes.parallel(write, jobs, processes.workers()):
-            rows = result.table
-            table.append(rows)
+            table.append(result.table)
             counts += result.counts
             mouth_errors.extend(result.mouth_errors)
-            firsts = zip(rows["face_row"][::4], rows["row"][::4], rows["note"][::4], strict=True)
+            firsts = zip(*(result.table[name][::4] for name in ("face_row", "row", "note")))
             shown += [(row, own) for row, own, note in firsts if not note]
             del shown[FACES_SHOWN:]
-            bar.update(len(rows["row"]) // 4)
-    content = negatives.metrics(counts, mouth_errors)
-    artifacts.write_json(folder / "manipulations.json", content)
-    return sorted(counts.items()), shown
+            bar.update(len(result.table["row"]) // 4)
+    return negatives.metrics(counts, mouth_errors), shown
 
 
 def settings_of(root: Layout, p: schema.Params) -> Settings:
-    """The settings for all faces. PipelineError where the authors' negatives are asked for and
-    missing.
-    """
+    """The settings for all faces. PipelineError where ready-made negatives are missing."""
     points_68 = root.images.parent.parent / "landmarks"
     ready_made = root.negatives if p.manipulation.source == "ready-made" else None
     if ready_made is not None and not ready_made.is_dir():
@@ -98,13 +90,9 @@ def settings_of(root: Layout, p: schema.Params) -> Settings:
             f"{ready_made}: no such folder, but params.yaml has manipulation.source: ready-made; "
             "put the authors' face_dataaug_neg there, or set it to generate"
         )
-    return Settings(
-        p.seed,
-        p.manipulation.warp_sigma,
-        p.manipulation.blend_ratios,
-        points_68 if points_68.is_dir() else None,
-        ready_made,
-    )
+    own = p.manipulation
+    folders = points_68 if points_68.is_dir() else None, ready_made
+    return Settings(p.seed, own.warp_sigma, own.blend_ratios, *folders)
 
 
 def chunks(faces: "pd.DataFrame", pictures: shards.Shards) -> Iterator[Chunk]:

@@ -4,9 +4,11 @@ domain, generated faces.
 
 import argparse
 import functools
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +49,12 @@ def main(argv: list[str] | None = None) -> None:
             written[name] += result
             bar.update(len(numbers))
     write_lists(options.root, p.seed, written)
-    rows = [first_pictures(sorted(folder.iterdir())) for folder in folders.values()]
+    rows = [list(itertools.islice(readable(folder), SHOWN)) for folder in folders.values()]
     contact_sheet(rows, None, options.sheet, list(folders))
     kinds = Counter(f"bad records: {face['bad']}" for face in written["photographs"] if face["bad"])
     counts = {name: len(faces) for name, faces in written.items()} | dict(sorted(kinds.items()))
-    terminal.table(
-        [{"set": name, "faces": count} for name, count in counts.items()],
-        f"Simulated sample in {options.root}",
-    )
+    table = [{"set": name, "faces": count} for name, count in counts.items()]
+    terminal.table(table, f"Simulated sample in {options.root}")
 
 
 def folders_of(root: Path) -> dict[str, Path]:
@@ -82,11 +82,10 @@ def write_faces(root: Path, p: schema.Params, job: Job) -> list[Any]:
         return [_write_photograph(root, p, number) for number in numbers]
     names = []
     for number in numbers:
-        file, picture = (
-            sample.portrait(p.seed, number)
-            if name == "portraits"
-            else sample.generated(p.seed, name, number)
-        )
+        if name == "portraits":
+            file, picture = sample.portrait(p.seed, number)
+        else:
+            file, picture = sample.generated(p.seed, name, number)
         (folders_of(root)[name] / file).write_bytes(artifacts.encode_png(picture))
         names.append(file)
     return names
@@ -124,17 +123,11 @@ def write_lists(root: Path, seed: int, written: dict[str, list[Any]]) -> None:
         (root / path).write_text(lines, encoding="utf-8")
 
 
-def first_pictures(paths: Iterable[Path]) -> list[np.ndarray]:
-    """The first pictures that can be read: some records are broken on purpose."""
-    pictures: list[np.ndarray] = []
-    for path in paths:
-        try:
-            pictures.append(read_picture(path))
-        except UnreadablePicture:
-            continue
-        if len(pictures) == SHOWN:
-            break
-    return pictures
+def readable(folder: Path) -> Iterator[np.ndarray]:
+    """The pictures of a set that can be read: some records are broken on purpose."""
+    for path in sorted(folder.iterdir()):
+        with suppress(UnreadablePicture):
+            yield read_picture(path)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pipeline.base.profile import apply
 from ruamel.yaml import YAML
 
 from pipeline.base import params
+from pipeline.base.profile import apply
 from pipeline.common import artifacts
 
 ROOT = Path(__file__).resolve().parents[2]

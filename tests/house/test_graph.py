@@ -214,6 +214,7 @@ def test_dvc_metrics_are_few_and_plain_numbers():
 @pytest.mark.parametrize("profile", ["paper", "small", "ci"])
 def test_the_graph_resolves_with_every_profile(tmp_path, profile):
     from dvc.repo import Repo
+
     from pipeline.base.profile import apply
 
     Repo.init(str(tmp_path), no_scm=True).close()

@@ -2,9 +2,6 @@
 are ended and resumed: test_resume.py.
 """
 
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +10,7 @@ import torch
 from pipeline.base.errors import PipelineError
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import checkpoint
-from pipeline.pretext.checkpoint import CheckpointFile, State, lock, restore, to_bytes
+from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
 from pipeline.pretext.training import adam
 from tests.pretext_world import pretext
 
@@ -116,47 +113,3 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(path, monkeyp
     with pytest.raises(OSError, match="No space left"):
         file.save(advanced(steps=2))
     assert file.read() == to_bytes(advanced(steps=1))
-
-
-def test_saving_takes_a_small_share_of_the_time(path, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
-    file = CheckpointFile(path, "run")
-    assert not file.due()
-    clock[0] = 60
-    assert file.due()
-
-    def slow(state):
-        clock[0] += 5
-        return b""
-
-    monkeypatch.setattr(checkpoint, "to_bytes", slow)
-    file.save(advanced())
-    clock[0] += 249
-    assert not file.due()
-    clock[0] += 1
-    assert file.due()  # 5 of 250 seconds
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from pipeline.pretext.checkpoint import lock
-with lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    input()
-"""
-
-
-def test_a_second_run_is_told_who_holds_the_lock_until_that_one_is_dead(tmp_path, root):
-    path, pipe = tmp_path / "folder/lock", subprocess.PIPE
-    command = [sys.executable, "-c", HOLD, str(path)]
-    with subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        told = rf"another run \(process {holder.pid} on .*\) trains the same encoder"
-        with pytest.raises(PipelineError, match=told), lock(path):
-            pass
-        holder.kill()
-        holder.wait()
-        with lock(path):
-            assert path.read_text().startswith(f"process {os.getpid()} on ")

@@ -51,8 +51,9 @@ def test_one_step_is_the_written_recipe():
     train(ours, faces, bright_faces(0), pretext(batch_size=8), seed=1)
 
     batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
-    recipe = {"lr": 1e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 1e-4}
-    optimiser = torch.optim.Adam(theirs.parameters(), **recipe)
+    optimiser = torch.optim.Adam(
+        theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4
+    )
     theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = normalise(crop_resize(batch.pixels, batch.boxes, 32))
     _, scores = theirs(inputs.contiguous(memory_format=torch.channels_last))
@@ -63,12 +64,12 @@ def test_one_step_is_the_written_recipe():
     optimiser.step()
     for a, b in zip(weights_of(ours), weights_of(theirs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    group = adam(ours, pretext(**{"learning_rate": 0.5, "weight_decay": 0.1})).param_groups[0]
+    group = adam(ours, pretext(learning_rate=0.5, weight_decay=0.1)).param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
 
 
 def test_same_seed_same_weights_other_seed_others():
-    runs = []
+    runs: list[tuple[list[torch.Tensor], dict]] = []
     for seed in (1, 1, 2):
         torch.manual_seed(len(runs))  # the global state has no influence
         encoder, result = trained(seed=seed)
@@ -177,7 +178,11 @@ def test_only_whole_training_batches_are_compiled(monkeypatch):
     seen = []
 
     def fake_compile(encoder):
-        return lambda inputs: seen.append((len(inputs), encoder.training)) or encoder(inputs)
+        def compiled(inputs):
+            seen.append((len(inputs), encoder.training))
+            return encoder(inputs)
+
+        return compiled
 
     plain, _ = trained(19, 9)
     monkeypatch.setattr(torch, "compile", fake_compile)

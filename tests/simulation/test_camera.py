@@ -1,5 +1,5 @@
-"""The lens against its formulas: what each tag does, worked out by hand or by brute force in plain
-NumPy.
+"""The camera against its formulas: what each tag does, worked out by hand or by brute force in
+plain NumPy.
 """
 
 import math
@@ -12,78 +12,57 @@ from hypothesis import strategies as st
 from scipy.special import j1
 
 from pipeline.simulation import camera, scene, shots
-from tests.plain_shot import SHOT, shot
+from tests.simulation.plain_shot import SHOT, rng, shot
 
 R, SIDE = scene.RASTER, scene.SIDE
+AXIS = np.fft.fftfreq(SIDE)
+FREQUENCY = np.hypot(AXIS[:, None], AXIS[None, :])
 
 
-def picture_on_sensor(layer: np.ndarray, taken: shots.Shot, *, subject: bool) -> np.ndarray:
-    """Light on the sensor of one layer (R, R), vignetting removed; the layer fills the view."""
-    field = np.repeat(layer[..., None], 3, axis=2).astype(np.float32)
-    opaque = np.concatenate([field, np.ones((R, R, 1), np.float32)], axis=2)
-    empty = np.zeros((R, R, 4), np.float32)
-    layers = scene.Layers(np.zeros_like(field), opaque) if subject else scene.Layers(field, empty)
-    flat = scene.Layers(np.ones_like(field), empty)
-    return (camera.optics(layers, taken) / camera.optics(flat, taken))[..., 1]
+def on_sensor(layer: np.ndarray, taken: shots.Shot, *, subject: bool = False) -> np.ndarray:
+    """Light (SIDE, SIDE) on the sensor of one layer (R, R) that fills the view."""
+    planes = np.repeat(layer[None], 3, axis=0).astype(np.float32)
+    opaque = np.concatenate([planes, np.ones((1, R, R), np.float32)])
+    nothing = np.zeros((4, R, R), np.float32)
+    layers = scene.Layers(0 * planes, opaque) if subject else scene.Layers(planes, nothing)
+    return camera.optics(layers, taken)[1]
+
+
+def light_falloff(taken: shots.Shot) -> np.ndarray:
+    return on_sensor(np.ones((R, R)), taken)
 
 
 def point_spread(taken: shots.Shot, *, subject: bool) -> np.ndarray:
-    """What becomes of a point of light in the middle, (SIDE, SIDE), of sum 1."""
+    """What becomes of a point of light in the middle, (SIDE, SIDE), of sum 1, vignetting removed."""
     point = np.ones((R, R))  # a bright field below it, so that ringing is not cut off at zero
     point[R // 2, R // 2] += 2
-    return (picture_on_sensor(point, taken, subject=subject) - 1) / 2
+    return (on_sensor(point, taken, subject=subject) / light_falloff(taken) - 1) / 2
 
 
-def transfer(spread: np.ndarray) -> np.ndarray:
-    """Fourier transform of a point spread around the middle, (SIDE, SIDE), zero frequency first."""
-    return np.fft.fft2(np.fft.ifftshift(spread)).real
+def transfer(taken: shots.Shot) -> np.ndarray:
+    """Transfer function (SIDE, SIDE) for the background, zero frequency first."""
+    return np.fft.fft2(np.fft.ifftshift(point_spread(taken, subject=False))).real
 
 
-FREQUENCY = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :])
-
-
-# --- distances and perspective
-
-
-def test_distance_and_perspective_by_hand():
-    taken = shot(focal_length_mm=85, face_share=0.5)  # a face of 0.24 m is 12 mm high on the sensor
-    assert taken.distance_m == pytest.approx(1.7)
-    assert taken.perspective == pytest.approx(0.12 / 1.7)
-    assert taken.pixel_pitch_mm == pytest.approx(12 / (2 * scene.PIXELS_PER_UNIT))
-    assert shot(focal_length_mm=10).perspective == 0.45
-
-
-# --- defocus
+# --- defocus and diffraction
 
 
 def test_blur_disc_by_hand():
     # f = 50 mm, N = 2, focus at 2 m, point at 4 m: 1250 mm * 2000 / (4000 * 1950) = 0.32051 mm
     taken = shot(f_number=2)
-    assert camera.blur_disc_px(taken, 2, 4) * taken.pixel_pitch_mm == pytest.approx(
-        0.3205128, rel=1e-6
-    )
+    disc_mm = camera.blur_disc_px(taken, 2, 4) * taken.pixel_pitch_mm
+    assert disc_mm == pytest.approx(0.3205128, rel=1e-6)
 
 
 @given(st.floats(18, 200), st.floats(1.2, 22), st.floats(0.5, 10), st.floats(0.5, 50))
 def test_blur_disc_is_what_the_lens_equation_gives(f, number, focus, distance):
-    # 1/f = 1/s + 1/v: the cone of the aperture's diameter f/N, focused v behind the lens, cut by
-    # the sensor.
+    # 1/f = 1/s + 1/v: the cone of the aperture's diameter f/N, focused v behind the lens, meets the
+    # sensor.
     taken = shot(focal_length_mm=f, f_number=number)
     sensor, image = (1 / (1 / f - 1 / (1000 * d)) for d in (focus, distance))
-    disc_mm = f / number * abs(image - sensor) / image
-    assert camera.blur_disc_px(taken, focus, distance) * taken.pixel_pitch_mm == pytest.approx(
-        disc_mm, rel=1e-6, abs=1e-9
-    )
-
-
-def disc_transfer(diameter: float, over: int = 16) -> np.ndarray:
-    """Transfer function of a disc, by FFT of a finely sampled one, (SIDE, SIDE)."""
-    side = SIDE * over
-    axis = (np.arange(side) - side // 2) / over
-    disc = (np.hypot(axis[:, None], axis[None, :]) <= diameter / 2).astype(float)
-    spectrum = np.fft.fft2(np.fft.ifftshift(disc / disc.sum())).real
-    keep = np.r_[: SIDE // 2, side - SIDE // 2 : side]
-    return spectrum[np.ix_(keep, keep)]
+    expected = f / number * abs(image - sensor) / image
+    disc_mm = camera.blur_disc_px(taken, focus, distance) * taken.pixel_pitch_mm
+    assert disc_mm == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("background_m", [0.35, 1.0, 3.0])
@@ -91,13 +70,10 @@ def test_defocus_is_a_disc_of_that_diameter(background_m):
     taken = shot(f_number=1.4, focal_length_mm=85, background_m=background_m)
     diameter = camera.blur_disc_px(taken, taken.distance_m, taken.distance_m + background_m)
     assert 2 < diameter < 24
-    blurred, sharp = (
-        transfer(point_spread(t, subject=False)) for t in (taken, replace(taken, background_m=1e-9))
-    )
-    low = FREQUENCY < 0.35
-    np.testing.assert_allclose((blurred / sharp)[low], disc_transfer(diameter)[low], atol=0.02)
-    argument = np.pi * diameter * FREQUENCY[low][1:]
-    np.testing.assert_allclose((blurred / sharp)[low][1:], 2 * j1(argument) / argument, atol=0.01)
+    low = (FREQUENCY < 0.35) & (FREQUENCY > 0)
+    ratio = transfer(taken)[low] / transfer(replace(taken, background_m=1e-9))[low]
+    argument = np.pi * diameter * FREQUENCY[low]
+    np.testing.assert_allclose(ratio, 2 * j1(argument) / argument, atol=0.01)
 
 
 def test_blur_spreads_light_and_loses_none():
@@ -105,34 +81,29 @@ def test_blur_spreads_light_and_loses_none():
         assert point_spread(taken, subject=False).sum() == pytest.approx(1, abs=0.01)
 
 
-def test_the_subject_stays_sharp_where_the_background_blurs():
+def test_the_subject_stays_sharp_where_the_background_blurs_unless_the_focus_is_off():
+    def sharpness(taken: shots.Shot, *, subject: bool) -> float:
+        return point_spread(taken, subject=subject).max()
+
     taken = shot(f_number=1.4, focal_length_mm=85)
-    assert point_spread(taken, subject=True).max() > 20 * point_spread(taken, subject=False).max()
-    assert (
-        point_spread(shot(f_number=1.4, focus_error_m=0.05), subject=True).max()
-        < point_spread(SHOT, subject=True).max()
-    )
-
-
-# --- diffraction
+    assert sharpness(taken, subject=True) > 20 * sharpness(taken, subject=False)
+    off = shot(f_number=1.4, focus_error_m=0.05)
+    assert sharpness(off, subject=True) < sharpness(SHOT, subject=True)
 
 
 def test_diffraction_is_close_to_the_airy_pattern():
     # The Gaussian stands for the Airy pattern's core: their transfer functions stay within 0.12 of
     # each other.
     open_lens, stopped = (
-        shot(f_number=1e-3, background_m=1e-12),
-        shot(f_number=400, background_m=1e-12),
-    )
-    ratio = transfer(point_spread(stopped, subject=False)) / transfer(
-        point_spread(open_lens, subject=False)
+        transfer(shot(f_number=number, background_m=1e-12)) for number in (1e-3, 400)
     )
     v = FREQUENCY * camera.WAVELENGTH_MM * 400 / SHOT.pixel_pitch_mm  # 1 = cut-off
     seen = (v < 0.7) & (FREQUENCY < 0.35)
-    airy = 2 / np.pi * (np.arccos(np.minimum(v, 1)) - v * np.sqrt(np.maximum(0, 1 - v * v)))
-    assert v[seen].max() > 0.3
-    np.testing.assert_allclose(ratio[seen], airy[seen], atol=0.12)
-    np.testing.assert_allclose(ratio[seen], np.exp(-2 * (np.pi * 0.45 * v[seen]) ** 2), atol=0.005)
+    v, ratio = v[seen], (stopped / open_lens)[seen]
+    airy = 2 / np.pi * (np.arccos(v) - v * np.sqrt(1 - v * v))
+    assert v.max() > 0.3
+    np.testing.assert_allclose(ratio, airy, atol=0.12)
+    np.testing.assert_allclose(ratio, np.exp(-2 * (np.pi * 0.45 * v) ** 2), atol=0.005)
 
 
 # --- motion
@@ -140,18 +111,11 @@ def test_diffraction_is_close_to_the_airy_pattern():
 
 def test_motion_by_hand():
     taken = shot(exposure_time_s=0.1, shake=(1, -2), subject_speed=(0.12, 0))
-    shake_mm = camera.SHAKE_RAD_PER_S * 0.1 * 50  # small angles: angle times focal length
-    x, y = camera.motion_px(taken, subject=False)
-    assert (x, y) == pytest.approx(
-        (shake_mm / taken.pixel_pitch_mm, -2 * shake_mm / taken.pixel_pitch_mm)
-    )
-    moved = camera.motion_px(
-        taken, subject=True
-    )  # 12 mm of a face of 240 mm that is two units high
-    assert moved == pytest.approx((x + 2 * scene.PIXELS_PER_UNIT * 12 / 240, y))
-    assert camera.motion_px(
-        replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True
-    ) == (0, 0)
+    pixels = camera.SHAKE_RAD_PER_S * 0.1 * 50 / taken.pixel_pitch_mm  # angle times focal length
+    assert camera.motion_px(taken, subject=False) == pytest.approx((pixels, -2 * pixels))
+    # The subject moved 12 mm of a face of 240 mm that is two units high.
+    own = 2 * scene.PIXELS_PER_UNIT * 12 / 240
+    assert camera.motion_px(taken, subject=True) == pytest.approx((pixels + own, -2 * pixels))
 
 
 @pytest.mark.parametrize(
@@ -159,33 +123,18 @@ def test_motion_by_hand():
     [((9.0, 0.0), (0.0, 0.0)), ((2.0, 3.0), (0.4, -0.2)), ((0.0, 0.0), (0.3, 0.5))],
 )
 def test_motion_blur_is_the_average_along_the_line(shake, speed):
-    taken = shot(exposure_time_s=0.1, shake=shake, subject_speed=speed)
+    still = shot(exposure_time_s=0.1)
+    taken = replace(still, shake=shake, subject_speed=speed)
     dx, dy = camera.motion_px(taken, subject=True)
     assert math.hypot(dx, dy) > 4
-    sharp = np.fft.fft2(
-        point_spread(replace(taken, shake=(0.0, 0.0), subject_speed=(0.0, 0.0)), subject=True)
-    )
-    fy, fx = np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None, :]
-    steps = np.linspace(-0.5, 0.5, 200, endpoint=False) + 1 / 400
-    shifted = np.mean([np.exp(-2j * np.pi * t * (fx * dx + fy * dy)) for t in steps], axis=0)
-    line = np.fft.ifft2(sharp * shifted).real
+    steps = (np.linspace(-0.5, 0.5, 200, endpoint=False) + 1 / 400)[:, None, None]
+    turns = -2j * np.pi * steps * (AXIS[None, :] * dx + AXIS[:, None] * dy)
+    sharp = np.fft.fft2(point_spread(still, subject=True))
+    line = np.fft.ifft2(sharp * np.exp(turns).mean(axis=0)).real
     np.testing.assert_allclose(point_spread(taken, subject=True), line, atol=0.003)
 
 
 # --- vignetting
-
-
-def light_falloff(taken: shots.Shot) -> np.ndarray:
-    flat = scene.Layers(np.ones((R, R, 3), np.float32), np.zeros((R, R, 4), np.float32))
-    return camera.optics(flat, taken)[..., 1]
-
-
-def test_vignetting_is_1_in_the_middle_and_symmetric():
-    falloff = light_falloff(shot(f_number=1.4))
-    assert falloff[64, 64] == pytest.approx(1, abs=1e-5) and falloff.max() == falloff[64, 64]
-    inner = falloff[1:, 1:]
-    for mirrored in (inner[::-1], inner[:, ::-1], inner.T):
-        np.testing.assert_allclose(inner, mirrored, atol=1e-5)
 
 
 def test_a_stopped_down_lens_falls_off_by_cos_4():
@@ -196,5 +145,94 @@ def test_a_stopped_down_lens_falls_off_by_cos_4():
 
 
 def test_a_wide_open_lens_and_a_place_near_the_corner_are_darker():
-    assert light_falloff(shot(f_number=1.4)).mean() < light_falloff(shot(f_number=8)).mean()
+    wide_open = light_falloff(shot(f_number=1.4))
+    assert wide_open[SIDE // 2, SIDE // 2] == pytest.approx(1, abs=1e-5)
+    assert wide_open.mean() < light_falloff(SHOT).mean()
     assert light_falloff(shot(field=(0.7, 0.6))).mean() < light_falloff(SHOT).mean()
+
+
+# --- sensor
+
+
+def raw(light: float, **changes) -> np.ndarray:
+    flat = np.full((3, SIDE, SIDE), light, np.float32)
+    return camera.expose(rng("noise", str(changes)), flat, shot(**changes)).astype(np.float64)
+
+
+@pytest.mark.parametrize("iso", [50, 100, 400, 1600])
+@pytest.mark.parametrize("light", [0.2, 0.6])
+def test_noise_is_photons_and_reading(iso, light):
+    values, well = raw(light, iso=iso), camera.FULL_WELL * 100 / iso
+    electrons = 0.9 * light * well
+    variance = electrons + camera.READ_NOISE**2
+    assert electrons > 4.5 * math.sqrt(variance), "else black clips the noise"
+    assert values.mean() * well == pytest.approx(electrons, rel=0.01)
+    assert values.var() * well**2 == pytest.approx(variance, rel=0.06)  # 128^2 samples: 1.1 %
+
+
+def test_the_exposure_error_is_in_stops_and_bright_light_clips():
+    assert raw(0.2, exposure_error_stops=1).mean() / raw(0.2).mean() == pytest.approx(2, rel=0.01)
+    assert raw(10).min() == raw(10).max() == 1
+    assert raw(0).min() == 0
+
+
+# --- developing
+
+
+def mosaic(planes: np.ndarray) -> np.ndarray:
+    """RGGB, pixel by pixel."""
+    out = np.empty(planes.shape[1:], np.float32)
+    for y, x in np.ndindex(*out.shape):
+        out[y, x] = planes[(y % 2) + (x % 2), y, x]
+    return out
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1."""
+    curve = 1.055 * np.maximum(linear, 1e-12) ** (1 / 2.4) - 0.055
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, curve)
+
+
+def test_the_sensor_is_an_rggb_mosaic():
+    light = np.random.default_rng(1).uniform(0.2, 0.9, (3, SIDE, SIDE)).astype(np.float32)
+    noiseless = shot(iso=1e-4, exposure_error_stops=math.log2(1 / 0.9))
+    np.testing.assert_allclose(camera.expose(rng(), light, noiseless), mosaic(light), atol=2e-3)
+
+
+@given(st.tuples(*[st.floats(0, 1, width=32)] * 3))
+def test_one_colour_is_developed_exactly_up_to_the_edges(colour):
+    planes = np.broadcast_to(np.array(colour, np.float32)[:, None, None], (3, 12, 12))
+    developed = camera.develop(mosaic(planes))
+    assert developed.dtype == np.uint8 and developed.shape == (12, 12, 3)
+    np.testing.assert_array_equal(developed, camera.encode_srgb(planes).transpose(1, 2, 0))
+
+
+def test_demosaicing_is_bilinear():
+    seen = mosaic(np.random.default_rng(2).uniform(0, 1, (3, 16, 16)).astype(np.float32))
+    developed = camera.develop(seen).astype(float)
+    for y, x in np.ndindex(14, 14):
+        for channel in range(3):
+            around = [
+                (abs(j - 1) + abs(i - 1), seen[y + j, x + i])
+                for j, i in np.ndindex(3, 3)
+                if ((y + j) % 2) + ((x + i) % 2) == channel
+            ]
+            least = min(distance for distance, _ in around)
+            value = np.mean([value for distance, value in around if distance == least])
+            assert abs(developed[y + 1, x + 1, channel] - srgb(value)) <= 1.01
+
+
+def test_srgb_is_the_standards_curve_to_one_level_monotone_and_clipped():
+    linear = np.linspace(0, 1, 5000, dtype=np.float32)
+    levels = camera.encode_srgb(linear).astype(int)
+    assert np.abs(levels - srgb(linear)).max() <= 1.01
+    assert levels[0] == 0 and levels[-1] == 255 and (np.diff(levels) >= 0).all()
+    np.testing.assert_array_equal(camera.encode_srgb(np.array([-0.5, 1.5])), [0, 255])
+
+
+def test_jpeg_keeps_the_picture_and_loses_more_at_low_quality():
+    y, x = np.mgrid[0:88, 0:88]
+    waves = [100 + 50 * np.sin(x / 3), 120 + 40 * np.cos(y / 4), 90 + x]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    errors = [np.abs(camera.jpeg(picture, q).astype(int) - picture).mean() for q in (97, 90, 30)]
+    assert errors[0] < errors[1] < errors[2] < 20 and errors[0] < 4

@@ -1,163 +1,105 @@
-"""The whole stage on small folders and lists."""
+"""The stage on small pictures, alone and in several processes."""
 
-import hashlib
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from pipeline.base import params
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
-from pipeline.encoder.checkpoints import save_encoder
-from pipeline.encoder.network import Encoder
+from pipeline.encoder.checkpoints import load_encoder
+from pipeline.extraction.features import View, extract
+from pipeline.face_sets import face_list, feature_sets
 from pipeline.stages import extract_features
+from tests import picture_world
 
-PARAMS = """
-seed: 3
-data: {root: root, person_pattern: '^([^_]+)_'}
-split: {validation: 0.2, calibration: 0.5}
-features: {resize: bilinear, antialias: true, batch_size: 4, device: cpu, precision: float32, maximum_unreadable_share: 0.2,
-  maximum_fit_faces: 12, maximum_faces: 12}
-"""
-
-
-def run(*source):
-    written = ["--output", "out/a_set.npz", "--metrics", "metrics/a_set.json"]
-    extract_features.main(
-        [
-            "--root",
-            "root",
-            "--set-name",
-            "a_set",
-            "--encoder",
-            "encoder.safetensors",
-            *written,
-            *source,
-        ]
-    )
-    return artifacts.read_npz("out/a_set.npz"), artifacts.read_json("metrics/a_set.json")
+OPTIONS = ["--root", "root", "--faces", "face_sets/sim_a.csv"]
+OPTIONS += ["--encoder", "encoder.safetensors", "--output"]
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A generator's folder of nine pictures, one of them broken, and twenty photographs of ten
-    persons in a list.
-    """
+def sets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    names = [f"data/gen/{i}.png" for i in range(8)]
-    listed = [f"data/celeba-face/{person:03}_{k}.jpg" for person in range(10) for k in range(2)]
-    for name in names + listed:
-        path = tmp_path / "root" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (36, 40, 3), dtype=np.uint8)).save(path)
-    (tmp_path / "root/data/gen/broken.png").write_bytes(b"\x89PNG\r\n")
-    (tmp_path / "root/data/train.txt").write_text("".join(f"./{name}\n" for name in listed))
-    (tmp_path / "params.yaml").write_text(PARAMS)
-    save_encoder(
-        tmp_path / "encoder.safetensors", Encoder("resnet10", 6, seed=1), {"input_size": 32}
+    return picture_world.build(tmp_path)
+
+
+@pytest.mark.usefixtures("narrow_network")
+def test_the_listed_faces_are_encoded(sets, tmp_path, capsys):
+    extract_features.main([*OPTIONS, "out/sim_a.npz"])
+    found = feature_sets.read(tmp_path / "out/sim_a.npz", "sim_a")
+    assert found.names.tolist() == [face.name for face in sets["sim_a"]]
+    assert found.persons.tolist() == [face.person for face in sets["sim_a"]]
+    assert found.digests.tolist() == [face.sha256 for face in sets["sim_a"]]
+    view = View(*load_encoder(tmp_path / "encoder.safetensors"))
+    settings = params.load("features").features
+    expected = extract({"": view}, tmp_path / "root", {"s": sets["sim_a"]}, settings)[""]["s"]
+    np.testing.assert_array_equal(found.features, expected.features)
+    np.testing.assert_array_equal(found.heads, expected.heads)
+    assert artifacts.read_npz("out/sim_a.npz")["features"].dtype == np.float32
+    shown = capsys.readouterr().out
+    assert "sim_a" in shown and "6" in shown
+
+
+@pytest.mark.usefixtures("narrow_network")
+def test_a_changed_file_leaves_no_output(sets, tmp_path):
+    (tmp_path / "root" / sets["sim_a"][2].name).write_bytes(b"")
+    with pytest.raises(PipelineError, match="run dvc repro list_faces"):
+        extract_features.main([*OPTIONS, "out/sim_a.npz"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("narrow_network")
+def test_later_processes_write_and_print_nothing(sets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(
+        extract_features, "extract", lambda *_: {"as they are": {"sim_a": SimpleNamespace()}}
     )
-    return tmp_path / "root"
+    extract_features.main([*OPTIONS, "out/sim_a.npz"])
+    assert not (tmp_path / "out").exists() and capsys.readouterr().out == ""
 
 
-def test_folder(root, capsys):
-    arrays, metrics = run("--folder", "data/gen")
-    assert arrays["names"].tolist() == [f"data/gen/{i}.png" for i in range(8)]
-    assert arrays["features"].shape == (8, 6) and arrays["features"].dtype == np.float32
-    assert arrays["heads"].shape == (8, 5) and np.isfinite(arrays["heads"]).all()
-    digests = [hashlib.sha256((root / name).read_bytes()).hexdigest() for name in arrays["names"]]
-    assert arrays["source_sha256"].tolist() == digests
-    assert (metrics["set"], metrics["source"]) == ("a_set", "data/gen")
-    assert (metrics["listed"], metrics["chosen"], metrics["readable"]) == (9, 9, 8)
-    assert sum(metrics["unreadable"].values()) == 1
-    assert "left out: 1 x" in capsys.readouterr().out
+# ---------------------------------------------------------------- several processes
 
 
-def test_same_bytes_twice_and_with_other_workers(root, monkeypatch):
+def launch(folder, root, count, *, threads=None):
+    """Run the stage with `count` processes."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    stage = ["-m", "pipeline.stages.extract_features", *OPTIONS, f"{count}.npz"]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {"PYTHONPATH": str(root)}
+    environment |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    return subprocess.run(
+        [sys.executable, *(torchrun if count > 1 else []), *stage],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+def test_several_processes_write_the_bytes_of_one(sets, tmp_path, root):
+    """Nineteen faces are five batches, the last one short."""
+    faces = [face for name in sets for face in sets[name]][:19]
+    face_list.write(tmp_path / "face_sets/sim_a.csv", faces)
     contents = set()
-    for workers in ("1", "3"):
-        monkeypatch.setenv("PIPELINE_WORKERS", workers)
-        run("--folder", "data/gen")
-        contents.add((root.parent / "out/a_set.npz").read_bytes())
-    assert len(contents) == 1
+    for count, threads in ((1, None), (2, None), (3, 2)):
+        done = launch(tmp_path, root, count, threads=threads)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Features") == 1, "the first process alone prints"
+        contents.add((tmp_path / f"{count}.npz").read_bytes())
+    assert len(contents) == 1 and len(artifacts.read_npz(tmp_path / "1.npz")["names"]) == 19
 
 
-def test_list_splits_by_person(root):
-    parts = {
-        split: run("--list", "data/train.txt", "--split", split)[0]["names"]
-        for split in ("fit", "calibration")
-    }
-    assert sum(map(len, parts.values())) == 20
-    persons = [{name.rsplit("/", 1)[1][:3] for name in names} for names in parts.values()]
-    assert len(persons[0]) and len(persons[1]) and not persons[0] & persons[1]
-
-
-def test_test_split_is_the_whole_list_up_to_the_maximum(root):
-    arrays, metrics = run("--list", "data/train.txt", "--split", "test")
-    assert (
-        metrics["listed"] == 20
-        and metrics["chosen"] == metrics["readable"] == len(arrays["names"]) == 12
-    )
-    assert arrays["names"].tolist() == sorted(arrays["names"])
-
-
-def test_missing_entries_count_as_unreadable(root):
-    path = root / "data/train.txt"
-    path.write_text("data/celeba-face/000_0.jpg\n" * 2 + "data/celeba-face/nobody_0.jpg\n")
-    with pytest.raises(
-        PipelineError,
-        match=r"train\.txt: 1 of 2 pictures are unreadable .1 x missing.*share of 0\.2",
-    ):
-        run("--list", "data/train.txt", "--split", "test")
-    assert not (root.parent / "out").exists()
-
-
-def test_nothing_readable_is_an_error_whatever_the_share(root):
-    (root.parent / "params.yaml").write_text(
-        PARAMS.replace("maximum_unreadable_share: 0.2", "maximum_unreadable_share: 0.99")
-    )
-    folder = root / "data/bad"
-    folder.mkdir()
-    for i in range(3):
-        (folder / f"{i}.jpg").write_bytes(b"nothing")
-    with pytest.raises(PipelineError, match="3 of 3 pictures are unreadable"):
-        run("--folder", "data/bad")
-
-
-def test_one_person_leaves_a_split_empty(root):
-    (root / "data/train.txt").write_text("data/celeba-face/000_0.jpg\n")
-    messages = []
-    for split in ("fit", "calibration"):
-        try:
-            run("--list", "data/train.txt", "--split", split)
-        except PipelineError as error:
-            messages.append(str(error))
-    assert len(messages) == 1 and "none of its 1 pictures falls into" in messages[0]
-
-
-def test_list_that_leads_out_is_refused(root):
-    (root / "data/train.txt").write_text("../../etc/passwd.png\n")
-    with pytest.raises(PipelineError, match="leads out of the data root"):
-        run("--list", "data/train.txt", "--split", "test")
-
-
-def test_names_without_a_person_are_said(root):
-    (root / "data/train.txt").write_text("data/celeba-face/nobody.jpg\n")
-    with pytest.raises(PipelineError, match=r"data\.person_pattern"):
-        run("--list", "data/train.txt", "--split", "fit")
-
-
-def test_absent_folder_and_encoder_are_said(root):
-    with pytest.raises(PipelineError, match="no such folder"):
-        run("--folder", "data/absent")
-    (root.parent / "encoder.safetensors").unlink()
-    with pytest.raises(PipelineError, match=r"encoder\.safetensors"):
-        run("--folder", "data/gen")
-
-
-@pytest.mark.parametrize(
-    "source", [[], ["--list", "data/train.txt"], ["--folder", "data/gen", "--split", "fit"]]
-)
-def test_command_line_without_a_clear_source_is_refused(root, source):
-    with pytest.raises(SystemExit):
-        run(*source)
+@pytest.mark.slow
+def test_an_error_ends_all_processes(sets, tmp_path, root):
+    (tmp_path / "root" / sets["sim_a"][0].name).unlink()
+    done = launch(tmp_path, root, 2)
+    assert done.returncode != 0 and "run dvc repro list_faces" in done.stderr
+    assert not (tmp_path / "2.npz").exists()

