@@ -1,263 +1,106 @@
-# being rewritten by the second helper, see /tmp/NOTE_to_H4
-"""What controls take from the confounds' metrics; the rules by which controls are judged; their
-rows.
-"""
+"""The rules by which controls are judged, and their rows, as the report reads them."""
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.audit.confounds import WARNED
-from pipeline.audit.controls import Measured, attempt, file_size, judge, metadata
+from pipeline.audit.controls import Result
 from pipeline.audit.questions import QUESTIONS, RULES
+from pipeline.audit.verdicts import attempt, judge, row
 from pipeline.base.errors import PipelineError
 from pipeline.evaluation import bootstrap
 
-# --- file metadata
+WITHOUT = Result(0.6, {"a": 0.6}, 10)  # an interval
+FAILED = Result(details=("cannot be computed: 4 faces cannot carry it",))
 
 
-NOTHING: dict[str, Any] = {}
-
-
-def confounds(**changes):
-    """As metrics/confounds.json has it."""
-    generators = {
-        "a": {
-            "as_found": {"auc": 0.5, "low": 0.4, "high": 0.6},
-            "harmonised": {"auc": 0.5, "low": 0.5, "high": 0.5},
-        },
-        "b": {
-            "as_found": {"auc": 0.9, "low": 0.8, "high": 1.0},
-            "harmonised": {"auc": 0.5, "low": None, "high": None},
-        },
-    }
-    sizes = {"a": {"as_found": 0.1, "harmonised": 0.3}, "b": {"as_found": 0.7, "harmonised": 0.5}}
-    faces = {"faces": {"photographic_test": 30, "a": 20, "b": 10}}
-    classifier = {"generators": generators}
-    return {
-        "metadata_classifier": classifier,
-        "bytes_per_pixel_auc": sizes,
-        "harmonised": faces,
-        **changes,
-    }
-
-
-def test_metadata_is_the_mean_over_generators():
-    found = metadata(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert (
-        found.auc == pytest.approx(0.7)
-        and found.interval == pytest.approx((0.6, 0.8))
-        and found.faces == 60
-    )
-    assert found.generators == {"a": 0.5, "b": 0.9}
-    assert judge(found, None, "metadata") == (True, "highest for b: 0.900")
-
-
-def test_metadata_without_an_interval_of_each_generator_has_none_but_is_judged():
-    found = metadata(confounds(), "harmonised", ["a", "b"], "confounds.json")
-    assert found.auc == 0.5 and found.interval is None and "no interval" in found.detail
-    assert judge(found, Measured(0.8), "metadata")[0] is False
-
-
-def test_file_size_counts_in_the_better_direction():
-    found = file_size(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert found.generators == pytest.approx({"a": 0.9, "b": 0.7}) and found.auc == pytest.approx(
-        0.8
-    )
-    assert found.interval is None and found.faces == 60
-    assert (
-        "max(AUC, 1 - AUC)" in found.detail
-        and "files of 1 of 2 generators are smaller than photographs" in found.detail
-    )
-
-
-def test_file_size_is_never_suspicious_by_itself_but_compared_with_the_detector():
-    found = file_size(confounds(), "as_found", ["a", "b"], "confounds.json")
-    assert judge(found, Measured(0.8, {"a": 0.85, "b": 0.75}), "content") == (
-        False,
-        "at least as high as the detector for a",
-    )
-    assert (
-        judge(found, Measured(0.8, {"a": 0.95}), "content")
-        == judge(found, None, "content")
-        == (False, "")
-    )
-
-
-@pytest.mark.parametrize("read", [metadata, file_size])
-def test_a_generator_without_figure_or_with_few_faces_is_left_out(read):
-    nothing = {"as_found": {"auc": None, "low": None, "high": None}}
-    content: dict[str, Any] = confounds(
-        harmonised={"faces": {"photographic_test": 30, "a": 20, "b": 3, "c": 9}}
-    )
-    content["metadata_classifier"]["generators"]["c"] = nothing
-    content["bytes_per_pixel_auc"]["c"] = {"as_found": None}
-    found = read(content, "as_found", ["a", "b", "c"], "confounds.json")
-    assert (
-        list(found.generators) == ["a"] and found.faces == 50 and found.auc == found.generators["a"]
-    )
-    assert found.left_out == {
-        "b": "only 3 faces, at least 4 are needed",
-        "c": "no AUC in confounds.json",
-    }
-    with pytest.raises(
-        PipelineError, match=r"no generator with enough faces: c \(no AUC in confounds\.json\)"
-    ):
-        read(content, "as_found", ["c"], "confounds.json")
+def result(mean, spread=0.01, seed=0):
+    replicates = np.random.default_rng(seed).normal(mean, spread, 1000)
+    interval = bootstrap.interval(replicates)
+    return Result(mean, {"a": mean}, 10, replicates, interval, {}, ("so",))
 
 
 @pytest.mark.parametrize(
-    ("read", "content"),
+    ("rule", "in_order", "suspicious"),
     [
-        *[
-            (read, content)
-            for read in (metadata, file_size)
-            for content in (NOTHING, confounds(harmonised={"faces": 3}))
-        ],
-        (
-            metadata,
-            confounds(
-                metadata_classifier={
-                    "generators": {"a": {"as_found": {"auc": "x", "low": 0, "high": 0}}}
-                }
-            ),
-        ),
-        (file_size, confounds(bytes_per_pixel_auc={"a": {"as_found": "x"}})),
+        ("half", [0.5, 0.51], [0.6, 0.4]),
+        ("below", [0.5, 0.77], [0.79, 0.8, 0.95]),
+        ("not above", [0.5, 0.8, 0.81], [0.85]),
+        ("metadata", [0.6, 0.1], [0.61]),
+        ("content", [0.5, 0.95], []),
     ],
 )
-def test_other_content_is_an_error_that_names_the_file(read, content):
-    with pytest.raises(
-        PipelineError, match=r"confounds\.json: no faces or no figures of the (metadata|bytes)"
-    ):
-        read(content, "as_found", ["a"], "confounds.json")
-
-
-@pytest.mark.parametrize("read", [metadata, file_size])
-def test_figures_of_a_new_generator_are_missed(read):
-    with pytest.raises(PipelineError, match="'new'"):
-        read(confounds(), "as_found", ["a", "new"], "confounds.json")
-
-
-# --- rules
-
-
-def measured(mean, spread=0.01, seed=0):
-    replicates = np.random.default_rng(seed).normal(mean, spread, 1000)
-    return Measured(mean, {"a": mean}, 10, replicates, bootstrap.interval(replicates), "so")
-
-
-@pytest.mark.parametrize(
-    ("rule", "auc", "suspicious"),
-    [
-        *[("half", 0.5, False), ("half", 0.51, False), ("half", 0.6, True), ("half", 0.4, True)],
-        *[("below", 0.5, False), ("below", 0.77, False), ("below", 0.79, True), ("below", 0.8, True), ("below", 0.95, True)],
-        *[("not above", 0.5, False), ("not above", 0.8, False), ("not above", 0.81, False), ("not above", 0.85, True)],
-        *[("metadata", 0.6, False), ("metadata", 0.61, True), ("metadata", 0.1, False)],
-    ],
-)  # fmt: skip
-def test_each_rule_beside_a_detector_of_0_8(rule, auc, suspicious):
-    """The detector's standard error is 0.005, a control's 0.01: differences beyond 0.022 are seen."""
-    assert judge(measured(auc, seed=1), measured(0.8, 0.005), rule)[0] == suspicious
+def test_each_rule_beside_a_detector_of_0_8(rule, in_order, suspicious):
+    """Standard errors are 0.005 of the detector, 0.01 of controls: 0.022 of difference is seen."""
+    detector = result(0.8, 0.005)
+    for expected, aucs in ((False, in_order), (True, suspicious)):
+        for auc in aucs:
+            assert judge(result(auc, seed=1), detector, rule)[0] is expected, auc
 
 
 def test_the_difference_is_judged_by_paired_replicates():
     """Both vary widely but together: 0.02 is then a certain difference."""
-    detector = measured(0.8, 0.05)
+    detector = result(0.8, 0.05)
     assert detector.replicates is not None
-    control = Measured(0.78, {}, 10, detector.replicates - 0.02, (0.7, 0.9))
-    assert judge(control, detector, "below") == (
-        False,
-        "detector minus control +0.020 (95 %: +0.020 to +0.020)",
-    )
-    assert judge(detector, control, "not above")[0]
+    control = Result(0.78, {}, 10, detector.replicates - 0.02, (0.7, 0.9))
+    remark = "detector minus control +0.020 (95 %: +0.020 to +0.020)"
+    assert judge(control, detector, "below") == (False, remark)
+    assert judge(detector, control, "not above")[0] is True
 
 
-@pytest.mark.parametrize("rule", ["half", "below", "not above"])
-def test_without_an_interval_nothing_can_be_judged(rule):
-    suspicious, why = judge(Measured(0.99), measured(0.6), rule)
+@pytest.mark.parametrize(
+    ("control", "detector", "rule"),
+    [
+        (WITHOUT, result(0.6), "half"),
+        (WITHOUT, result(0.6), "below"),
+        (result(0.5), WITHOUT, "not above"),
+        (result(0.5), FAILED, "below"),
+    ],
+)
+def test_without_an_interval_nothing_can_be_judged(control, detector, rule):
+    suspicious, why = judge(control, detector, rule)
     assert suspicious is None and why.startswith("not judged, as")
-
-
-@pytest.mark.parametrize("detector", [None, Measured(0.6)])
-@pytest.mark.parametrize("rule", ["below", "not above"])
-def test_without_a_detectors_interval_nothing_can_be_compared(rule, detector):
-    assert judge(measured(0.5), detector, rule) == (
-        None,
-        "not judged, as the control or the detector has no interval",
-    )
-
-
-def test_every_control_of_the_report_has_a_question():
-    assert list(QUESTIONS) == [
-        *(
-            "real_against_real",
-            "random_weights",
-            "exif_heads",
-            "manipulation_head",
-            "shuffled_exif",
-        ),
-        *("metadata_as_found", "metadata_harmonised", "file_size_as_found", "file_size_harmonised"),
-    ]
-    assert {question.rule for question in QUESTIONS.values()} == set(RULES)
-    assert str(WARNED) in RULES["metadata"]
-
-
-def test_file_size_is_no_part_of_metadata():
-    for state in ("as_found", "harmonised"):
-        assert "size" not in QUESTIONS[f"metadata_{state}"].if_high.replace("resizing", "")
-    assert QUESTIONS["metadata_harmonised"].expected == "0.5 by construction"
-
-
-# --- rows
+    name = next(name for name, question in QUESTIONS.items() if question.rule == rule)
+    assert row(name, control, detector)["judged"] == "not judged"
 
 
 def test_a_row_has_figures_texts_and_a_verdict():
-    row = attempt("random_weights", lambda: measured(0.5), measured(0.8, seed=1))
-    assert json.loads(json.dumps(row, allow_nan=False)) == row
-    assert (row["name"], row["title"], row["auc"], row["faces"]) == (
-        "random_weights",
-        "Encoder with random weights",
-        0.5,
-        10,
-    )
-    assert (
-        row["low"] < 0.5 < row["high"]
-        and row["generators"] == {"a": 0.5}
-        and row["suspicious"] is False
-    )
-    assert (
-        row["detail"].startswith("so; detector minus control +0.300")
-        and row["rule"] == RULES["below"]
-    )
-    assert row["expected"] == "clearly below the detector" and row["if_high"].startswith(
-        "A network that has learnt nothing"
-    )
+    content = row("random_weights", result(0.5), result(0.8, seed=1))
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert content["low"] < content["auc"] == 0.5 < content["high"] and content["faces"] == 10
+    assert content["generators"] == {"a": 0.5} and content["left_out"] == {}
+    assert content["title"] == "Encoder with random weights" and content["rule"] == RULES["below"]
+    assert content["expected"] == "clearly below the detector" and content["if_high"]
+    assert content["detail"].startswith("so; detector minus control +0.300")
+    assert content["suspicious"] is False and content["judged"] == "in order"
+    suspicious = row("random_weights", result(0.8), result(0.8, seed=1))
+    assert suspicious["suspicious"] is True and suspicious["judged"] == "suspicious"
 
 
 def test_a_control_that_fails_says_why_and_has_no_figures():
-    def fail() -> Any:
-        raise PipelineError("4 faces cannot carry a full covariance")
+    def fail() -> Result:
+        raise PipelineError("4 faces cannot carry it")
 
-    row = attempt("exif_heads", fail, measured(0.8))
-    assert (row["auc"], row["low"], row["high"], row["faces"], row["generators"]) == (
-        None,
-        None,
-        None,
-        0,
-        {},
-    )
-    assert row["suspicious"] is None and row["left_out"] == {}
-    assert row["detail"] == "cannot be computed: 4 faces cannot carry a full covariance"
-    assert set(row) == set(attempt("exif_heads", lambda: measured(0.5), measured(0.8)))
+    content = row("exif_heads", attempt(fail), result(0.8))
+    assert content["auc"] is content["low"] is content["suspicious"] is None
+    assert (content["faces"], content["generators"], content["left_out"]) == (0, {}, {})
+    assert content["detail"] == FAILED.details[0] and content["judged"] == "not computed"
+    assert set(content) == set(row("exif_heads", result(0.5), result(0.8)))
 
 
-def test_what_is_to_be_said_of_an_expectation_is_added_to_it():
-    row = attempt(
-        "shuffled_exif",
-        lambda: replace(measured(0.5), expected="trained for 1 of 5 epochs"),
-        measured(0.8, seed=1),
-    )
-    assert row["expected"] == "clearly below the detector (trained for 1 of 5 epochs)"
+def test_a_trivial_score_that_reaches_the_detector_is_not_in_order():
+    control = replace(WITHOUT, generators={"a": 0.7, "b": 0.5})
+    detector = replace(result(0.6), generators={"a": 0.65, "b": 0.55})
+    content = row("file_size_as_found", control, detector)
+    assert content["judged"] == "not below the detector" and content["suspicious"] is False
+    assert content["detail"] == "at least as high as the detector for a"
+    assert row("file_size_as_found", control, result(0.9))["judged"] == "in order"
+    assert row("file_size_as_found", control, FAILED)["judged"] == "in order"
+
+
+def test_every_rule_is_used_and_states_its_number():
+    assert {question.rule for question in QUESTIONS.values()} == set(RULES)
+    assert str(WARNED) in RULES["metadata"]
