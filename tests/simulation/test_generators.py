@@ -17,7 +17,7 @@ FREQUENCY = np.hypot(np.fft.fftfreq(scene.SIDE)[:, None], np.fft.fftfreq(scene.S
 
 def drawn(number: int) -> tuple[np.random.Generator, generators.Subject]:
     rng = randomness.generator(SEED, "test subject", number)
-    return rng, generators.draw_subject(rng)
+    return rng, generators.portrait_subject(rng)
 
 
 @cache

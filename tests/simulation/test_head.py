@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.common import randomness
-from pipeline.simulation import head, parts, scene
+from pipeline.simulation import head, parts, scene, shots
 
 POSE = scene.Pose(
     roll=0.05,
@@ -22,17 +22,16 @@ POSE = scene.Pose(
     lid=0.55,
     parting=0,
 )
-LIGHT = scene.Light(np.array([0, -0.3, 0.954], np.float32), 0.4, np.ones(3, np.float32), 11)
+LIGHT = scene.Light(np.array([0, -0.3, 0.954], np.float32), 0.4, np.ones((3, 1, 1), np.float32), 11)
 PERSON = scene.draw_person(randomness.generator(1, "somebody"))
-PERSPECTIVE = 0.1
+SHOT = shots.draw_portrait_shot(randomness.generator(1, "a shot"))
+PERSPECTIVE = SHOT.perspective
 
 
-def draw(
-    person=PERSON, pose=POSE, light=LIGHT, *, perspective=PERSPECTIVE, eyes=None
-) -> np.ndarray:
-    return head.draw_subject(
-        randomness.generator(1, "draw"), parts.Sitting(person, pose, light, perspective), eyes
-    )
+def draw(person=PERSON, pose=POSE, light=LIGHT, *, eyes=None) -> np.ndarray:
+    """The subject (R, R, 4)."""
+    who = parts.Subject(person, pose, light, SHOT)
+    return np.moveaxis(head.draw_subject(randomness.generator(1, "draw"), who, eyes), 0, -1)
 
 
 def changed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -72,23 +71,23 @@ def test_landmarks_mirror_when_the_head_turns_the_other_way():
         ("r_shoulder", "l_shoulder"),
         ("mouth", "mouth"),
     ):
-        x, y = getattr(left, b)
-        assert getattr(right, a) == pytest.approx((-x, y))
+        x, y = left[b]
+        assert right[a] == pytest.approx((-x, y))
 
 
 def test_what_stands_out_moves_more_when_the_head_turns():
     still, turned = (parts.landmarks(PERSON, replace(POSE, yaw=yaw)) for yaw in (0.0, 0.5))
-    moved = {
-        name: getattr(turned, name)[0] - getattr(still, name)[0]
-        for name in ("nose", "mouth", "r_eye", "r_ear")
-    }
+    moved = {name: turned[name][0] - still[name][0] for name in ("nose", "mouth", "r_eye", "r_ear")}
     assert moved["nose"] > moved["mouth"] > 0 > moved["r_ear"]
 
 
 def test_persons_right_is_on_the_left_of_the_picture():
     marks = parts.landmarks(PERSON, replace(POSE, yaw=0.0))
-    assert marks.r_eye[0] < marks.nose[0] < marks.l_eye[0] and marks.r_ear[0] < marks.r_eye[0]
-    assert marks.r_eye[1] < marks.nose[1] < marks.mouth[1] < marks.r_shoulder[1]
+    assert (
+        marks["r_eye"][0] < marks["nose"][0] < marks["l_eye"][0]
+        and marks["r_ear"][0] < marks["r_eye"][0]
+    )
+    assert marks["r_eye"][1] < marks["nose"][1] < marks["mouth"][1] < marks["r_shoulder"][1]
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -96,7 +95,7 @@ def test_persons_right_is_on_the_left_of_the_picture():
 def test_an_eye_changes_at_its_landmark_and_nowhere_else(side, trait):
     eyes = parts.natural_eyes(PERSON, POSE, LIGHT)
     other = {
-        "iris": np.array([0.1, 0.4, 0.7], np.float32),
+        "iris": np.array([0.1, 0.4, 0.7], np.float32)[:, None, None],
         "gaze": (0.3, 0.1),
         "catchlight": (-0.4, -0.3),
         "size": 0.2,
@@ -106,7 +105,7 @@ def test_an_eye_changes_at_its_landmark_and_nowhere_else(side, trait):
     points = changed(draw(eyes=eyes), draw(eyes=replace(eyes, **{trait: tuple(pair)})))
     assert len(points) > 3
     marks = parts.landmarks(PERSON, POSE)
-    centre = scene.project((marks.r_eye, marks.l_eye)[side], POSE, PERSPECTIVE)
+    centre = scene.project((marks["r_eye"], marks["l_eye"])[side], POSE, PERSPECTIVE)
     reach = (
         {"iris": 0.5, "gaze": 1.1, "catchlight": 1.1}.get(trait, 2.5) * 0.2 * scene.PIXELS_PER_UNIT
     )
@@ -122,7 +121,8 @@ def test_an_eye_changes_at_its_landmark_and_nowhere_else(side, trait):
 def test_the_subject_is_premultiplied_light_with_coverage(number):
     rng = randomness.generator(1, "subjects", number)
     person, pose, light = scene.draw_person(rng), scene.draw_pose(rng), scene.draw_light(rng, 10)
-    subject = head.draw_subject(rng, parts.Sitting(person, pose, light, 0.2))
+    who = parts.Subject(person, pose, light, SHOT)
+    subject = np.moveaxis(head.draw_subject(rng, who), 0, -1)
     assert (
         subject.shape == (scene.RASTER, scene.RASTER, 4)
         and subject.dtype == np.float32
@@ -132,7 +132,7 @@ def test_the_subject_is_premultiplied_light_with_coverage(number):
     assert (subject[subject[..., 3] == 0][:, :3] == 0).all()
     marks = parts.landmarks(person, pose)
     for name in ("nose", "r_eye", "l_eye", "mouth"):
-        x, y = scene.project(getattr(marks, name), pose, 0.2)
+        x, y = who.seen(marks[name])
         assert subject[int(y + scene.MARGIN), int(x + scene.MARGIN), 3] == pytest.approx(
             1, abs=1e-5
         )
@@ -156,7 +156,7 @@ def test_skin_and_light_colour_are_seen_on_the_cheek():
     dark = draw(replace(PERSON, skin=PERSON.skin / 4))
     ratio = (value_at(draw(), (0.45, 0.25)) / value_at(dark, (0.45, 0.25)))[:3]
     assert (ratio > 2).all()
-    warm = draw(light=replace(LIGHT, colour=np.array([1.2, 1, 0.8], np.float32)))
+    warm = draw(light=replace(LIGHT, colour=np.array([1.2, 1, 0.8], np.float32)[:, None, None]))
     np.testing.assert_allclose(
         (value_at(warm, (0.45, 0.25)) / value_at(draw(), (0.45, 0.25)))[:3],
         [1.2, 1, 0.8],
@@ -166,7 +166,7 @@ def test_skin_and_light_colour_are_seen_on_the_cheek():
 
 def test_the_mouth_opens_at_the_mouth():
     points = changed(draw(), draw(pose=replace(POSE, mouth_open=0.1)))
-    centre = scene.project(parts.landmarks(PERSON, POSE).mouth, POSE, PERSPECTIVE)
+    centre = scene.project(parts.landmarks(PERSON, POSE)["mouth"], POSE, PERSPECTIVE)
     assert math.dist(points.mean(axis=0), centre) < 4
     assert max(math.dist(point, centre) for point in points) < 0.6 * scene.PIXELS_PER_UNIT
 

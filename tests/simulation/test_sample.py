@@ -140,7 +140,9 @@ def test_pictures_of_a_person_show_the_same_traits_and_others_do_not(quick):
     assert len(set(names)) == 40 and names[:2] == ["00000_0.png", "00000_1.png"]
     persons = defaultdict(list)
     for name, person in zip(names, quick, strict=True):
-        persons[name.split("_")[0]].append((person.head_width, *person.skin, *person.iris))
+        persons[name.split("_")[0]].append(
+            (person.head_width, *person.skin.ravel(), *person.iris.ravel())
+        )
     assert {len(pictures) for pictures in persons.values()} == {sample.PICTURES_PER_PERSON}
     assert all(len(set(pictures)) == 1 for pictures in persons.values())
     assert len({pictures[0] for pictures in persons.values()}) == len(persons)
@@ -163,7 +165,7 @@ def test_a_person_is_in_one_list_only_and_a_third_is_for_the_test():
 def test_the_crop_lies_around_the_face():
     for number in range(30):
         rng = randomness.generator(1, "boxes", number)
-        subject = generators.draw_subject(rng)
+        subject = generators.portrait_subject(rng)
         x0, y0, x1, y1 = sample.face_box(rng, subject)
         centre = scene.project((0.0, 0.02), subject.pose, subject.shot.perspective)
         assert abs((x0 + x1) / 2 - centre[0]) < 5 and abs((y0 + y1) / 2 - centre[1]) < 5

@@ -120,8 +120,7 @@ def test_the_lists_part_the_portraits_by_person(made):
 
 
 def test_the_stage_ends_with_a_table_and_checks_its_parameters(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(simulate_sample, "run_chunks", lambda jobs: {name: [] for name in jobs})
-    monkeypatch.setattr(simulate_sample, "draw_sheet", lambda *_: None)
+    monkeypatch.setattr(simulate_sample, "jobs_of", lambda sizes: [])
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(PARAMS, encoding="utf-8")
     simulate_sample.main(["--root", "sample", "--sheet", "sheet.png"])
