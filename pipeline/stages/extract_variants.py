@@ -38,18 +38,18 @@ def main(argv: list[str] | None = None) -> None:
         "seed", "features", "robustness", "harmonisation", "controls", "generators", "perturbations"
     )
     trained, shuffled = (View(*load_encoder(f)) for f in (options.encoder, options.shuffled))
-    names = (*PHOTOGRAPHIC, *p.generators)
-    sets = {name: face_list.read(options.face_sets / f"{name}.csv") for name in names}
-    encode = partial(extract, root=options.root, settings=p.features)
-    variants, harmonised_files = _of_controls(encode, trained, shuffled, sets, p)
-    variants |= _perturbed(encode, trained, sets, p)
-    files = _files(options.root, sets, harmonised_files)
     details = {
         "architecture": trained.encoder.architecture,
         "epochs": _epochs(options.encoder),
         "shuffled_epochs": _epochs(options.shuffled),
         "harmonisation": p.harmonisation.model_dump(),
     }
+    names = (*PHOTOGRAPHIC, *p.generators)
+    sets = {name: face_list.read(options.face_sets / f"{name}.csv") for name in names}
+    encode = partial(extract, root=options.root, settings=p.features)
+    variants, harmonised_files = _of_controls(encode, trained, shuffled, sets, p)
+    variants |= _perturbed(encode, trained, sets, p)
+    files = _files(options.root, sets, harmonised_files)
     with atomic(options.output) as folder:
         for name, faces in variants.items():
             artifacts.write_npz(folder / f"{name}.npz", **feature_sets.joined(faces))

@@ -74,8 +74,8 @@ def make_all(
             table.append(result.table)
             counts += result.counts
             mouth_errors.extend(result.mouth_errors)
-            firsts = zip(*(result.table[name][::4] for name in ("face_row", "row", "note")))
-            shown += [(row, own) for row, own, note in firsts if not note]
+            firsts = [result.table[name][::4] for name in ("face_row", "row", "note")]
+            shown += [(row, own) for row, own, note in zip(*firsts, strict=True) if not note]
             del shown[FACES_SHOWN:]
             bar.update(len(result.table["row"]) // 4)
     return negatives.metrics(counts, mouth_errors), shown
