@@ -22,7 +22,7 @@ $(VENV)/.installed: requirements.txt
 
 repro: git-repository env ## make the sample, run the whole pipeline, print the results
 	dvc repro
-	@$(BIN)/python -m pipeline.report.summary metrics/evaluation.json data/report
+	@$(BIN)/python -m pipeline.report.summary
 
 profile: env ## set in params.yaml what a profile names: make profile NAME=paper (or ci, small)
 	@$(BIN)/python -m pipeline.base.profile '$(NAME)'

@@ -1,8 +1,5 @@
-"""The results per generator as a table for the terminal. Alone:
-python -m pipeline.report.summary data/evaluation/table.json data/report
-"""
+"""The results per generator as a table for the terminal: python -m pipeline.report.summary."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,12 +59,11 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Print the results of the last run."""
-    if len(sys.argv) != 3:
-        raise PipelineError(f"usage: {str(__doc__).splitlines()[1]}")
-    table = read_json(sys.argv[1])
+    path = Path("data/evaluation/table.json")
+    table = read_json(path)
     if not isinstance(table, dict) or not {"mean", "worst"} <= table.keys():
-        raise PipelineError(f"{sys.argv[1]}: no rows mean and worst; run `dvc repro`")
-    show(table, Path(sys.argv[2]))
+        raise PipelineError(f"{path}: no rows mean and worst; run `dvc repro`")
+    show(table, Path("data/report"))
 
 
 if __name__ == "__main__":
