@@ -15,11 +15,9 @@ from pipeline.perturbation.file_formats import FileFormat
 
 def written(kind="JPEG", size=(24, 16), mode="RGB", **options):
     rng = np.random.default_rng(0)
-    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(
-        mode
-    )
+    image = Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -65,15 +63,12 @@ def test_chroma_subsampling_is_pils(option, expected):
 @pytest.mark.parametrize(
     ("samples", "expected"),
     [
-        (((1, 1), (1, 1), (1, 1)), "4:4:4"),
         (((1, 2), (1, 1), (1, 1)), "4:4:0"),
         (((4, 1), (1, 1), (1, 1)), "4:1:1"),
         (((4, 2), (1, 1), (1, 1)), "4:1:0"),
         (((2, 2), (2, 2), (2, 2)), "4:4:4"),
         (((2, 2), (1, 1), (2, 1)), "uneven"),
-        (((3, 1), (2, 1), (2, 1)), "other"),
         (((3, 3), (1, 1), (1, 1)), "other"),
-        (((1, 1),), None),
         (((1, 1), (1, 1), (1, 1), (1, 1)), None),
     ],
 )
@@ -81,9 +76,7 @@ def test_chroma_subsampling_of_rare_files(samples, expected):
     assert file_formats._chroma(samples) == expected
 
 
-@pytest.mark.parametrize(
-    ("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("WEBP", "RGB")]
-)
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGB")])
 def test_what_is_no_jpeg_has_no_quality_and_no_chroma(kind, mode):
     content = written(kind, size=(31, 17), mode=mode)
     expected = FileFormat(kind, 31, 17, None, None, False, len(content) / (31 * 17))
