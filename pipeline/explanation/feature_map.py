@@ -21,7 +21,7 @@ def feature_map(
     depend on the number of threads. Few faces get a perplexity of a third of their number, below
     which t-SNE falls apart."""
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     n = len(features)
     if n < FEWEST_FACES:

@@ -65,7 +65,7 @@ def false_alarms(results: Results) -> Iterator[Finding]:
     if known := calibration["test_people_known"]:
         yield warn(
             f"{plural(known, 'person')} on test photographs {'is' if known == 1 else 'are'} also "
-            "on photographs to fit or to calibrate with: expect more false alarms on new people.",
+            "on photographs to fit or to calibrate with: expect more false alarms on new people."
         )
     for warning in results.listing["warnings"]:
         yield warn(sentence(warning))
@@ -89,33 +89,29 @@ def few(results: Results) -> Iterator[Finding]:
 def generators(results: Results) -> Iterator[Finding]:
     """Generators that are no better than chance, or of which less than half is detected."""
     rate = chosen(results.rates[results.headline]["chosen"])
-    auc = {name: part["values"]["auc"] for name, part in results.generators.items()}
-    detected = {
-        name: part["values"][results.headline]["detection_rate"]
+    values = {name: part["values"] for name, part in results.generators.items()}
+    detected = {name: part[results.headline]["detection_rate"] for name, part in values.items()}
+    lowest = {  # credible AUC
+        name: values[name]["auc"] if part["low"]["auc"] is None else part["low"]["auc"]
         for name, part in results.generators.items()
     }
-    chance = [name for name, part in results.generators.items() if _reaches_chance(part)]
+    chance = [name for name in lowest if lowest[name] <= 0.5]
     missed = [name for name in detected if detected[name] < MISSED and name not in chance]
     if chance:
-        names = listed([f"{name} (AUC {number(auc[name])})" for name in chance])
+        names = listed([f"{name} (AUC {number(values[name]['auc'])})" for name in chance])
         yield warn(f"Not told from photographs, as far as these faces show: {names}.")
     if missed:
         missed.sort(key=lambda name: detected[name])
         names = listed([f"{name} ({percent(detected[name])})" for name in missed])
         yield warn(
-            f"Missed: at {rate} false alarms less than half of the faces are detected of {names}.",
+            f"Missed: at {rate} false alarms less than half of the faces are detected of {names}."
         )
     if not chance and not missed:
         worst = min(detected, key=lambda name: detected[name])
         yield good(
             f"No generator is missed: at {rate} false alarms at least half of each one's faces are "
-            f"detected, the fewest of {worst}, {percent(detected[worst])}.",
+            f"detected, the fewest of {worst}, {percent(detected[worst])}."
         )
-
-
-def _reaches_chance(part: Mapping[str, Any]) -> bool:
-    low, auc = part["low"]["auc"], part["values"]["auc"]
-    return bool((auc if low is None else low) <= 0.5)
 
 
 def controls(results: Results) -> Iterator[Finding]:
@@ -127,14 +123,14 @@ def controls(results: Results) -> Iterator[Finding]:
     for control in by_verdict.get("suspicious", []):
         yield warn(
             f"Control “{control['title']}”: AUC {number(control['auc'])}, "
-            f"expected {control['expected']}. {control['if_high']}",
+            f"expected {control['expected']}. {control['if_high']}"
         )
     if trivial := by_verdict.get("not below the detector"):
         names = listed([f"“{row['title']}” AUC {number(row['auc'])}" for row in trivial])
         mine = number(results.controls["detector"]["auc"])
         yield warn(
             f"Trivial scores reach: {names}; the detector {mine} on the same faces. "
-            f"{trivial[0]['if_high']}",
+            f"{trivial[0]['if_high']}"
         )
     for verdict in ("not computed", "not judged"):
         if rows := by_verdict.get(verdict):
@@ -151,9 +147,7 @@ def controls(results: Results) -> Iterator[Finding]:
 def robustness(results: Results) -> Iterator[Finding]:
     """Perturbations that raise false alarms beyond the chosen rate, or hide most faces."""
     if not results.robustness:
-        yield Finding(
-            "plain", "Compressed, shrunk or blurred faces: not tested (no perturbations)."
-        )
+        yield Finding("plain", "Compressed, shrunk or blurred faces: not tested.")
         return
     key = results.headline
     rate = results.rates[key]["chosen"]
@@ -165,22 +159,18 @@ def robustness(results: Results) -> Iterator[Finding]:
             share = now["false_alarm_rate"]
             raised.append((share, f"{title} ({percent(share)})"))
         if None not in mean.values() and mean["perturbed"] < COLLAPSE * mean["clean"]:
-            share = mean["perturbed"]
-            hidden.append(
-                (-share, f"{title} ({percent(share)} instead of {percent(mean['clean'])})")
-            )
+            ends = f"{percent(mean['perturbed'])} instead of {percent(mean['clean'])}"
+            hidden.append((-mean["perturbed"], f"{title} ({ends})"))
     if raised:
         yield warn(
             f"False alarms rise beyond the chosen {chosen(rate)} under {_worst(raised)}: do not "
-            "judge photographs with such a history by these thresholds; calibrate on such ones.",
+            "judge photographs with such a history by these thresholds; calibrate on such ones."
         )
     if hidden:
-        yield warn(
-            f"Most generated faces that are detected otherwise pass under {_worst(hidden)}.",
-        )
+        yield warn(f"Most generated faces that are detected otherwise pass under {_worst(hidden)}.")
     if not raised and not hidden:
         yield good(
-            "No perturbation raises false alarms beyond the chosen rate or halves detection.",
+            "No perturbation raises false alarms beyond the chosen rate or halves detection."
         )
 
 
@@ -199,7 +189,7 @@ def confounds(results: Results) -> Iterator[Finding]:
     if not found["warnings"] and worst is not None and worst <= CONFOUNDED:
         yield good(
             "File metadata alone (formats, sizes in pixels, qualities; not the number of bytes) "
-            f"tells no generator apart (AUC at most {number(worst)}).",
+            f"tells no generator apart (AUC at most {number(worst)})."
         )
     for warning in harmonised["warnings"]:
         yield warn(f"Mixtures of the comparison without format cues: {warning}")
@@ -220,7 +210,7 @@ def confounds(results: Results) -> Iterator[Finding]:
     why = f"formats, or on {traces}" if formats else f"{traces} (file metadata show no formats)"
     yield warn(
         f"{said}. What falls by more than {CHANGED:g}, {listed(fallen) or 'all together'}, rests "
-        f"in part on {why}.",
+        f"in part on {why}."
     )
 
 

@@ -74,9 +74,5 @@ def picture(png: bytes) -> dict[str, Any]:
 
     with Image.open(io.BytesIO(png)) as opened, io.BytesIO() as smaller:
         opened.convert("RGB").save(smaller, format="WEBP", quality=QUALITY)
-        content = base64.b64encode(smaller.getvalue()).decode("ascii")
-        return {
-            "src": f"data:image/webp;base64,{content}",
-            "width": opened.width,
-            "height": opened.height,
-        }
+        source = "data:image/webp;base64," + base64.b64encode(smaller.getvalue()).decode("ascii")
+        return {"src": source, "width": opened.width, "height": opened.height}

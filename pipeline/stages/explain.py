@@ -30,7 +30,7 @@ COLUMNS = ("most anomalous", "red: carries it", "nearest photo", "2nd nearest", 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     options = _options(argv)
     p = params.load("seed", "features", "explanation", "generators")

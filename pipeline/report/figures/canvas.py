@@ -22,13 +22,7 @@ PALETTE = (
 )  # fmt: skip
 # Colours are hard to tell apart for some readers and in print, so dashes and markers vary as well.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (6, 1.5, 1.4, 1.5)))
-MARKERS = {  # matplotlib's markers and their outlines around (14, 5), for the page's legends
-    "o": "M11 5a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
-    "s": "M11.3 2.3h5.4v5.4h-5.4z",
-    "^": "M14 1.6l3.4 6h-6.8z",
-    "D": "M14 1.4l3.6 3.6l-3.6 3.6l-3.6-3.6z",
-    "v": "M14 8.4l3.4-6h-6.8z",
-}
+MARKERS = ("o", "s", "^", "D", "v")  # templates/macros.html has their outlines
 BESIDE: Any = (0, (2, 2))  # dashes of lines that only help to read a figure
 ROW = 0.3  # inches of height for each row of a figure with a row per generator
 
@@ -45,15 +39,10 @@ class Look(NamedTuple):
         """The dashes as SVG writes them for a line of a legend."""
         return "" if self.dashes == "-" else " ".join(f"{2 * d:g}" for d in self.dashes[1])
 
-    @property
-    def outline(self) -> str:
-        """The marker as an SVG path."""
-        return MARKERS[self.marker]
-
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """A look per name; colours repeat after ten, with other dashes and markers."""
-    cycles = (PALETTE, DASHES, tuple(MARKERS))
+    cycles = (PALETTE, DASHES, MARKERS)
     return {
         name: Look(*(cycle[i % len(cycle)] for cycle in cycles)) for i, name in enumerate(names)
     }
