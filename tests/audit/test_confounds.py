@@ -182,12 +182,6 @@ def test_a_warning_has_the_interval():
     assert re.search(r"\(AUC 0\.8\d, 95 % interval 0\.\d\d to 0\.9\d\)", warning)
 
 
-def test_what_cannot_be_classified_is_none_and_no_warning():
-    found = judge([PNG] * 40, sim_a=[JPEG])
-    assert found["metadata_classifier"]["worst"] is None and found["warnings"] == []
-    assert "sim_a: AUC of the classifier of metadata" in found["not_computed"]
-
-
 def test_bytes_per_pixel_are_told_apart():
     sizes = np.random.default_rng(0).uniform(1, 3, 80)
     files = [PNG._replace(bytes_per_pixel=size) for size in sizes]

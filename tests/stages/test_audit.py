@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.audit.questions import QUESTIONS
@@ -151,29 +152,48 @@ def refitted(tables):
 
 
 def test_perturbed_faces_are_judged_by_the_pipelines_own_mixture_and_thresholds(once, world):
-    robustness = once[1][0]
+    content = once[1][0]["jpeg_40"]
     mixture = Mixture.from_arrays(artifacts.read_npz("gmm.npz"))
     threshold = artifacts.read_json("threshold.json")["rates"]["at_20_percent"]["threshold"]
-    content = robustness["jpeg_40"]
-    assert (content["kind"], content["strength"]) == ("jpeg", 40) and len(robustness) == 2
+    assert (content["kind"], content["strength"], content["not_computed"]) == ("jpeg", 40, {})
+    assert content["photographs"]["faces"] == 40 and content["generators"]["sim_a"]["faces"] == 30
     for state, scale in (("clean", 1.0), ("perturbed", 1.5)):
         score = {n: mixture.anomaly_score(scale * f.features) for n, f in world.items()}
-        figures = content["generators"]["sim_a"]
-        assert figures["auc"][state]["value"] == pytest.approx(auc(score[TEST], score["sim_a"]))
-        detected = figures["at_20_percent"][state]["detection_rate"]
-        assert detected == np.mean(score["sim_a"] > threshold)
-        alarms = content["photographs"]["at_20_percent"][state]["false_alarm_rate"]
-        assert alarms == np.mean(score[TEST] > threshold)
+        rate = {name: np.mean(score[name] > threshold) for name in score}
+        for name in GENERATORS:
+            figures = content["generators"][name]
+            assert figures["auc"][state]["value"] == pytest.approx(auc(score[TEST], score[name]))
+            assert figures["at_20_percent"][state]["detection_rate"] == rate[name]
+        exact = binomtest(round(40 * rate[TEST]), 40).proportion_ci(0.95, method="exact")
+        alarms = content["photographs"]["at_20_percent"][state]
+        expected = {"false_alarm_rate": rate[TEST], "low": exact.low, "high": exact.high}
+        assert alarms == pytest.approx(expected)
+        detected = content["mean"]["at_20_percent"][state]
+        assert detected == pytest.approx(np.mean([rate[name] for name in GENERATORS]))
+
+
+def test_a_perturbation_that_does_nothing_changes_no_figure(once):
+    content = once[1][0]["blur_0.5"]
+    for one in (*content["generators"].values(), content["photographs"], content["mean"]):
+        states = [value for value in one.values() if isinstance(value, dict)]
+        assert states and all(value["clean"] == value["perturbed"] for value in states)
 
 
 def test_figures_without_format_cues_stand_beside_those_as_found(once, world):
+    """Features change their sign and scale: nothing to a mixture and a threshold of their own."""
     confounds = once[1][1]
     harmonised = confounds["harmonised"]
-    assert (harmonised["side"], harmonised["fit_faces"]) == (28, 40)
-    aucs = refitted({name: one.features for name, one in world.items()})
-    for state in ("as_found", "harmonised"):  # the features' sign and scale do not matter to a fit
-        figures = harmonised["generators"].items()
-        assert {name: one["auc"][state]["value"] for name, one in figures} == aucs
+    assert (harmonised["side"], harmonised["fit_faces"], harmonised["warnings"]) == (28, 40, [])
+    mixture = fitting.fit(world[FIT].features, **GMM, seed=key(3, "fit_gmm")).mixture
+    score = {name: mixture.anomaly_score(one.features) for name, one in world.items()}
+    threshold = np.sort(score[CALIBRATION])[32]  # rank ceil(41 x 0.8)
+    for state in ("as_found", "harmonised"):
+        alarms = harmonised["false_alarm_rate"][state]["value"]
+        assert alarms == np.mean(score[TEST] > threshold)
+        for name in GENERATORS:
+            figures = harmonised["generators"][name]
+            assert figures["auc"][state]["value"] == pytest.approx(auc(score[TEST], score[name]))
+            assert figures["detection_rate"][state]["value"] == np.mean(score[name] > threshold)
     classifier = confounds["metadata_classifier"]["generators"]
     assert classifier["sim_a"]["as_found"]["auc"] == classifier["sim_b"]["harmonised"]["auc"] == 0.5
     assert classifier["sim_b"]["as_found"]["auc"] == 1 and len(confounds["warnings"]) == 1
@@ -265,6 +285,19 @@ def test_a_mixture_that_the_faces_cannot_carry_costs_what_needs_one(world, tmp_p
     assert set(confounds["not_computed"]) >= {"as found figures", "harmonised figures"}
     assert robustness["jpeg_40"]["mean"]["auc"]["perturbed"] is not None
     assert "Encoder with random weights: cannot be computed" in capsys.readouterr().out
+
+
+def test_a_state_that_cannot_be_fitted_leaves_the_other(world, tmp_path):
+    """Harmonised into one and the same picture, the faces have no features that differ."""
+    write_variant(tmp_path, "harmonised", world, np.zeros_like)
+    confounds = run()[1]
+    figures = confounds["harmonised"]["generators"]["sim_a"]["auc"]
+    assert figures["harmonised"] == {"value": None, "low": None, "high": None}
+    assert figures["as_found"]["low"] is not None
+    assert confounds["harmonised"]["mean"]["auc"]["harmonised"] is None
+    reason = confounds["not_computed"]["harmonised figures"]
+    assert "(40 faces to fit, 40 to calibrate with, see controls.fit_faces)" in reason
+    assert "as found figures" not in confounds["not_computed"]
 
 
 @pytest.mark.parametrize("count", [1, 3])
