@@ -54,9 +54,9 @@ class Ranking:
             measures |= {f"{key}.{rate}": float(x) for rate, x in zip(RATES, shares, strict=True)}
         return measures
 
-    def auc(self, weights: Weights = (None, None)) -> float:
+    def auc(self) -> float:
         """The chance that a generated face scores higher than a photographic one (Mann-Whitney)."""
-        return _auc(*self._passed(weights))
+        return _auc(*self._passed((None, None)))
 
     def _passed(self, weights: Weights) -> list[np.ndarray]:
         """What a threshold lets pass of each class, (k + 1,): below all values, then up to each."""

@@ -12,7 +12,6 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
-from pipeline.evaluation.ranking import Ranking
 from tests.evaluation.test_ranking import by_scikit_learn
 
 THRESHOLDS = {"at_5_percent": 1.5, "paper_protocol": 1.0}
@@ -92,24 +91,6 @@ def test_draws_depend_on_groups_class_and_seed_alone():
     renamed = photographs._replace(groups=np.char.add("x", photographs.groups))
     again = bootstrap.rate_replicates(renamed, 1.5, resamples=60, seed=2)
     assert not np.array_equal(again, first[alarms])
-
-
-def test_intervals_hold_the_estimate_and_groups_widen_them():
-    apart, faces = sample(300), sample(300, 1, seed=1)
-    alike = Sample(np.repeat(apart.scores[:60], 5), np.repeat(apart.groups[:60], 5))
-    alone = Sample(alike.scores, np.arange(300).astype(str))
-    widths = []
-    for photographs in (alike, alone):
-        point = Ranking(photographs.scores, faces.scores).measures(THRESHOLDS)
-        drawn = replicates(photographs, faces, resamples=400, seed=0)
-        ends = {name: bootstrap.interval(values) for name, values in drawn.items()}
-        assert all(ends[name][0] <= point[name] <= ends[name][1] for name in point)
-        widths.append(np.diff(ends["at_5_percent.false_alarm_rate"])[0])
-    assert widths[0] > 1.5 * widths[1]  # sqrt(5) in theory
-
-
-def test_an_interval_is_made_of_percentiles():
-    assert bootstrap.interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
 
 
 def test_intervals_cover_the_true_auc_about_as_often_as_promised():

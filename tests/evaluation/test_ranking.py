@@ -45,8 +45,8 @@ def test_weights_count_as_repeated_faces(photographs, faces):
     got = ranking.measures(THRESHOLDS, (n_weights, g_weights))
     repeated = np.repeat(n, n_weights), np.repeat(g, g_weights)
     assert got == pytest.approx(by_scikit_learn(*repeated, THRESHOLDS), abs=1e-12)
-    assert ranking.auc((n_weights, g_weights)) == got["auc"]
     assert Ranking(*repeated).measures(THRESHOLDS) == got  # the default weight is 1
+    assert Ranking(*repeated).auc() == got["auc"]
     assert {type(value) for value in got.values()} == {float}
 
 
