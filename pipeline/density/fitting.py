@@ -47,7 +47,7 @@ def fit(
 
     Raises PipelineError where the faces cannot carry such a mixture or there is no such device, and
     says what to change."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1 if np.size(features) <= _ONE_THREAD else None):
         x, shift, scale, projection, notes = _prepare(

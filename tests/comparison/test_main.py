@@ -145,9 +145,3 @@ def test_a_rule_that_does_not_hold_lets_pass(capsys):
 def test_a_wrong_command_line_is_an_error(arguments, message):
     with pytest.raises(PipelineError, match=message):
         command.main(arguments)
-
-
-def test_help_shows_the_grammar(capsys):
-    with pytest.raises(SystemExit) as stop:
-        command.main(["--help"])
-    assert stop.value.code == 0 and "drops|rises" in capsys.readouterr().out

@@ -204,10 +204,3 @@ def test_where_persons_differ_those_of_the_first_run_are_used():
 def test_what_cannot_be_compared_is_refused_with_the_reason(wrong, message):
     with pytest.raises(PipelineError, match=message):
         pairs.pair(table(1), wrong)
-
-
-def test_scores_that_are_no_numbers_are_refused():
-    wrong = table(2)
-    wrong.loc[wrong.index[3], "anomaly_score"] = np.nan
-    with pytest.raises(PipelineError, match="1 of 80 are NaN"):
-        rows_of(table(1), wrong)

@@ -145,17 +145,6 @@ def test_what_the_cache_lost_comes_from_the_remote_or_is_asked_for(
         assert read_scores(revision).equals(table(i, gain=0.5 * i))
 
 
-@pytest.mark.slow
-def test_a_file_that_is_no_table_is_refused(repository, tmp_path, monkeypatch):
-    clone = tmp_path / "clone"
-    run(tmp_path, "git", "clone", "-q", str(repository), str(clone))
-    (clone / "data").mkdir()
-    repro(clone, "dvc.yaml")
-    monkeypatch.chdir(clone)
-    with pytest.raises(PipelineError, match=r"scores.parquet of HEAD is no readable Parquet file"):
-        read_scores("HEAD")
-
-
 def test_a_workspace_without_scores_says_how_to_make_them(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match=r"scores.parquet: no such file; run `dvc repro`"):

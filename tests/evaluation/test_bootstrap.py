@@ -66,18 +66,6 @@ def test_one_measure_alone_has_the_same_replicates():
     np.testing.assert_array_equal(detections, every["paper_protocol.detection_rate"])
 
 
-def test_rising_maps_and_the_order_of_faces_change_nothing():
-    photographs, faces = sample(50, per_group=2, digits=1), sample(40, 1, seed=1, digits=1)
-    draws: dict[str, Any] = {"resamples": 40, "seed": 2}
-    expected = replicates(photographs, faces, {"k": 1.5}, **draws)
-    order = np.random.default_rng(0).permutation(50)
-    mixed = Sample(np.exp(photographs.scores[order]), photographs.groups[order])
-    rising = faces._replace(scores=np.exp(faces.scores))
-    got = replicates(mixed, rising, {"k": np.exp(1.5)}, **draws)
-    for name, values in expected.items():
-        np.testing.assert_allclose(got[name], values, rtol=1e-12)
-
-
 def test_draws_depend_on_groups_class_and_seed_alone():
     photographs, faces = sample(50, per_group=2), sample(40, 1, seed=1)
     alarms = "at_5_percent.false_alarm_rate"

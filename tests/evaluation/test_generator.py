@@ -40,17 +40,6 @@ def test_figures_are_measures_with_percentiles_of_their_replicates():
             assert content[part]["at_5_percent"][rate] == expected
 
 
-def test_a_single_face_has_figures_but_no_intervals_and_the_reason():
-    one = Sample(np.array([9.0]), np.array(["a"]))
-    got = generator.figures(sample(80), one, THRESHOLDS, resamples=100, seed=1)
-    assert got.estimates["auc"] == {"value": 1, "low": None, "high": None}
-    assert got.estimates["at_5_percent.detection_rate"]["low"] is None
-    assert got.estimates["at_5_percent.false_alarm_rate"]["low"] is not None
-    ((what, reason),) = got.not_computed.items()
-    assert "generated faces" in what and reason.startswith("cannot be computed from one face")
-    assert "the generated faces show only 1 person" in got.cautions[0]
-
-
 def test_constant_scores_are_stated():
     photographs, faces = (Sample(np.zeros(n), np.arange(n).astype(str)) for n in (80, 30))
     got = generator.figures(photographs, faces, THRESHOLDS, resamples=100, seed=1)

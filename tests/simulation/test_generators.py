@@ -168,7 +168,7 @@ def test_vector_quantised_codes_are_the_nearest():
     some = np.random.default_rng(1).integers(0, len(coded), 300)
     for other in some[
         :40
-    ]:  # no other patch that was ever written would have been closer (up to the two levels' interplay)
+    ]:  # no other patch that was ever written would have been closer (up to both levels' interplay)
         assert (
             np.mean(((coded[other] - clean[some]) ** 2).sum(axis=1) < error[some] * 0.98 - 1e-6)
             < 0.02
