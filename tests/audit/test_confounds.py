@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from pipeline.audit import confounds
+from pipeline.common.splits import folds
 from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.perturbation.file_formats import FileFormat
 
@@ -99,6 +100,22 @@ def test_a_face_is_scored_by_a_forest_of_the_other_folds(seed):
     scores = confounds.out_of_fold(x, label, fold, seed)
     aucs = [roc_auc_score(label[fold == k], scores[fold == k]) for k in range(4)]
     assert aucs[0] == 0 and min(aucs[1:]) > 0.9
+
+
+@pytest.mark.usefixtures("small_forests")
+def test_only_files_of_one_fold_are_compared_and_every_pair_counts_alike():
+    rng = np.random.default_rng(0)
+    formats = [[JPEG._replace(width=80 + w) for w in rng.integers(0, 9, 90)] for _ in range(2)]
+    classes = [table(files) for files in formats]
+    for files in classes:  # folds of unequal size: person 7 shows on half of the files
+        files["person"] = np.where(np.arange(90) < 45, "7", files["person"])
+    found = confounds.metadata_auc(*classes, **DRAWS)[0]["value"]
+    fold = [folds(files["person"].to_numpy(dtype=str), 5, 1) for files in classes]
+    x = np.concatenate([confounds.metadata(files) for files in classes])
+    scores = confounds.out_of_fold(x, np.repeat([0, 1], 90), np.concatenate(fold), 1)
+    photographic, generated = scores[:90, None], scores[None, 90:]
+    wins = (generated > photographic) + (generated == photographic) / 2
+    assert found == pytest.approx(wins[fold[0][:, None] == fold[1][None]].mean())
 
 
 @pytest.mark.parametrize(("n", "g"), [(1, 40), (40, 3), (3, 3)])
