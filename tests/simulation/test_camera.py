@@ -33,7 +33,7 @@ def light_falloff(taken: shots.Shot) -> np.ndarray:
 
 
 def point_spread(taken: shots.Shot, *, subject: bool) -> np.ndarray:
-    """What becomes of a point of light in the middle, (SIDE, SIDE), of sum 1, without vignetting."""
+    """What comes of a point of light in the middle (SIDE, SIDE), of sum 1, without vignetting."""
     point = np.ones((R, R))  # a bright field below it, so that ringing is not cut off at zero
     point[R // 2, R // 2] += 2
     return (on_sensor(point, taken, subject=subject) / light_falloff(taken) - 1) / 2
