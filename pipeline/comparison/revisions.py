@@ -25,16 +25,10 @@ def read_scores(revision: str) -> "pd.DataFrame":
         raise PipelineError(f"a revision is empty: name a commit, an experiment or {WORKSPACE}")
     import pandas as pd
 
-    path, content = _read(revision)
-    try:
-        return pd.read_parquet(io.BytesIO(content)).rename(columns={"group": "person"})
-    except (ValueError, OSError) as error:
-        raise PipelineError(
-            f"{path} of {revision} is no readable Parquet file ({error}): make it again"
-        ) from None
+    return pd.read_parquet(io.BytesIO(_read(revision))).rename(columns={"group": "person"})
 
 
-def _read(revision: str) -> tuple[str, bytes]:
+def _read(revision: str) -> bytes:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
@@ -47,7 +41,8 @@ def _read(revision: str) -> tuple[str, bytes]:
             raise PipelineError(
                 f"{revision} has no {SCORES}: check it out, run `dvc repro` and commit dvc.lock"
             )
-        return path, files.read_bytes(path)
+        content: bytes = files.read_bytes(path)
+        return content
     except DvcException as error:
         raise PipelineError(
             f"{revision}: {error}; see `git log`, `git branch -a` and `dvc exp list -A`"

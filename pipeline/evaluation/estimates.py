@@ -86,18 +86,18 @@ def bounded(value: float, ends: tuple[float, float] | None = None) -> Estimate:
 
 def mean(estimates: Mapping[str, Estimate]) -> float | None:
     """Mean of the values; None where one is missing."""
-    values = [one["value"] for one in estimates.values()]
+    values = [estimate["value"] for estimate in estimates.values()]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def missing(states: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """What is not computed in some states, and why; a state is named where not all lack it."""
-    everywhere = set.intersection(*(set(one.items()) for one in states.values()))
+    everywhere = set.intersection(*(set(reasons.items()) for reasons in states.values()))
     some = [
         (f"{what}, {state.replace('_', ' ')}", reason)
-        for state, one in states.items()
-        for what, reason in one.items()
+        for state, reasons in states.items()
+        for what, reason in reasons.items()
         if (what, reason) not in everywhere
     ]
     return dict(sorted([*everywhere, *some]))

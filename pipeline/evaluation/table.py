@@ -24,11 +24,11 @@ def table(generators: Mapping[str, Figures]) -> dict[str, dict[str, Any]]:
     every = list(generators.values())
     rows = {
         name: {
-            "generated_faces": one.counts["generated_faces"],
-            "photographic_faces": one.counts["photographic_faces"],
-            **_row(one.estimates),
+            "generated_faces": figures.counts["generated_faces"],
+            "photographic_faces": figures.counts["photographic_faces"],
+            **_row(figures.estimates),
         }
-        for name, one in generators.items()
+        for name, figures in generators.items()
     }
     rows[MEAN] = _row({name: _mean(name, every) for name in every[0].estimates})
     worst = min(generators, key=lambda name: rows[name]["auc"])
@@ -62,14 +62,14 @@ def _row(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def _mean(name: str, generators: Sequence[Figures]) -> Estimate:
     """Mean of a measure; of a generator whose resamples agree the ends of its interval count."""
-    estimates = [one.estimates[name] for one in generators]
+    estimates = [figures.estimates[name] for figures in generators]
     value = float(np.mean([estimate["value"] for estimate in estimates]))
     sides = []
     for side, end in enumerate(("low", "high")):
         ends = [estimate[end] for estimate in estimates]
         if None in ends:
             return bounded(value)
-        drawn = zip((one.replicates[name] for one in generators), ends, strict=True)
+        drawn = zip((figures.replicates[name] for figures in generators), ends, strict=True)
         moved = [np.full_like(d, own) if bootstrap.agree(d) else d for d, own in drawn]
         sides.append(bootstrap.interval(np.mean(moved, axis=0))[side])
     return bounded(value, (sides[0], sides[1]))
@@ -77,6 +77,6 @@ def _mean(name: str, generators: Sequence[Figures]) -> Estimate:
 
 def _lowest(auc: float, generators: Sequence[Figures]) -> Estimate:
     """The lowest AUC, with its interval."""
-    drawn = [one.replicates["auc"] for one in generators if "auc" in one.replicates]
+    drawn = [figures.replicates["auc"] for figures in generators if "auc" in figures.replicates]
     complete = len(drawn) == len(generators)
     return ranged(auc, np.min(drawn, axis=0))[0] if complete else bounded(auc)
