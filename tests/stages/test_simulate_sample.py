@@ -13,7 +13,7 @@ from pipeline.common.layout import Layout
 from pipeline.simulation import generators, sample
 from pipeline.stages import simulate_sample
 
-PARAMS = "seed: 4\nsimulation: {photographs: 40, portraits: 10, generated: 2, bad_share: 0.4}\n"
+PARAMS = "seed: 4\nsimulation: {photographs: 40, portraits: 20, generated: 2, bad_share: 0.4}\n"
 QUICK = ("sim_upsampling", "sim_rolloff")  # these have nothing to learn first
 
 
@@ -58,7 +58,7 @@ def test_the_layout_is_the_authors(made, layout):
     assert len(faces) == 40 and faces.keys() == json.loads(layout.mapping.read_text()).keys()
     assert {path.stem for path in layout.images.iterdir()} == set(faces)
     sets = {path.name: len(list(path.iterdir())) for path in layout.root.glob("data/*/")}
-    assert sets == {"celeba-face": 10, "sim_upsampling": 2, "sim_rolloff": 2}
+    assert sets == {"celeba-face": 20, "sim_upsampling": 2, "sim_rolloff": 2}
     assert Image.open(made / "sheet.png").width > 500
 
 
