@@ -99,7 +99,7 @@ def generators(results: Results) -> Iterator[Finding]:
     missed = [name for name in detected if detected[name] < MISSED and name not in chance]
     if chance:
         names = listed([f"{name} (AUC {number(values[name]['auc'])})" for name in chance])
-        yield warn(f"Not told from photographs, as far as these faces show: {names}.")
+        yield warn(f"Not better than chance on these faces: {names}.")
     if missed:
         missed.sort(key=lambda name: detected[name])
         names = listed([f"{name} ({percent(detected[name])})" for name in missed])

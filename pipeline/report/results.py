@@ -107,4 +107,5 @@ def _csv(path: Path) -> "pd.DataFrame":
     try:
         return pd.read_csv(path)
     except ValueError as error:  # pandas' own errors are ValueErrors too
-        raise PipelineError(f"{path}: {error}; remove it and run `dvc repro`") from None
+        problem = str(error).strip()
+        raise PipelineError(f"{path}: {problem}; remove it and run `dvc repro`") from None

@@ -110,7 +110,8 @@ def _roc(axes: Any, results: Results, *, logarithmic: bool) -> None:
     steps = "steps-post" if logarithmic else "default"
     for name, style in looks(list(results.generators)).items():
         curve, values = results.roc.query("generator == @name"), results.generators[name]["values"]
-        first = max(0, int((curve["fpr"] <= lowest).sum()) - 1)  # the last at or left of the edge
+        left = int((curve["fpr"] <= lowest).sum()) if logarithmic else 0
+        first = max(0, left - 1)  # the last point at or left of the edge
         x, y = curve["fpr"].iloc[first:].clip(lower=lowest), curve["tpr"].iloc[first:]
         axes.plot(x, y, color=style.colour, linestyle=style.dashes, drawstyle=steps)
         for key in results.rates:
