@@ -4,48 +4,32 @@ import subprocess
 import sys
 from importlib import metadata
 
-import pytest
-
 from pipeline.report import provenance
 
 
-def git(folder, *arguments):
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
 def commit(folder, path, text):
+    """The hash of a new commit of one file."""
+    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
     (folder / path).parent.mkdir(exist_ok=True)
     (folder / path).write_text(text)
-    git(folder, "add", path)
-    git(folder, "commit", "-m", path)
-    return git(folder, "rev-parse", "HEAD")
+    for command in (["add", path], [*identity, "commit", "-qm", path], ["rev-parse", "HEAD"]):
+        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    return done.stdout.decode().strip()
 
 
-@pytest.fixture
-def repository(tmp_path):
-    git(tmp_path, "init", "-q")
-    return tmp_path, commit(tmp_path, "pipeline/a.py", "1")
-
-
-def test_a_commit_of_results_leaves_the_revision(repository):
-    folder, first = repository
-    assert provenance.revision(folder) == first
-    assert commit(folder, "metrics/a.json", "{}") != first and provenance.revision(folder) == first
-    second = commit(folder, "dvc.yaml", "x")
-    assert provenance.revision(folder) == second
-
-
-@pytest.mark.parametrize("path", ["pipeline/a.py", "pipeline/new.py", "params.yaml"])
-def test_changes_of_the_code_show(repository, path):
-    folder, first = repository
-    (folder / "metrics.json").write_text("{}")
-    assert provenance.revision(folder) == first
-    (folder / path).write_text("2")
-    assert provenance.revision(folder) == f"{first}-modified"
+def test_the_revision_is_the_last_commit_of_the_code(tmp_path):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    first = commit(tmp_path, "pipeline/a.py", "1")
+    assert commit(tmp_path, "metrics/a.json", "{}") != first
+    (tmp_path / "metrics.json").write_text("{}")
+    assert provenance.revision(tmp_path) == first, "results are not the code"
+    second = commit(tmp_path, "dvc.yaml", "x")
+    assert provenance.revision(tmp_path) == second
+    for path in ("pipeline/a.py", "pipeline/new.py", "params.yaml"):
+        before = (tmp_path / path).read_text() if (tmp_path / path).exists() else None
+        (tmp_path / path).write_text("2")
+        assert provenance.revision(tmp_path) == f"{second}-modified"
+        (tmp_path / path).unlink() if before is None else (tmp_path / path).write_text(before)
 
 
 def test_without_git_or_outside_a_repository_it_is_unknown(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ pictures drawn here; and a page read back.
 
 import re
 import shutil
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,59 +60,39 @@ class Table(NamedTuple):
     marked: list[str]  # first cells of the rows that are set apart
 
 
-class Reader(HTMLParser):
-    """Tables, and texts by the class of their element, in the order of the page."""
+class Reader:
+    """Tables, and texts by the class of their element or else its name, in the page's order."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tables: list[Table] = []
+    def __init__(self, page: str) -> None:
+        self.tables = [_table(part) for part in re.findall(r"(?s)<table.*?</table>", page)]
+        self.images = re.findall(r'<img [^>]*alt="([^"]*)"', page)
         self.said: dict[str, list[str]] = {}
-        self.images: list[str] = []
-        self._open: list[tuple[str, str]] = []
-        self._row: list[str] = []
-        self.feed(text.replace("\N{NO-BREAK SPACE}", " "))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin what the element holds."""
-        kind = str(dict(attrs).get("class"))
-        if tag == "table":
-            self.tables.append(Table("", [], {}, []))
-        elif tag == "img":
-            self.images.append(str(dict(attrs)["alt"]))
-        elif tag in ("td", "th"):
-            self._row.append("")
-        elif tag in ("p", "li", "h2", "h3", "dd"):
-            self.said.setdefault(kind if kind != "None" else tag, []).append("")
-        if tag not in ("meta", "link", "img", "wbr", "path"):
-            self._open.append((tag, kind))
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a row of a table."""
-        _, kind = self._open.pop() if self._open else ("", "")
-        if tag == "tr" and self._row:
-            cells, self._row = self._row, []
-            if ("thead", "None") in self._open:
-                self.tables[-1] = self.tables[-1]._replace(head=cells)
-            else:
-                self.tables[-1].rows[cells[0]] = cells[1:]
-                self.tables[-1].marked.extend(cells[:1] if kind == "marked" else [])
-
-    def handle_data(self, data: str) -> None:
-        """Add a text to the innermost of what is collected."""
-        for tag, kind in reversed(self._open):
-            if tag in ("td", "th"):
-                self._row[-1] += f" ({data})" if self._open[-1][0] == "small" else data
-            elif tag == "caption":
-                self.tables[-1] = self.tables[-1]._replace(
-                    caption=self.tables[-1].caption + data.strip()
-                )
-            elif tag in ("p", "li", "h2", "h3", "dd"):
-                self.said[kind if kind != "None" else tag][-1] += data
-            else:
-                continue
-            return
+        texts = r'(?s)<(p|li|h2|h3|dd)\b(?: [^>]*?class="([^"]*)")?[^>]*>(.*?)</\1>'
+        for tag, kind, text in re.findall(texts, page.partition("<main>")[0] + _main(page)):
+            self.said.setdefault(kind or tag, []).append(_plain(text))
 
     def table(self, caption: str) -> Table:
         """The one table with these words in its caption."""
         (found,) = [table for table in self.tables if caption in table.caption]
         return found
+
+
+def _main(page: str) -> str:
+    return re.sub(r"(?s)<table.*?</table>|<svg.*?</svg>", "", page.partition("<main>")[2])
+
+
+def _plain(part: str) -> str:
+    """The text of a part, notes in brackets."""
+    noted = re.sub(r"<small>(.*?)</small>", r" (\1)", part)
+    return unescape(re.sub(r"<[^>]+>", "", noted)).replace("\N{NO-BREAK SPACE}", " ").strip()
+
+
+def _table(part: str) -> Table:
+    caption = _plain(part.partition("<caption>")[2].partition("</caption>")[0])
+    head, *rows = [
+        (kind, [_plain(cell) for cell in re.findall(r"(?s)<t[hd]\b.*?</t[hd]>", row)])
+        for kind, row in re.findall(r'(?s)<tr(?: class="(\w+)")?>(.*?)</tr>', part)
+        if 'scope="colgroup"' not in row
+    ]
+    marked = [cells[0] for kind, cells in rows if kind == "marked"]
+    return Table(caption, head[1], {cells[0]: cells[1:] for _, cells in rows}, marked)
