@@ -30,6 +30,8 @@ COLUMNS = ("most anomalous", "red: carries it", "nearest photo", "2nd nearest", 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
+    # Its modules import each other, which fails where two threads do it first at the same time.
+    import scipy.spatial  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     options = _options(argv)
