@@ -119,6 +119,8 @@ def main(argv: list[str] | None = None) -> None:
         for name, faces in sets.items():
             face_list.write(folder / f"{name}.csv", faces)
         artifacts.write_json(folder / "listing.json", listing)
+        # Always the same: a dependency that orders the training after the lists, and no more.
+        (folder / "checked.txt").write_text("The inputs can carry the run.\n", encoding="utf-8")
     show(listing)
 
 

@@ -22,7 +22,7 @@ NOT_DECLARED = {"base"}  # can change no result
 # The report shows the sample's contact sheet where there is one; as a dep it would make the sample
 # for all other data.
 READ_BESIDE_THE_GRAPH = {"metrics/sample.png"}
-ORDER_ONLY = {"data/face_sets/listing.json"}  # stops the training where the inputs are wrong
+ORDER_ONLY = {"data/face_sets/checked.txt"}  # stops the training where the inputs are wrong
 
 
 @dataclass(frozen=True)
