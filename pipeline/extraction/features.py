@@ -2,7 +2,6 @@
 
 Results depend neither on the number of processes nor on that of threads (processes.workers)."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.base import processes, terminal
-from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
-from pipeline.common import pictures, process_group
+from pipeline.common import process_group
 from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.read_ahead import read_ahead
@@ -25,7 +23,7 @@ from pipeline.encoder import inference
 from pipeline.encoder.inference import Inference
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
-from pipeline.face_sets.face_list import ListedFace
+from pipeline.face_sets.face_list import ListedFace, read_picture
 from pipeline.face_sets.feature_sets import FeatureSet
 
 FACES_PER_CORE = 16  # in a batch on a CPU: more is no faster, and takes memory on every core
@@ -85,18 +83,6 @@ def extract(
                 bar.update(done)
         whole = {name: group.assemble(rows) for name, rows in outputs.items()}
     return {name: _by_set(sets, rows) for name, rows in whole.items()}
-
-
-def read_face(root: Path, face: ListedFace) -> bytes:
-    """The bytes of a listed face's file. Raises PipelineError unless list_faces read the same."""
-    remedy = "changed since list_faces read it, run dvc repro list_faces"
-    try:
-        content = pictures.read_picture_file(root / face.name)
-    except pictures.UnreadablePicture as error:
-        raise PipelineError(f"{root / face.name}: {error.reason}; {remedy}") from error
-    if hashlib.sha256(content).hexdigest() != face.sha256:
-        raise PipelineError(f"{root / face.name}: {remedy}")
-    return content
 
 
 @torch.inference_mode()
@@ -183,7 +169,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _decode(job: Job, row: int) -> Picture:
     face = job.faces[row]
-    return pictures.decode_picture(read_face(job.root, face), job.root / face.name)
+    return read_picture(job.root, face)
 
 
 def _input(job: Job, name: str, row: int, picture: Picture) -> torch.Tensor:

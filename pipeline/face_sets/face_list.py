@@ -1,12 +1,17 @@
 """The list of a face set as list_faces writes it and every later stage reads it."""
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
+from pipeline.common import pictures
 
 COLUMNS = ["name", "person", "sha256"]
 
@@ -39,3 +44,20 @@ def read(path: Path) -> list[ListedFace]:
     if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise PipelineError(f"{path}: not a list of faces; remove it and run `dvc repro`")
     return [ListedFace(*row) for row in rows[1:]]
+
+
+def read_face(root: Path, face: ListedFace) -> bytes:
+    """The bytes of a listed face's file. Raises PipelineError unless list_faces read the same."""
+    remedy = "changed since list_faces read it, run dvc repro list_faces"
+    try:
+        content = pictures.read_picture_file(root / face.name)
+    except pictures.UnreadablePicture as error:
+        raise PipelineError(f"{root / face.name}: {error.reason}; {remedy}") from error
+    if hashlib.sha256(content).hexdigest() != face.sha256:
+        raise PipelineError(f"{root / face.name}: {remedy}")
+    return content
+
+
+def read_picture(root: Path, face: ListedFace) -> NDArray[np.uint8]:
+    """The picture of a listed face, (H, W, 3). Raises PipelineError as `read_face`."""
+    return pictures.decode_picture(read_face(root, face), root / face.name)

@@ -11,6 +11,7 @@ from pipeline.common import artifacts
 from pipeline.common.checks import check_features
 from pipeline.common.names import HEADS
 from pipeline.face_sets import selection
+from pipeline.face_sets.face_list import ListedFace
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class FeatureSet:
         """The faces of the given rows."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "name"}
         return replace(self, **arrays)
+
+    def face(self, row: int) -> ListedFace:
+        """The face of a row as its list has it."""
+        return ListedFace(str(self.names[row]), str(self.persons[row]), str(self.digests[row]))
 
     def at_most(self, maximum: int, *, seed: int, purpose: str) -> "FeatureSet":
         """At most `maximum` of the faces, chosen by a keyed hash of their names, in order."""

@@ -5,25 +5,23 @@ higher = more anomalous. The figures of a generator do not depend on the other g
 
 import argparse
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base import params, terminal
-from pipeline.base.errors import PipelineError
 from pipeline.calibration.decisions import Decisions
 from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS, PHOTOGRAPHIC
-from pipeline.common.pictures import decode_picture, read_picture_file
 from pipeline.density.mixture import Mixture
 from pipeline.evaluation import generator, measures, table
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.generator import Figures
 from pipeline.face_sets import feature_sets
+from pipeline.face_sets.face_list import read_picture
 from pipeline.face_sets.feature_sets import FeatureSet
 
 Columns = dict[str, np.ndarray]  # about the faces of one set, each (n,)
@@ -137,17 +135,10 @@ def _write_faces(path: Path, root: Path, faces: FeatureSet, scores: np.ndarray) 
     """Contact sheet of the most and least anomalous faces, most extreme first."""
     order = np.argsort(-scores, kind="stable")
     rows = [
-        [_picture(root / faces.names[i], faces.digests[i]) for i in picked]
+        [read_picture(root, faces.face(i)) for i in picked]
         for picked in (order[:FACES_SHOWN], order[::-1][:FACES_SHOWN])
     ]
     contact_sheet(rows, None, path, row_titles=["most anomalous", "least anomalous"])
-
-
-def _picture(path: Path, digest: str) -> np.ndarray:
-    data = read_picture_file(path)
-    if sha256(data).hexdigest() != digest:
-        raise PipelineError(f"{path}: changed since it was listed: run `dvc repro list_faces`")
-    return decode_picture(data, path)
 
 
 def _show(contents: Mapping[str, Any], rows: Mapping[str, Any], review: str) -> None:

@@ -12,15 +12,14 @@ import numpy as np
 
 from pipeline.base import params, terminal
 from pipeline.calibration.decisions import Decisions
-from pipeline.common import artifacts, pictures
+from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS
 from pipeline.density.mixture import Mixture
 from pipeline.encoder import checkpoints
 from pipeline.explanation import entries, feature_map, neighbours, occlusion
-from pipeline.extraction.features import read_face
 from pipeline.face_sets import feature_sets
-from pipeline.face_sets.face_list import ListedFace
+from pipeline.face_sets.face_list import read_picture
 from pipeline.face_sets.feature_sets import FeatureSet
 
 NEIGHBOURS = 3  # nearest photographs shown: as many as fit beside a face and its map
@@ -110,7 +109,7 @@ def _explain(
     of pictures each.
     """
     explained: dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]] = {}
-    faces = [_picture(root, top, row) for top, _ in tops for row in range(len(top))]
+    faces = [read_picture(root, top.face(row)) for top, _ in tops for row in range(len(top))]
     mapped = iter(zip(faces, occlusion.maps(scorer, faces), strict=True))
     for top, scores in tops:
         judged = decisions.columns(scores, top.heads)
@@ -123,17 +122,10 @@ def _explain(
             entry = entries.explanation(z, beside, occlusion.strongest(drop))
             entry |= {"name": name, "anomaly_score": float(scores[i])}
             entry |= {"p_value": float(judged["p_value"][i]), "verdict": str(judged["verdict"][i])}
-            photographs = [_picture(root, fit, row) for row in near[i]]
+            photographs = [read_picture(root, fit.face(row)) for row in near[i]]
             explained[top.name][0].append(entry)
             explained[top.name][1].append([picture, occlusion.overlay(seen, drop), *photographs])
     return explained
-
-
-def _picture(root: Path, faces: FeatureSet, row: int) -> np.ndarray:
-    """A face of the set, uint8 (H, W, 3). PipelineError where it is not the one of the feature."""
-    name = str(faces.names[row])
-    face = ListedFace(name, str(faces.persons[row]), str(faces.digests[row]))
-    return pictures.decode_picture(read_face(root, face), root / name)
 
 
 def _show(faces: dict[str, list[dict[str, Any]]]) -> None:

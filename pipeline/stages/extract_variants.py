@@ -19,7 +19,7 @@ from pipeline.common import artifacts
 from pipeline.common.names import PHOTOGRAPHIC
 from pipeline.encoder.checkpoints import load_encoder, read_metadata
 from pipeline.encoder.network import Encoder
-from pipeline.extraction.features import Picture, View, extract, read_face
+from pipeline.extraction.features import Picture, View, extract
 from pipeline.face_sets import face_list, feature_sets, selection
 from pipeline.face_sets.face_list import ListedFace
 from pipeline.face_sets.feature_sets import FeatureSet
@@ -124,7 +124,7 @@ def _files(root: Path, sets: Sets, harmonised: Mapping[str, FileFormat]) -> pd.D
     rows = []
     for name, faces in sets.items():
         for face in terminal.progress(faces, what=f"files of {name}"):
-            found = describe(read_face(root, face), face.name)
+            found = describe(face_list.read_face(root, face), face.name)
             rows.append({"set": name, "name": face.name, "state": "as_found", **found._asdict()})
             if face.name in harmonised:
                 after = harmonised[face.name]._asdict()

@@ -129,7 +129,8 @@ class Log:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_no_process_leaves_before_the_first_one_has_saved(asked, other, rank):
     log = Log(rank, other)
-    run = Run(None, pretext(), 1, torch.device("cpu"), log, log, lambda: asked)  # type: ignore[arg-type]
+    cpu, parts = torch.device("cpu"), (log, log, lambda: asked)
+    run = Run(None, pretext(), 1, cpu, *parts)  # type: ignore[arg-type]
     ends = save_if_due(run, None)  # type: ignore[arg-type]
     assert ends == (asked or other)
     expected = ["any", "save", "wait"] if rank == 0 else ["any", "wait"]
