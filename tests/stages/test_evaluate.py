@@ -234,5 +234,6 @@ def test_pictures_show_most_and_least_anomalous_faces(world, monkeypatch):
 def test_a_picture_that_is_not_the_listed_one_is_named(world):
     for path in Path("data/sim_b").iterdir():
         Image.new("RGB", (24, 24)).save(path)
-    with pytest.raises(PipelineError, match=r"data/sim_b/\d+_\d\.png: changed since list_faces read it"):
+    changed = r"data/sim_b/\d+_\d\.png: changed since list_faces read it"
+    with pytest.raises(PipelineError, match=changed):
         run()
