@@ -73,7 +73,10 @@ def _end_with_launcher() -> None:
 
 
 def _is_orphan(process: int) -> bool:
-    """Whether a process has been handed to one of another session, such as init."""
+    """Whether a process has been handed to one of another session, such as init.
+
+    Where init shares the session (a container's command), a parent that is init and a parent that
+    has died look the same: the answer is no."""
     try:
         session, parent = os.getsid(process), _parent(process)
         return session != process and parent != 0 and os.getsid(parent) != session

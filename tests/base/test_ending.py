@@ -70,6 +70,7 @@ def test_a_stage_whose_parent_is_gone_does_not_start(tmp_path, root):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # as dvc in a terminal: init is of another session
         check=True,
     )
     assert done.stdout.startswith("error: the process that started this stage has died")
