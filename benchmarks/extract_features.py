@@ -24,9 +24,10 @@ from torchvision.transforms import functional
 
 from benchmarks import harness
 from pipeline.base import params, processes, terminal
-from pipeline.encoder.inference import Inference
+from pipeline.encoder.backbones import Architecture
+from pipeline.encoder.inference import fused
 from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.extraction import features
 from pipeline.face_sets.face_list import ListedFace
 
@@ -39,8 +40,7 @@ class Case:
     """One row of the table."""
 
     stage: str
-    architecture: str
-    feature_dim: int
+    architecture: Architecture
     size: int  # of the encoder's input, pixels
     shapes: tuple[tuple[int, int], tuple[int, int]]  # of the JPEG and of the PNG files
     faces: int  # of each way and turn
@@ -52,8 +52,9 @@ def cases(quick: bool) -> list[Case]:
     p = params.load("pretext").pretext
     side = p.input_size
     square = ((side, side), (side, side))
-    sample = ("extract_features_sample", p.architecture, p.feature_dim, side, square)
-    paper = ("extract_features", "resnet50", 768, 32 if quick else 224, (CELEBA, GENERATED))
+    sample = ("extract_features_sample", Architecture.of(p), side, square)
+    resnet = Architecture("resnet50")
+    paper = ("extract_features", resnet, 32 if quick else 224, (CELEBA, GENERATED))
     return [
         Case(*sample, 8 if quick else 1024, 1 if quick else 5),
         Case(*paper, 8 if quick else 128, 1 if quick else 3),
@@ -71,7 +72,7 @@ def compare(case: Case) -> harness.Row:
     """One row: the ways in turn."""
     with tempfile.TemporaryDirectory() as name:
         names = pictures(Path(name), case)
-        encoder = Encoder(case.architecture, case.feature_dim, seed=1).eval()
+        encoder = Encoder(case.architecture, seed=1).eval()
         once = ours(case, encoder, Path(name), names)
         once()
         peak = harness.peak_memory_mb()  # before the others take theirs
@@ -81,7 +82,7 @@ def compare(case: Case) -> harness.Row:
             "ceiling": ceiling(case, encoder),
         }
         rates = harness.interleaved(ways, case.rounds)
-    note = f"{case.architecture}, {case.size} px"
+    note = f"{case.architecture.name}, {case.size} px"
     return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=peak, note=note)
 
 
@@ -114,7 +115,7 @@ def ours(case: Case, encoder: Encoder, root: Path, names: list[str]) -> Callable
 
 
 class Files(Dataset[torch.Tensor]):
-    """Picture files, opened, resized, made a tensor and normalised one by one."""
+    """Picture files, opened, resized and made a tensor one by one."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
         self.paths, self.size = paths, size
@@ -125,7 +126,7 @@ class Files(Dataset[torch.Tensor]):
     def __getitem__(self, index: int) -> torch.Tensor:
         with Image.open(self.paths[index]) as image:
             small = image.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return functional.normalize(functional.to_tensor(small), list(CLIP_MEAN), list(CLIP_STD))
+        return functional.pil_to_tensor(small).float()
 
 
 def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], float]:
@@ -148,7 +149,7 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
     """The bare step on one batch, with our model and its settings, on every core as often as its
     pictures need.
     """
-    model = Inference(encoder, Preprocessing(case.size)).eval()
+    model = fused(encoder)
     batch = features.FACES_PER_CORE
     pixels = 255 * torch.rand(batch, 3, case.size, case.size)
     steps = max(1, case.faces // batch)

@@ -24,8 +24,9 @@ from torchvision.transforms import functional
 from benchmarks import harness
 from pipeline.base import params, schema, terminal
 from pipeline.common import randomness, shards
+from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD, square_box
+from pipeline.encoder.preprocessing import square_box
 from pipeline.pretext import losses, training
 from pipeline.pretext.faces import FaceSet
 
@@ -51,8 +52,8 @@ class Case:
 def cases(quick: bool) -> list[Case]:
     """The paper's encoder, in batches that two cores finish in seconds, and the sample's."""
     sample = params.load("pretext").pretext.model_copy(update={"epochs": 1})
-    large = {"architecture": "resnet50", "feature_dim": 768, "input_size": 224, "batch_size": 8}
-    paper = sample.model_copy(update=large | {"antialias": False})
+    large = {"architecture": "resnet50", "levels": "last", "feature_dim": 768, "input_size": 224}
+    paper = sample.model_copy(update=large | {"batch_size": 8, "antialias": False})
     if quick:
         small = {"architecture": "resnet18", "input_size": 32, "batch_size": 4}
         paper, sample = (case.model_copy(update=small) for case in (paper, sample))
@@ -129,11 +130,11 @@ def face_set(stored: shards.Shards, settings: schema.Pretext, count: int) -> Fac
 
 
 def ceiling(case: Case) -> Callable[[], float]:
-    """The bare step on one batch, already resized and normalised."""
+    """The bare step on one batch, already resized."""
     s, encoder = case.settings, start(case)
     encoder.to(memory_format=training.LAYOUT)  # type: ignore[call-overload]
     optimiser = training.adam(encoder, s)
-    inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size)
+    inputs = 255 * torch.rand(s.batch_size, 3, s.input_size, s.input_size)
     inputs = inputs.contiguous(memory_format=training.LAYOUT)
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()
 
@@ -172,7 +173,7 @@ def baseline(case: Case, folder: Path) -> Callable[[], float]:
 
 
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """Faces as PNG files, opened, cropped, resized and normalised one by one."""
+    """Faces as PNG files, opened, cropped and resized one by one."""
 
     def __init__(self, folder: Path, settings: schema.Pretext, count: int) -> None:
         self.paths, self.count = sorted(folder.glob("*.png")), count
@@ -186,15 +187,14 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         picture = Image.open(self.paths[index % STORED]).convert("RGB").crop(self.box)
         size = [self.settings.input_size] * 2
-        pixels = functional.to_tensor(picture)
-        pixels = functional.resize(pixels, size, antialias=self.settings.antialias)
-        inputs = functional.normalize(pixels, list(CLIP_MEAN), list(CLIP_STD))
+        pixels = functional.pil_to_tensor(picture).float()
+        inputs = functional.resize(pixels, size, antialias=self.settings.antialias)
         return inputs, self.tags[index], torch.tensor(float(index % 2))
 
 
 def start(case: Case) -> Encoder:
     """The encoder with random weights, ready to train."""
-    return Encoder(case.settings.architecture, case.settings.feature_dim, seed=1).train()
+    return Encoder(Architecture.of(case.settings), seed=1).train()
 
 
 def step(

@@ -12,6 +12,7 @@ from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.face_sets import face_list
 from pipeline.face_sets.face_list import ListedFace
+from tests.small_encoder import small_encoder
 
 PREPROCESSING = Preprocessing(32)
 SETS = {  # faces of each; photographs show each person twice, as JPEG; generated ones are PNG
@@ -49,7 +50,7 @@ def listed(root: Path, names: Sequence[str]) -> list[ListedFace]:
 
 def write_encoder(path: Path, seed: int, epochs: int) -> Encoder:
     """An untrained encoder that says it was trained for so many epochs."""
-    encoder = Encoder("resnet10", 6, seed=seed)
+    encoder = small_encoder(6, seed=seed)
     save_encoder(path, encoder, PREPROCESSING, params={"pretext": {"epochs": epochs}})
     return encoder
 

@@ -12,7 +12,8 @@ from pipeline.pretext.faces import face_set
 
 PARAMS = """
 seed: 3
-pretext: {architecture: resnet10, feature_dim: 8, start: none, input_size: 32, face_scale: 1.3,
+pretext: {architecture: native, widths: [8, 16, 32], blocks: 1, levels: last, feature_dim: 8,
+  start: none, input_size: 32, face_scale: 1.3,
   antialias: true, photograph_probability: 0.5, tie_stops: 0.1667, epochs: 2, batch_size: 16,
   learning_rate: 0.001, betas: [0.9, 0.98], epsilon: 1e-6, weight_decay: 1e-4, schedule_epochs: 2,
   minimum_learning_rate: 1e-7, device: cpu, precision: float32, compile: false}

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.base import params, processes
 from pipeline.encoder import checkpoints
+from pipeline.encoder.backbones import Architecture
 from pipeline.pretext import training
 from pipeline.pretext.checkpoint import State, to_bytes
 from pipeline.pretext.faces import read_faces
@@ -41,9 +42,7 @@ def main(folder: Path, precision: str) -> None:
 
     p = params.load("seed", "pretext")
     faces, validation = read_faces(Path("faces"), Path("manipulated"), p.pretext.face_scale)
-    encoder = checkpoints.start_encoder(
-        "none", p.pretext.architecture, p.pretext.feature_dim, seed=p.seed
-    )
+    encoder = checkpoints.start_encoder("none", Architecture.of(p.pretext), seed=p.seed)
     if precision == "double":
         encoder.double().register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
         torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]

@@ -114,6 +114,9 @@ class Pretext(Section):
     """The encoder and its training."""
 
     architecture: Text
+    widths: Annotated[tuple[Count, ...], NotStrict, Field(min_length=2)]
+    blocks: Count
+    levels: Literal["last", "all"]
     feature_dim: Count
     start: Text
     input_size: int = Field(ge=32, le=1024)

@@ -3,7 +3,6 @@ from.
 """
 
 import json
-import pickle
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ import torch
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.encoder import authors
-from pipeline.encoder.network import Encoder
+from pipeline.encoder.backbones import Architecture
+from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.encoder.preprocessing import Preprocessing
+from pipeline.encoder.pretrained import imagenet
 
-FORMAT = "encoder-1"
+FORMAT = "encoder-2"
 
 
 def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **meta: Any) -> None:
@@ -25,8 +26,9 @@ def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **m
     meta: further JSON values by name (face_scale, tags, heads, params, ...)."""
     from safetensors.torch import save
 
-    architecture = {"architecture": encoder.architecture, "feature_dim": encoder.feature_dim}
-    described = {**meta, **asdict(preprocessing), **architecture, "format": FORMAT}
+    own: dict[str, Any] = {"architecture": encoder.architecture.to_json(), "format": FORMAT}
+    normalisation = dict(zip(("mean", "std"), encoder.normalisation, strict=True))
+    described = {**meta, **asdict(preprocessing), **normalisation, **own}
     weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
     # One entry: safetensors writes several in hash order, which differs from run to run.
     text = json.dumps(described, sort_keys=True, allow_nan=False)
@@ -40,11 +42,12 @@ def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
     other file.
     """
     meta, weights = _read(path)
-    encoder = Encoder(meta["architecture"], meta["feature_dim"])
+    described = meta["architecture"]
+    architecture = Architecture(**{**described, "widths": tuple(described["widths"])})
+    encoder = Encoder(architecture, normalisation=(tuple(meta["mean"]), tuple(meta["std"])))
     load_weights(encoder, weights, source=str(path))
-    values = {field.name: meta[field.name] for field in fields(Preprocessing)}
-    values |= {name: tuple(values[name]) for name in ("mean", "std")}
-    return encoder.eval(), Preprocessing(**values)
+    names = [field.name for field in fields(Preprocessing)]
+    return encoder.eval(), Preprocessing(**{name: meta[name] for name in names})
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -82,53 +85,59 @@ def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: 
     except RuntimeError as error:  # a line each on missing, unexpected, differently shaped ones
         reasons = "; ".join(f"{line.strip():.150}" for line in str(error).splitlines()[1:4])
         raise PipelineError(
-            f"{source}: weights do not fit {encoder.architecture} with {encoder.feature_dim} "
-            f"features ({reasons}). Set pretext.architecture and pretext.feature_dim to those of "
-            "the checkpoint."
+            f"{source}: weights do not fit {encoder.architecture} ({reasons}). Set "
+            "pretext.architecture, levels and feature_dim to those of the checkpoint."
         ) from None
 
 
-def start_encoder(start: str, architecture: str, feature_dim: int, *, seed: int) -> Encoder:
-    """The encoder that training starts from.
+def start_encoder(
+    start: str, architecture: Architecture, *, seed: int, **regularisation: float
+) -> Encoder:
+    """The encoder that training starts from, with the normalisation that its weights know.
 
-    start: `none` (random, keyed by seed), `imagenet` (torchvision's weights; feature layer and
-    heads random), or the path of a checkpoint: `.safetensors` of ours or the authors' `.pth`."""
-    encoder = Encoder(architecture, feature_dim, seed=seed)
+    start: `none` (random, keyed by seed), `imagenet` (what the backbone has of timm's weights; the
+    feature layer and heads random), or the path of a checkpoint: `.safetensors` of ours or the
+    authors' `.pth`. regularisation: dropout and stochastic_depth of `Encoder`."""
     if start == "none":
-        return encoder
+        return Encoder(architecture, seed=seed, **regularisation)  # type: ignore[arg-type]
     path = Path(start)
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] = CLIP_MEAN, CLIP_STD
     if start == "imagenet":
-        weights = encoder.state_dict() | _imagenet_weights(architecture)
+        weights, mean, std = imagenet(architecture.name)
+        normalisation = mean, std
     elif not path.is_file() or path.suffix not in (".safetensors", ".pth"):
         raise PipelineError(
             f"pretext.start: {start!r} is no checkpoint; allowed are none, imagenet, or an "
             "existing .safetensors or .pth file"
         )
+    elif path.suffix == ".pth":
+        weights = authors.read_pth(path)
     else:
-        weights = authors.read_pth(path) if path.suffix == ".pth" else _read(path)[1]
+        meta, weights = _read(path)
+        normalisation = tuple(meta["mean"]), tuple(meta["std"])
+    encoder = Encoder(architecture, seed=seed, normalisation=normalisation, **regularisation)
+    if start == "imagenet":
+        weights = with_backbone(encoder, weights)
     load_weights(encoder, weights, source=start)
     return encoder
 
 
-def _imagenet_weights(architecture: str) -> dict[str, torch.Tensor]:
-    """torchvision's weights in our names, without their 1,000 classes. No pickle is run."""
-    from torchvision.models import get_model_weights
-
-    try:
-        url = get_model_weights(architecture).DEFAULT.url
-        weights = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+def with_backbone(encoder: Encoder, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's weights with those of a backbone in place; what only a classifier of theirs
+    needs is left out. PipelineError where the backbone needs more than they have.
+    """
+    own = encoder.state_dict()
+    fresh = ("heads.", "scale.", *_classifier_names(encoder))
+    wanted = [name for name in own if not name.startswith(fresh)]
+    missing = [name for name in wanted if name.removeprefix("backbone.") not in weights]
+    if missing:
+        raise PipelineError(
+            f"pretext.start: the ImageNet weights of {encoder.architecture.name} lack "
+            f"{len(missing)} entries ({', '.join(missing[:3])})"
         )
-    except ValueError as error:
-        raise PipelineError(
-            f"pretext.start: there are no ImageNet weights for {architecture}; use none"
-        ) from error
-    # URLError is an OSError; a wrong hash is a RuntimeError
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise PipelineError(
-            f"pretext.start: the ImageNet weights of {architecture} are not readable in {folder} "
-            f"and cannot be downloaded ({error}). Connect once, copy torchvision's file into that "
-            "folder, or set pretext.start to none."
-        ) from error
-    return {f"backbone.{k}": v for k, v in weights.items() if not k.startswith("fc.")}
+    return own | {name: weights[name.removeprefix("backbone.")] for name in wanted}
+
+
+def _classifier_names(encoder: Encoder) -> list[str]:
+    layer = encoder.backbone.get_classifier()
+    return [f"{name}." for name, module in encoder.named_modules() if module is layer]

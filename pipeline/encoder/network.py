@@ -1,57 +1,78 @@
-"""The encoder: a ResNet that turns a face into a feature, and five linear heads that the pretext
-task trains.
+"""The encoder: a convolutional network that turns a face into a feature, and five linear heads that
+the pretext task trains.
 """
-
-from typing import Any
 
 import torch
 from torch import nn
 
-from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
 from pipeline.common.names import HEADS
+from pipeline.encoder.backbones import Architecture, build
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1; the authors' normalisation
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Encoder(nn.Module):
-    """ResNet backbone with a linear feature layer, and five heads with one output each (one matrix,
-    rows as HEADS).
+    """A backbone, its feature, and five heads with one output each (one matrix, rows as HEADS).
 
-    architecture: a torchvision ResNet by name (resnet18 ... wide_resnet101_2), or resnet10, one
-    basic block per level, for machines without a GPU. The weights are drawn from `seed` alone;
-    torch's global state stays as it was."""
+    The feature is a linear layer on the mean of the last level (`last`, the paper's), or the
+    channel means of all levels, brought to one scale by their running mean and variance (`all`):
+    early levels keep the traces of single pixels that later ones have averaged away. Both, like the
+    heads, compute in float32 under autocast, too: rankings live on small differences.
 
-    def __init__(self, architecture: str, feature_dim: int, *, seed: int = 0) -> None:
+    mean, std: of pixels in 0..1, by which the encoder normalises its inputs. dropout: before the
+    heads; stochastic_depth: of the last block, rising linearly to it; both in training alone. The
+    weights are drawn from `seed` alone; torch's global state stays as it was."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        seed: int = 0,
+        normalisation: tuple[tuple[float, ...], tuple[float, ...]] = (CLIP_MEAN, CLIP_STD),
+        dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.architecture = architecture
-        self.feature_dim = feature_dim
+        self.architecture, self.normalisation = architecture, normalisation
+        for name, values in zip(("mean", "std"), normalisation, strict=True):
+            constant = 255 * torch.tensor(values)[:, None, None]  # (3, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(randomness.key(seed, "encoder start", architecture) % 2**63)
-            self.backbone = build_resnet(architecture)
-            self.backbone.fc = nn.Linear(self.backbone.fc.in_features, feature_dim)
-            self.heads = nn.Linear(feature_dim, len(HEADS))
+            torch.manual_seed(randomness.key(seed, "encoder start", architecture.name) % 2**63)
+            self.backbone = build(architecture, stochastic_depth=stochastic_depth)
+            if architecture.levels == "all":
+                width = sum(level["num_chs"] for level in self.backbone.feature_info)
+                self.scale = nn.BatchNorm1d(width, affine=False)
+            else:
+                width = architecture.feature_dim
+            self.dropout = nn.Dropout(dropout)
+            self.heads = nn.Linear(width, len(HEADS))
 
-    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised faces (n, 3, size, size) -> features (n, feature_dim), scores (n, 5) in the
-        order of HEADS; higher = larger tag value, more likely manipulated.
+    @property
+    def feature_dim(self) -> int:
+        """Length of the feature."""
+        return self.heads.in_features
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels (n, 3, size, size) in 0..255 -> features (n, feature_dim), scores (n, 5) in the
+        order of HEADS; higher = larger tag value, more likely manipulated. Both float32.
         """
-        features = self.backbone(faces)  # (n, feature_dim)
-        return features, self.heads(features)  # (n, 5)
-
-
-def build_resnet(architecture: str) -> Any:
-    """A torchvision ResNet with random weights; PipelineError for an unknown name."""
-    from torchvision import models
-    from torchvision.models.resnet import BasicBlock, ResNet
-
-    if architecture == "resnet10":
-        return ResNet(BasicBlock, [1, 1, 1, 1])
-    known = [
-        name
-        for name in models.list_models(models)
-        if getattr(models, name).__module__ == models.resnet.__name__
-    ]
-    if architecture not in known:
-        raise PipelineError(
-            f"pretext.architecture: {architecture!r}; allowed are resnet10, {', '.join(known)}"
-        )
-    return models.get_model(architecture, weights=None)
+        faces = (pixels - self.mean) / self.std
+        faces = faces.contiguous(memory_format=torch.channels_last)
+        if self.architecture.levels == "all":
+            maps = self.backbone.forward_intermediates(faces, intermediates_only=True)
+        else:
+            maps = [self.backbone.forward_features(faces)]  # (n, c, h, w)
+        wide = torch.promote_types(self.heads.weight.dtype, torch.float32)
+        means = [level.to(wide).mean(dim=(2, 3)) for level in maps]  # (n, c) each
+        with torch.autocast(pixels.device.type, enabled=False):
+            if self.architecture.levels == "all":
+                features = self.scale(torch.cat(means, dim=1))
+            else:
+                features = self.backbone.get_classifier()(means[0])
+            return features, self.heads(self.dropout(features))

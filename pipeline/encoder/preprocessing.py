@@ -1,4 +1,4 @@
-"""From a stored picture to the input of an encoder: the face box, crop and resize, normalise."""
+"""From a stored picture to the input of an encoder: the face box, crop and resize."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -19,20 +16,6 @@ class Preprocessing:
     input_size: int  # pixels, width and height
     resize: str = "bilinear"  # the only kernel there is
     antialias: bool = True  # when shrinking, the kernel widens, as PIL's does
-    mean: tuple[float, ...] = CLIP_MEAN
-    std: tuple[float, ...] = CLIP_STD
-
-
-def normalise(
-    pixels: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
-) -> Tensor:
-    """Pixels (n, 3, h, w) float in 0..255 -> (pixels / 255 - mean) / std, on the same device."""
-
-    def constant(values: tuple[float, ...]) -> Tensor:  # (3, 1, 1), sent without waiting
-        scaled = 255 * torch.tensor(values, dtype=pixels.dtype)[:, None, None]
-        return scaled.to(pixels.device, non_blocking=True)
-
-    return (pixels - constant(mean)) / constant(std)
 
 
 def square_box(

@@ -24,7 +24,6 @@ from pipeline.base.schema import FeatureExtraction
 from pipeline.common.devices import deterministic, select_device
 from pipeline.density.mixture import Mixture
 from pipeline.encoder import inference
-from pipeline.encoder.inference import Inference
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.extraction.features import FACES_PER_CORE, encode, single_threaded
@@ -54,7 +53,7 @@ def maps(scorer: Scorer, pictures: Sequence[Picture]) -> list[tuple[Picture, Dro
     On a CPU the faces are shared among the cores, on whose number nothing depends."""
     device = select_device(scorer.settings.device, key="features.device")
     with deterministic(), single_threaded():
-        model = Inference(scorer.encoder.eval(), scorer.preprocessing).to(device).eval()
+        model = inference.fused(scorer.encoder).to(device)
 
         def explain(picture: Picture) -> tuple[Picture, Drops]:
             whole = torch.from_numpy(picture)[None]  # (1, H, W, 3)
@@ -70,7 +69,7 @@ def maps(scorer: Scorer, pictures: Sequence[Picture]) -> list[tuple[Picture, Dro
             return list(shown)
 
 
-def drops(scorer: Scorer, model: Inference, pixels: NDArray[np.float32]) -> Drops:
+def drops(scorer: Scorer, model: Encoder, pixels: NDArray[np.float32]) -> Drops:
     """How far the score of an input (3, size, size) in 0..255 drops with each patch covered."""
     from scipy.ndimage import gaussian_filter
 

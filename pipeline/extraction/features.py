@@ -20,7 +20,6 @@ from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.read_ahead import read_ahead
 from pipeline.encoder import inference
-from pipeline.encoder.inference import Inference
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.face_sets.face_list import ListedFace, read_picture
@@ -47,7 +46,7 @@ class Job:
     """Which faces, seen in which ways, and the outputs to fill."""
 
     views: Mapping[str, View]
-    models: Mapping[str, Inference]  # by view
+    models: Mapping[str, Encoder]  # by view, fused
     root: Path
     faces: Sequence[ListedFace]
     precision: str
@@ -87,14 +86,13 @@ def extract(
 
 @torch.inference_mode()
 def encode(
-    model: Inference, pixels: torch.Tensor, precision: str
+    model: Encoder, pixels: torch.Tensor, precision: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Features (n, feature_dim) and head scores (n, 5), float32, of pixels (n, 3, size, size) in
     0..255.
     """
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        features, scores = model(pixels)
-    return features.float(), scores.float()
+        return model(pixels)
 
 
 @contextmanager
@@ -108,14 +106,14 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _models(views: Mapping[str, View], device: torch.device) -> dict[str, Inference]:
+def _models(views: Mapping[str, View], device: torch.device) -> dict[str, Encoder]:
     """The model of each view; views of the same encoder share one."""
 
     @cache
-    def model(encoder: Encoder, preprocessing: Preprocessing) -> Inference:
-        return Inference(encoder.eval(), preprocessing).to(device).eval()
+    def model(encoder: Encoder) -> Encoder:
+        return inference.fused(encoder).to(device)
 
-    return {name: model(view.encoder, view.preprocessing) for name, view in views.items()}
+    return {name: model(view.encoder) for name, view in views.items()}
 
 
 def _on_cpu(job: Job, batches: Sequence[range]) -> Iterator[int]:

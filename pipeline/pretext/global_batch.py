@@ -29,11 +29,13 @@ def distribute(encoder: nn.Module, group: ProcessGroup) -> Any:
         return encoder
     device = next(encoder.parameters()).device
     if device.type == "cuda":
-        encoder = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
+        from timm.layers import convert_sync_batchnorm  # keeps the activations in timm's layers
+
+        encoder = convert_sync_batchnorm(encoder)
     else:  # PyTorch's own needs a GPU
         for module in encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.__class__ = GlobalBatchNorm
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.__class__ = GlobalBatchNorm  # type: ignore[assignment]
     numbers = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(encoder, device_ids=numbers, broadcast_buffers=False)
 
@@ -75,34 +77,46 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class GlobalBatchNorm(nn.BatchNorm2d):
+class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation whose mean and variance in training are those of the global batch (Ioffe
     and Szegedy 2015).
 
     Computed in 32 bits at least, and returned in the type of the inputs: bfloat16 counts exactly to
-    256 only."""
+    256 only. In place of timm's layer with an activation it activates, too."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Normalise inputs (m, c, h, w), m of this process; m may be 0."""
-        if not self.training:
-            return super().forward(inputs)
-        with torch.autocast(inputs.device.type, enabled=False):
-            wide = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
-            return self._normalise(wide).to(inputs.dtype)
+        """Normalise inputs (m, c) or (m, c, h, w), m of this process; m may be 0."""
+        if self.training:
+            with torch.autocast(inputs.device.type, enabled=False):
+                wide = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+                outputs = self._normalise(wide).to(inputs.dtype)
+        else:
+            outputs = super().forward(inputs)
+        for name in ("drop", "act"):  # of timm's BatchNormAct2d
+            if isinstance(layer := getattr(self, name, None), nn.Module):
+                outputs = layer(outputs)
+        return outputs
+
+    def _check_input_dim(self, inputs: torch.Tensor) -> None:
+        """Any number of dimensions: what became this layer has checked it."""
 
     def _normalise(self, inputs: torch.Tensor) -> torch.Tensor:
+        places = [0, *range(2, inputs.dim())]
+        shape = (-1, *[1] * (inputs.dim() - 2))  # (c,) beside (m, c, ...)
         own = torch.cat(
-            [inputs.sum(dim=(0, 2, 3)), inputs.new_tensor([inputs.numel() / inputs.shape[1]])]
+            [inputs.sum(dim=places), inputs.new_tensor([inputs.numel() / inputs.shape[1]])]
         )
         total = _Sum.apply(own)  # (c + 1,)
         count = total[-1].detach()
         mean = total[:-1] / count  # (c,)
-        centred = inputs - mean[:, None, None]
-        variance = _Sum.apply(centred.square().sum(dim=(0, 2, 3))) / count  # (c,)
+        centred = inputs - mean.view(shape)
+        variance = _Sum.apply(centred.square().sum(dim=places)) / count  # (c,)
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None and self.momentum is not None
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean.detach(), self.momentum)
         self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        scale = torch.rsqrt(variance + self.eps)
+        if not self.affine:
+            return centred * scale.view(shape)
+        return centred * (self.weight * scale).view(shape) + self.bias.view(shape)

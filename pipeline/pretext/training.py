@@ -21,7 +21,7 @@ from pipeline.common.devices import deterministic, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import crop_resize, normalise
+from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses
 from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
 from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore
@@ -184,15 +184,14 @@ def pretext_losses(
 
 
 def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
-    """Scores (m, 5) float32 of a batch on the model's device: crop, resize, normalise, encode."""
+    """Scores (m, 5) float32 of a batch on the model's device: crop, resize, encode."""
     with torch.no_grad():
         size, antialias = settings.input_size, settings.antialias
         pixels = crop_resize(batch.pixels, batch.boxes, size, antialias=antialias)
-        inputs = normalise(pixels).contiguous(memory_format=LAYOUT)  # (m, 3, size, size)
     bfloat16 = settings.precision == "bfloat16"
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
-        _, scores = model(inputs)  # (m, 5)
-    return scores.float()
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bfloat16):
+        _, scores = model(pixels)  # pixels (m, 3, size, size), scores (m, 5)
+    return scores
 
 
 def learning_rate(settings: Pretext, epoch: int) -> float:

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     trained, shuffled = (View(*load_encoder(f)) for f in (options.encoder, options.shuffled))
     details = {
-        "architecture": trained.encoder.architecture,
+        "architecture": str(trained.encoder.architecture),
         "epochs": _epochs(options.encoder),
         "shuffled_epochs": _epochs(options.shuffled),
         "harmonisation": p.harmonisation.model_dump(),
@@ -86,7 +86,8 @@ def _of_controls(
         files[name] = describe(content, name)
         return harmonised
 
-    untrained = Encoder(trained.encoder.architecture, trained.encoder.feature_dim, seed=p.seed)
+    own = trained.encoder
+    untrained = Encoder(own.architecture, seed=p.seed, normalisation=own.normalisation)
     harmonised = {"harmonised": replace(trained, change=change)}
     others = {"random_weights": replace(trained, encoder=untrained), "shuffled_exif": shuffled}
     most = dict.fromkeys(sets, p.controls.faces)

@@ -12,6 +12,7 @@ from pipeline.base import ending, params, processes, terminal
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS, TAGS
 from pipeline.encoder import checkpoints
+from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.pretext import results
 from pipeline.pretext.checkpoint import CheckpointFile
@@ -48,9 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.shuffled:
         epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
         settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
-    encoder = checkpoints.start_encoder(
-        settings.start, settings.architecture, settings.feature_dim, seed=p.seed
-    )
+    encoder = checkpoints.start_encoder(settings.start, Architecture.of(settings), seed=p.seed)
     described = results.describe(settings, p.seed, shuffled=options.shuffled)
     first = processes.rank() == 0
     path = options.encoder.parent / RESUME / f"{options.encoder.stem}.checkpoint"

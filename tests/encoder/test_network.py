@@ -1,41 +1,84 @@
+"""The encoder's feature and heads against their definitions, its normalisation, and its start."""
+
+from typing import Any
+
 import pytest
 import torch
-from torchvision import models
+from torchvision.transforms import Normalize
 
-from pipeline.base.errors import PipelineError
-from pipeline.encoder.network import Encoder, build_resnet
-
-
-def test_backbone_is_torchvisions():
-    ours, theirs = Encoder("resnet18", 16).eval(), models.resnet18()
-    theirs.fc = torch.nn.Linear(512, 16)
-    theirs.load_state_dict(ours.backbone.state_dict())
-    x = torch.randn(2, 3, 64, 64)
-    features, scores = ours(x)
-    torch.testing.assert_close(features, theirs.eval()(x))
-    assert scores.shape == (2, 5)
+from pipeline.encoder.network import CLIP_MEAN, CLIP_STD
+from tests.small_encoder import small_encoder
 
 
-@pytest.mark.parametrize("name", ["resnet10", "resnet34", "resnext50_32x4d", "wide_resnet50_2"])
-def test_other_resnets_by_name(name):
-    with torch.device("meta"):
-        width = build_resnet(name).fc.in_features
-    assert width == (512 if name in ("resnet10", "resnet34") else 2048)
+def faces(n=5):
+    return 255 * torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", ["resnet17", "vit_b_16", "BasicBlock", "", "../resnet18"])
-def test_unknown_architecture_names_the_known_ones(name):
-    with pytest.raises(PipelineError, match=r"pretext.architecture.*resnet10.*resnet50"):
-        build_resnet(name)
+def levels(encoder, pixels):
+    """The maps of the backbone, of faces normalised by torchvision."""
+    normalised = Normalize(CLIP_MEAN, CLIP_STD)(pixels / 255)
+    return encoder.backbone.forward_intermediates(normalised)
+
+
+@torch.no_grad()
+def test_the_papers_feature_is_a_linear_layer_on_the_mean_of_the_last_level():
+    encoder = small_encoder(8).eval()
+    features, scores = encoder(faces())
+    last = levels(encoder, faces())[-1]
+    expected = torch.stack([encoder.backbone.fc(face.flatten(1).mean(dim=1)) for face in last])
+    torch.testing.assert_close(features, expected)
+    torch.testing.assert_close(scores, encoder.heads(expected))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@torch.no_grad()
+def test_all_levels_are_channel_means_on_one_scale(training):
+    encoder: Any = small_encoder(levels="all").train(training)
+    encoder.scale.running_mean.uniform_(0, 1)
+    encoder.scale.running_var.uniform_(1, 2)
+    shift, spread = encoder.scale.running_mean.clone(), encoder.scale.running_var.clone()
+    features, scores = encoder(faces())
+    means = torch.cat([m.mean(dim=(2, 3)) for m in levels(encoder, faces())], dim=1)  # (5, 28)
+    if training:
+        shift, spread = means.mean(dim=0), means.var(dim=0, correction=0)
+    torch.testing.assert_close(
+        features, (means - shift) / (spread + encoder.scale.eps).sqrt(), rtol=1e-4, atol=1e-4
+    )
+    assert encoder.feature_dim == features.shape[1] == 4 + 8 + 16
+    torch.testing.assert_close(scores, encoder.heads(features))
+
+
+@pytest.mark.parametrize("kind", ["last", "all"])
+@torch.no_grad()
+def test_features_and_heads_are_float32_whatever_the_backbone_computes_in(kind):
+    encoder = small_encoder(levels=kind).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        low, scores = encoder(faces())
+    assert low.dtype == scores.dtype == torch.float32
+    torch.testing.assert_close(scores, encoder.heads(low))
+    high = encoder(faces())[0]
+    assert not torch.equal(low, high)
+    torch.testing.assert_close(low, high, rtol=0, atol=0.05 * float(high.abs().max()))
+
+
+@torch.no_grad()
+def test_dropout_stands_before_the_heads_and_acts_in_training_alone():
+    encoder = small_encoder(dropout=0.5)
+    with torch.random.fork_rng():
+        (feature, first), (again, second) = encoder(faces()), encoder(faces())
+    torch.testing.assert_close(feature, again)
+    assert not torch.equal(first, second)
+    feature, scores = encoder.eval()(faces())
+    torch.testing.assert_close(scores, encoder.heads(feature))
 
 
 def test_start_depends_on_the_seed_alone():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first = Encoder("resnet10", 8, seed=1)
+    first = small_encoder(8, seed=1)
     assert torch.equal(torch.random.get_rng_state(), before)  # the global state is left alone
     torch.manual_seed(6)
-    again, other = Encoder("resnet10", 8, seed=1), Encoder("resnet10", 8, seed=2)
+    again, other = small_encoder(8, seed=1), small_encoder(8, seed=2)
     for name, value in again.state_dict().items():
         assert torch.equal(value, first.state_dict()[name])
     assert not torch.equal(first.heads.weight, other.heads.weight)

@@ -6,9 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from torchvision.transforms import Normalize
 
-from pipeline.encoder.preprocessing import crop_resize, normalise, square_box
+from pipeline.encoder.preprocessing import crop_resize, square_box
 
 DEVICES = [
     "cpu",
@@ -120,12 +119,6 @@ def test_faces_do_not_depend_on_their_batch():
 def test_bad_boxes_are_refused(boxes, message):
     with pytest.raises(ValueError, match=message):
         crop_resize(torch.from_numpy(pictures(1)), boxes, 8)
-
-
-def test_normalise_is_torchvisions():
-    pixels = torch.randint(0, 256, (2, 3, 4, 4)).float()
-    mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
-    torch.testing.assert_close(normalise(pixels, mean, std), Normalize(mean, std)(pixels / 255))
 
 
 def test_no_pictures():

@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
 from pipeline.density.mixture import Mixture
-from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import Preprocessing, normalise
+from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.explanation import occlusion
 from pipeline.explanation.occlusion import PATCH, Scorer
+from tests.small_encoder import small_encoder
 
 SIZE, D = 36, 6
 SETTINGS = FeatureExtraction(batch_size=4, device="cpu", precision="float32")
@@ -26,7 +26,7 @@ MIXTURE = Mixture(
 
 @pytest.fixture(scope="module")
 def scorer():
-    encoder = Encoder("resnet10", D, seed=1).eval()
+    encoder = small_encoder(D, seed=1).eval()
     return Scorer(encoder, Preprocessing(SIZE), SETTINGS, MIXTURE)
 
 
@@ -46,7 +46,7 @@ def naive_map(scorer, picture):
     """
 
     def score(pixels):
-        faces = normalise(torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1)[None]))
+        faces = torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1)[None])
         return MIXTURE.anomaly_score(scorer.encoder(faces)[0].numpy())[0]
 
     plain = picture.astype(np.float64)
@@ -99,7 +99,7 @@ def test_covering_nothing_changes_nothing(scorer):
 
 
 def test_a_mixture_of_other_features_is_refused():
-    other = Scorer(Encoder("resnet10", D + 1), Preprocessing(SIZE), SETTINGS, MIXTURE)
+    other = Scorer(small_encoder(D + 1), Preprocessing(SIZE), SETTINGS, MIXTURE)
     with pytest.raises(PipelineError, match="the mixture was fitted on 6"):
         occlusion.maps(other, pictures(1))
 

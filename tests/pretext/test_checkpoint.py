@@ -8,17 +8,15 @@ import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.encoder.network import Encoder
 from pipeline.pretext import checkpoint
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
 from pipeline.pretext.training import adam
 from tests.pretext_world import pretext
-
-pytestmark = pytest.mark.usefixtures("narrow_network")
+from tests.small_encoder import small_encoder
 
 
 def started(seed=1):
-    encoder = Encoder("resnet10", 8, seed=seed)
+    encoder = small_encoder(8, seed=seed)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return State(encoder, adam(encoder, pretext()))
 

@@ -3,10 +3,8 @@ import shutil
 
 import pytest
 
-from pipeline.encoder.network import Encoder
 from pipeline.pretext.fingerprint import CODE, PIPELINE, fingerprint, normalised
-
-pytestmark = pytest.mark.usefixtures("narrow_network")
+from tests.small_encoder import small_encoder
 
 
 @pytest.fixture
@@ -18,12 +16,12 @@ def inputs(tmp_path):
 
 
 def test_it_names_description_start_and_input_stamps(inputs):
-    start, description = Encoder("resnet10", 8, seed=1), {"rate": 1e-3, "seed": 1}
+    start, description = small_encoder(8, seed=1), {"rate": 1e-3, "seed": 1}
     first = fingerprint(description, start, inputs)
-    assert fingerprint({"seed": 1, "rate": 1e-3}, Encoder("resnet10", 8, seed=1), inputs) == first
+    assert fingerprint({"seed": 1, "rate": 1e-3}, small_encoder(8, seed=1), inputs) == first
     others = [
         fingerprint(description | {"exif_tags": "shuffled"}, start, inputs),
-        fingerprint(description, Encoder("resnet10", 8, seed=2), inputs),
+        fingerprint(description, small_encoder(8, seed=2), inputs),
         fingerprint(description, start, inputs[:1]),
     ]
     (inputs[0] / "below/a").write_text("three")
@@ -49,13 +47,13 @@ def code(tmp_path):
         ("base/errors.py", "class PipelineError", "x = 1\n\n\nclass PipelineError", True),
         ("stages/evaluate.py", "def main", "x = 1\n\n\ndef main", True),
         ("pretext/losses.py", "= 1e-8", "= 1e-7", False),
-        ("encoder/network.py", "[1, 1, 1, 1]", "[1, 1, 2, 1]", False),
+        ("encoder/backbones.py", "widths[0], 3)", "widths[0], 5)", False),
         ("common/randomness.py", "2.0**-53", "2.0**-52", False),
         ("stages/train_pretext.py", "max(1,", "max(2,", False),
     ],
 )
 def test_it_names_the_code_that_can_change_a_result(code, file, old, new, same):
-    start = Encoder("resnet10", 8)
+    start = small_encoder(8)
     before = fingerprint({}, start, [], code)
     text = (code / file).read_text()
     assert old in text

@@ -2,16 +2,19 @@
 test_processes.py.
 """
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 from pipeline.common.process_group import ProcessGroup
-from pipeline.encoder.network import Encoder
 from pipeline.pretext import global_batch
 from pipeline.pretext.global_batch import GlobalBatchNorm, distribute, gather_scores, own_slice
+from tests.small_encoder import small_encoder
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
@@ -23,7 +26,7 @@ def test_slices_cover_each_batch_once_in_order_and_differ_by_one_face_at_most(n,
 
 
 def test_a_single_process_is_left_alone():
-    encoder, scores = Encoder("resnet10", 8), torch.rand(4, 5)
+    encoder, scores = small_encoder(8), torch.rand(4, 5)
     assert (
         distribute(encoder, ProcessGroup()) is encoder
         and gather_scores(scores, 4, ProcessGroup()) is scores
@@ -45,21 +48,30 @@ def test_gathered_scores_stand_at_the_place_of_the_share(monkeypatch):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_global_batch_norm_alone_is_pytorchs(monkeypatch, training):
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (nn.BatchNorm2d, (6, 4, 5, 5)),
+        (nn.BatchNorm1d, (6, 4)),
+        (partial(nn.BatchNorm1d, affine=False), (6, 4)),
+        (BatchNormAct2d, (6, 4, 5, 5)),  # with a rectifier inside
+    ],
+)
+def test_global_batch_norm_alone_is_that_of_one_process(monkeypatch, make, shape, training):
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
-    inputs = torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1
-    theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    theirs, ours = make(4), make(4)
     ours.__class__ = GlobalBatchNorm
     for norm in (theirs, ours):
-        nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
+        if norm.affine:
+            nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
     results = []
     for norm in (theirs, ours):
         x = inputs.clone().requires_grad_()
         out = norm.train(training)(x)
         (out * inputs.sin()).sum().backward()
-        results.append(
-            [out.detach(), x.grad, norm.weight.grad, norm.bias.grad, *norm.state_dict().values()]
-        )
+        gradients = [weight.grad for weight in norm.parameters()]
+        results.append([out.detach(), x.grad, *gradients, *norm.state_dict().values()])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -72,7 +84,7 @@ def test_bfloat16_counts_and_sums_as_exactly_as_pytorchs(monkeypatch, autocast):
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor)
     inputs = (torch.randn(7, 4, 11, 9, generator=torch.Generator().manual_seed(0)) + 20).bfloat16()
     theirs, ours = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
-    ours.__class__ = GlobalBatchNorm
+    ours.__class__ = GlobalBatchNorm  # type: ignore[assignment]
     results = []
     for norm in (theirs, ours):
         x = inputs.clone().requires_grad_()
@@ -96,7 +108,7 @@ def test_64_bits_stay_64(monkeypatch):
         6, 4, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     theirs, ours = nn.BatchNorm2d(4).double(), nn.BatchNorm2d(4).double()
-    ours.__class__ = GlobalBatchNorm
+    ours.__class__ = GlobalBatchNorm  # type: ignore[assignment]
     torch.testing.assert_close(ours(inputs), theirs(inputs), rtol=1e-13, atol=1e-14)
     torch.testing.assert_close(ours.running_var, theirs.running_var, rtol=1e-13, atol=1e-14)
 
@@ -112,7 +124,7 @@ def test_global_batch_norm_of_two_halves_is_that_of_the_whole():
     halves = []
     for half in (inputs[:2], inputs[2:], inputs[:0]):  # a process may have no face of a small batch
         ours = nn.BatchNorm2d(4)
-        ours.__class__ = GlobalBatchNorm
+        ours.__class__ = GlobalBatchNorm  # type: ignore[assignment]
         given_sums = iter(sums)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(

@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.encoder.network import Encoder
 from pipeline.pretext import training
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore
 from pipeline.pretext.training import Run, adam, save_if_due, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
+from tests.small_encoder import small_encoder
 
-pytestmark = pytest.mark.usefixtures("narrow_network")
 FACES, VALIDATION = bright_faces(20), bright_faces(9, "v")
 
 
@@ -30,12 +29,12 @@ class Requests:
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, compiled):
     monkeypatch.setattr(torch, "compile", lambda model: model)
-    settings, straight = pretext(epochs=2, compile=compiled), Encoder("resnet10", 8, seed=1)
+    settings, straight = pretext(epochs=2, compile=compiled), small_encoder(8, seed=1)
     expected = train(straight, FACES, VALIDATION, settings, seed=1)
     assert expected is not None
     places = set()
     for after in range(40):  # through every step, validation batch and end of an epoch
-        encoder = Encoder("resnet10", 8, seed=1)
+        encoder = small_encoder(8, seed=1)
         file = CheckpointFile(tmp_path / "checkpoint", "run")
         requests = Requests(after % 10)
         result = train(
@@ -58,7 +57,7 @@ def test_a_checkpoint_due_by_time_is_saved_within_an_epoch(tmp_path, monkeypatch
         CheckpointFile, "save", lambda self, state: places.append((state.epoch, state.step))
     )
     file = CheckpointFile(tmp_path / "checkpoint", "run")
-    train(Encoder("resnet10", 8), FACES, VALIDATION, pretext(), seed=1, checkpoint=file)
+    train(small_encoder(8), FACES, VALIDATION, pretext(), seed=1, checkpoint=file)
     assert places == [(0, 1), (0, 2), (0, 3), (1, 0)]
 
 
@@ -66,16 +65,16 @@ def test_a_run_killed_after_its_last_epoch_has_nothing_left_to_train(tmp_path, m
     file, settings, encoder = (
         CheckpointFile(tmp_path / "checkpoint", "run"),
         pretext(epochs=2),
-        Encoder("resnet10", 8),
+        small_encoder(8),
     )
     first = train(encoder, FACES, VALIDATION, settings, seed=1, checkpoint=file)
     monkeypatch.setattr(training, "forward", None)  # computing anything would fail
-    second = train(Encoder("resnet10", 8), FACES, VALIDATION, settings, seed=1, checkpoint=file)
+    second = train(small_encoder(8), FACES, VALIDATION, settings, seed=1, checkpoint=file)
     assert first and second and first.history == second.history
 
 
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    file, encoder = CheckpointFile(tmp_path / "checkpoint", "run"), Encoder("resnet10", 8)
+    file, encoder = CheckpointFile(tmp_path / "checkpoint", "run"), small_encoder(8)
     monkeypatch.setattr(CheckpointFile, "due", lambda self: True)
     train(encoder, FACES, VALIDATION, pretext(), seed=1, checkpoint=file)
     broken = pretext(learning_rate=1e30, epochs=3)
@@ -99,7 +98,7 @@ def test_a_request_is_heard_after_the_last_step_however_rarely_losses_are_read(
 
     monkeypatch.setitem(training.READ_EVERY, "cpu", every)
     monkeypatch.setattr(training, "save_if_due", look)
-    train(Encoder("resnet10", 8), FACES, bright_faces(0), pretext(), seed=1)
+    train(small_encoder(8), FACES, bright_faces(0), pretext(), seed=1)
     assert seen == [*looks, "end"]
 
 

@@ -8,18 +8,20 @@ from torch import nn
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.process_group import ProcessGroup
+from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import crop_resize, normalise
+from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses, training
 from pipeline.pretext.batches import epoch_plan, validation_plan
 from pipeline.pretext.checkpoint import State
 from pipeline.pretext.training import Run, adam, forward, pretext_losses, read_losses, score, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
+from tests.small_encoder import small_encoder
 
 
 def trained(faces=20, validation=4, seed=1, encoder=None, **changes):
     """A trained encoder and its result."""
-    encoder = encoder or Encoder("resnet10", 8, seed=5)
+    encoder = encoder or small_encoder(8, seed=5)
     settings = pretext(**changes)
     result = train(encoder, bright_faces(faces), bright_faces(validation, "v"), settings, seed=seed)
     assert result is not None
@@ -27,7 +29,8 @@ def trained(faces=20, validation=4, seed=1, encoder=None, **changes):
 
 
 def test_training_learns_and_leaves_a_usable_encoder():
-    encoder, result = trained(64, 12, epochs=3)
+    encoder = Encoder(Architecture("native", "all", widths=(16, 32, 64)), seed=5)
+    encoder, result = trained(64, 12, encoder=encoder, epochs=3, learning_rate=0.003)
     accuracies = result.metrics["ranking_accuracy"]
     assert set(accuracies) == {"iso", "f_number", "exposure_time", "focal_length", "mean"}
     assert accuracies["mean"] > 0.9 and result.metrics["manipulation_auc"] > 0.9
@@ -47,7 +50,7 @@ def test_training_learns_and_leaves_a_usable_encoder():
 
 def test_one_step_is_the_written_recipe():
     """An independent step: PyTorch's Adam on the plain sum of five losses over one batch."""
-    faces, ours, theirs = bright_faces(8), *(Encoder("resnet10", 8, seed=1) for _ in range(2))
+    faces, ours, theirs = bright_faces(8), *(small_encoder(8, seed=1) for _ in range(2))
     train(ours, faces, bright_faces(0), pretext(batch_size=8), seed=1)
 
     batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
@@ -55,8 +58,7 @@ def test_one_step_is_the_written_recipe():
         theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4
     )
     theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs = normalise(crop_resize(batch.pixels, batch.boxes, 32))
-    _, scores = theirs(inputs.contiguous(memory_format=torch.channels_last))
+    _, scores = theirs(crop_resize(batch.pixels, batch.boxes, 32))
     total = losses.manipulation_loss(scores[:, 4], batch.manipulated)
     for i in range(4):
         total = total + losses.ranking_loss(scores[:, i], batch.tags[:, i], tolerance=0.1667)
@@ -80,7 +82,7 @@ def test_same_seed_same_weights_other_seed_others():
 
 def test_zero_epochs_keep_the_start_weights():
     encoder, result = trained(8, 6, epochs=0)
-    assert same(weights_of(encoder), weights_of(Encoder("resnet10", 8, seed=5)))
+    assert same(weights_of(encoder), weights_of(small_encoder(8, seed=5)))
     assert result.faces_per_second is None and result.history[0]["epoch"] == 0
     assert result.history[0]["learning_rate"] is None
     kinds = result.metrics["losses"]
@@ -102,7 +104,7 @@ class Scores(nn.Module):
 
     def forward(self, x):
         self.seen.append(x)
-        return None, x.mean(dim=(1, 2, 3))[:, None].repeat(1, 5).requires_grad_()
+        return None, x.mean(dim=(1, 2, 3)).div(255)[:, None].repeat(1, 5).requires_grad_()
 
 
 def test_tags_count_for_manipulated_faces_too():
@@ -130,14 +132,15 @@ def test_crop_comes_from_the_box():
     torch.testing.assert_close(model.seen[0][0], model.seen[0][1])
 
 
-def test_bfloat16_computes_in_it_and_returns_float32():
-    seen, encoder = [], Encoder("resnet10", 8).eval()
-    encoder.backbone.fc.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+def test_bfloat16_is_for_the_backbone_and_not_for_feature_and_heads():
+    seen, encoder = [], small_encoder(8).eval()
+    for layer in (encoder.backbone.stem.conv, encoder.backbone.fc, encoder.heads):
+        layer.register_forward_hook(lambda *given: seen.append(given[2].dtype))
     batch = bright_faces(2).load(np.arange(2), np.full(2, -1))
     with torch.no_grad():
         assert forward(encoder, batch, pretext(precision="bfloat16")).dtype == torch.float32
         forward(encoder, batch, pretext())
-    assert seen == [torch.bfloat16, torch.float32]
+    assert seen == [torch.bfloat16, torch.float32, torch.float32, *[torch.float32] * 3]
 
 
 class OnMeta(nn.Module):
@@ -160,7 +163,7 @@ def test_validation_batches_go_to_the_device(monkeypatch):
 
 def test_training_batches_go_to_the_device(monkeypatch):
     seen = []
-    state = State(Encoder("resnet10", 8), None)  # type: ignore[arg-type]
+    state = State(small_encoder(8), None)  # type: ignore[arg-type]
     state.optimiser = adam(state.encoder, pretext())
     run = Run(None, pretext(), 1, torch.device("meta"), ProcessGroup(), None, lambda: False)
     monkeypatch.setitem(training.READ_EVERY, "meta", 1)
@@ -202,7 +205,7 @@ def test_how_rarely_losses_are_read_changes_nothing(monkeypatch):
 
 
 def test_losses_of_an_epoch_weigh_by_faces():
-    state = State(Encoder("resnet10", 8), None)  # type: ignore[arg-type]
+    state = State(small_encoder(8), None)  # type: ignore[arg-type]
     read_losses(state, [(3, torch.full((5,), 1.0))] * 20)
     read_losses(state, [(1, torch.full((5,), 2.0))])
     assert (state.step, state.faces) == (21, 61)
@@ -210,7 +213,7 @@ def test_losses_of_an_epoch_weigh_by_faces():
 
 
 def test_divergence_names_step_rate_and_remedy():
-    encoder = Encoder("resnet10", 8)
+    encoder = small_encoder(8)
     state = State(encoder, adam(encoder, pretext(learning_rate=0.5)), epoch=2)
     five = torch.tensor([1, math.nan, 1, 1, math.inf])
     message = r"loss of f_number, manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"

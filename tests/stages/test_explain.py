@@ -13,11 +13,11 @@ from pipeline.common import artifacts
 from pipeline.common.names import HEADS
 from pipeline.density.mixture import Mixture
 from pipeline.encoder.checkpoints import save_encoder
-from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.face_sets import feature_sets
 from pipeline.stages import explain
 from tests import small_features
+from tests.small_encoder import small_encoder
 
 D = 4
 PARAMS = """
@@ -55,7 +55,7 @@ def write_set(world, name, features):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch, narrow_network):
+def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
     for seed, (name, count) in enumerate(SETS.items()):
@@ -65,7 +65,7 @@ def world(tmp_path, monkeypatch, narrow_network):
     artifacts.write_json("threshold.json", THRESHOLD)
     arrays = {"head_means": np.arange(5.0), "head_deviations": np.full(5, 0.5)}
     artifacts.write_npz("calibration.npz", scores=np.linspace(3, 12, 99), **arrays)
-    encoder = Encoder("resnet10", D, seed=1)
+    encoder = small_encoder(D, seed=1)
     save_encoder(tmp_path / "encoder.safetensors", encoder, Preprocessing(32))
     return tmp_path
 

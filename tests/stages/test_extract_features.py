@@ -27,7 +27,6 @@ def sets(tmp_path, monkeypatch):
     return picture_world.build(tmp_path)
 
 
-@pytest.mark.usefixtures("narrow_network")
 def test_the_listed_faces_are_encoded(sets, tmp_path, capsys):
     extract_features.main([*OPTIONS, "out/sim_a.npz"])
     found = feature_sets.read(tmp_path / "out/sim_a.npz", "sim_a")
@@ -44,7 +43,6 @@ def test_the_listed_faces_are_encoded(sets, tmp_path, capsys):
     assert "sim_a" in shown and "6" in shown
 
 
-@pytest.mark.usefixtures("narrow_network")
 def test_a_changed_file_leaves_no_output(sets, tmp_path):
     (tmp_path / "root" / sets["sim_a"][2].name).write_bytes(b"")
     with pytest.raises(PipelineError, match="run dvc repro list_faces"):
@@ -52,7 +50,6 @@ def test_a_changed_file_leaves_no_output(sets, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("narrow_network")
 def test_later_processes_write_and_print_nothing(sets, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(

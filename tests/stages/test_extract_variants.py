@@ -12,12 +12,12 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.pictures import read_picture
 from pipeline.encoder.checkpoints import load_encoder, save_encoder
-from pipeline.encoder.network import Encoder
 from pipeline.extraction.features import View, extract
 from pipeline.face_sets import selection
 from pipeline.perturbation.pictures import perturb
 from pipeline.stages import extract_variants
 from tests import picture_world
+from tests.small_encoder import small_encoder
 
 PERTURBATIONS = ("jpeg_40", "noise_20", "crop_0.8")
 FIT, CALIBRATION, TEST = "photographic_fit", "photographic_calibration", "photographic_test"
@@ -26,11 +26,10 @@ OPTIONS += ["--shuffled", "shuffled.safetensors", "--output"]
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory, narrow):
+def once(tmp_path_factory):
     """The world with what the stage writes about it, to be left as it is; the faces of its sets."""
     folder = tmp_path_factory.mktemp("variants")
     with pytest.MonkeyPatch.context() as patch:
-        narrow(patch)
         patch.chdir(folder)
         patch.setenv("PIPELINE_WORKERS", "1")
         sets = picture_world.build(folder)
@@ -39,7 +38,7 @@ def once(tmp_path_factory, narrow):
 
 
 @pytest.fixture
-def world(once, narrow_network, tmp_path, monkeypatch):
+def world(once, tmp_path, monkeypatch):
     """A copy as working directory; the faces of its sets."""
     shutil.copytree(once[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -88,7 +87,7 @@ def test_a_variant_is_what_changed_files_would_have_given(world, variant, encode
         picture = read_picture(folder / "root" / name)
         Image.fromarray(change(picture, name) if change else picture).save(folder / file)
     own = load_encoder(folder / f"{encoder}.safetensors")[0] if encoder else None
-    view = View(own or Encoder("resnet10", 6, seed=3), picture_world.PREPROCESSING)
+    view = View(own or small_encoder(6, seed=3), picture_world.PREPROCESSING)
     settings, faces = params.load("features").features, picture_world.listed(folder, saved)
     features = extract({"": view}, folder, {"s": faces}, settings)[""]["s"].features
     assert arrays["features"] == pytest.approx(features, abs=1e-5)
@@ -109,7 +108,7 @@ def test_all_files_are_described_and_the_chosen_ones_once_more(world):
 
 def test_the_details_tell_what_the_audit_says_of_encoders(world):
     assert artifacts.read_json("out/details.json") == {
-        "architecture": "resnet10",
+        "architecture": "native with 6 features",
         "epochs": 5,
         "shuffled_epochs": 1,
         "harmonisation": {"side": 28, "kernel": "bicubic", "jpeg_quality": 80},
@@ -140,7 +139,7 @@ def test_without_perturbations_there_are_none(tmp_path):
 
 @pytest.mark.usefixtures("world")
 def test_an_encoder_that_does_not_say_its_epochs_is_an_error(tmp_path):
-    encoder = Encoder("resnet10", 6, seed=8)
+    encoder = small_encoder(6, seed=8)
     save_encoder(tmp_path / "shuffled.safetensors", encoder, picture_world.PREPROCESSING)
     with pytest.raises(PipelineError, match=r"shuffled\.safetensors: does not say for how many"):
         extract_variants.main([*OPTIONS, "new"])

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base import params
 from pipeline.base.errors import PipelineError
+from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.checkpoints import load_encoder, read_metadata
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
@@ -22,7 +24,6 @@ from tests.pretext_world import PARAMS, same, weights_of, write_inputs
 
 OUTPUTS = ["details.json", "encoder.safetensors", "history.csv", "metrics.json"]
 TAGS = ["iso", "f_number", "exposure_time", "focal_length", "mean"]
-pytestmark = pytest.mark.usefixtures("narrow_network")
 
 
 def run(folder, *more):
@@ -152,7 +153,8 @@ def test_zero_epochs_save_random_weights(workspace, more):
     change(workspace, "epochs: 3" if more else "epochs: 2", "epochs: 0")
     run("out", *more)
     encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
-    assert same(weights_of(encoder), weights_of(Encoder("resnet10", 8, seed=3)))
+    fresh = Encoder(Architecture.of(params.load("pretext").pretext), seed=3)
+    assert same(weights_of(encoder), weights_of(fresh))
     assert (workspace / "out/history.csv").read_text().splitlines()[1].startswith("0,,")
     assert read(workspace / "out/metrics.json")["train_loss"] is None
 
@@ -187,7 +189,7 @@ def test_wrong_box_is_named(workspace):
     ("old", "new", "message"),
     [
         ("learning_rate: 0.001", "learning_rate: 1e30", "training diverged"),
-        ("resnet10", "resnet17", r"pretext\.architecture: 'resnet17'"),
+        ("architecture: native", "architecture: resnet17", r"pretext\.architecture: 'resnet17'"),
         ("start: none", "start: absent.pth", r"pretext\.start: 'absent\.pth'"),
         ("device: cpu", "device: tpu", r"pretext\.device = 'tpu'"),
         ("{epochs: 3}", "{epochs: -1}", r"shuffled\.epochs = -1"),

@@ -1,0 +1,16 @@
+"""A tiny encoder, for what holds of any: such as that a run goes on to the same bits."""
+
+from typing import Any
+
+from pipeline.encoder.backbones import Architecture
+from pipeline.encoder.network import Encoder
+
+
+def small(feature_dim: int = 8, levels: str = "last") -> Architecture:
+    """Three narrow levels for pictures of 32 pixels."""
+    return Architecture("native", levels, feature_dim, widths=(4, 8, 16))
+
+
+def small_encoder(feature_dim: int = 8, levels: str = "last", **how: Any) -> Encoder:
+    """The encoder of that architecture."""
+    return Encoder(small(feature_dim, levels), **how)
