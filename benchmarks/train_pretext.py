@@ -26,7 +26,7 @@ from pipeline.base import params, schema, terminal
 from pipeline.common import randomness, shards
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import CLIP_MEAN, CLIP_STD, square_box
-from pipeline.pretext import losses, training
+from pipeline.pretext import losses, optimisation, training
 from pipeline.pretext.faces import FaceSet
 
 SIDE, STORED = 128, 512  # of FDF's pictures; how many different ones are stored
@@ -132,7 +132,7 @@ def ceiling(case: Case) -> Callable[[], float]:
     """The bare step on one batch, already resized and normalised."""
     s, encoder = case.settings, start(case)
     encoder.to(memory_format=training.LAYOUT)  # type: ignore[call-overload]
-    optimiser = training.adam(encoder, s)
+    optimiser = optimisation.optimiser(encoder, s)
     inputs = torch.randn(s.batch_size, 3, s.input_size, s.input_size)
     inputs = inputs.contiguous(memory_format=training.LAYOUT)
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()

@@ -11,7 +11,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import checkpoint
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
-from pipeline.pretext.training import adam
+from pipeline.pretext.optimisation import optimiser
 from tests.pretext_world import pretext
 
 pytestmark = pytest.mark.usefixtures("narrow_network")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("narrow_network")
 def started(seed=1):
     encoder = Encoder("resnet10", 8, seed=seed)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return State(encoder, adam(encoder, pretext()))
+    return State(encoder, optimiser(encoder, pretext()))
 
 
 def step(state, inputs):

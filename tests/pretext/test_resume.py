@@ -9,7 +9,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import training
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore
-from pipeline.pretext.training import Run, adam, save_if_due, train
+from pipeline.pretext.optimisation import optimiser
+from pipeline.pretext.training import Run, save_if_due, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 
 pytestmark = pytest.mark.usefixtures("narrow_network")
@@ -43,7 +44,7 @@ def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, co
         )
         if result:
             break
-        state = State(encoder, adam(encoder, settings))
+        state = State(encoder, optimiser(encoder, settings))
         restore(state, file.read() or b"")
         places.add((state.epoch, state.step))
     assert len(places) >= 5 and {(0, 1), (0, 3), (1, 0)} <= places
@@ -81,7 +82,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     broken = pretext(learning_rate=1e30, epochs=3)
     with pytest.raises(PipelineError, match="diverged"):
         train(encoder, FACES, VALIDATION, broken, seed=1, checkpoint=file)
-    state = State(encoder, adam(encoder, broken))
+    state = State(encoder, optimiser(encoder, broken))
     restore(state, file.read() or b"")
     assert all(weight.isfinite().all() for weight in weights_of(encoder))
 

@@ -1,5 +1,4 @@
 import math
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,9 +10,10 @@ from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import crop_resize, normalise
 from pipeline.pretext import losses, training
-from pipeline.pretext.batches import epoch_plan, validation_plan
+from pipeline.pretext.batches import epoch_plan
 from pipeline.pretext.checkpoint import State
-from pipeline.pretext.training import Run, adam, forward, pretext_losses, read_losses, score, train
+from pipeline.pretext.optimisation import learning_rate, optimiser
+from pipeline.pretext.training import forward, pretext_losses, read_losses, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 
 
@@ -51,7 +51,7 @@ def test_one_step_is_the_written_recipe():
     train(ours, faces, bright_faces(0), pretext(batch_size=8), seed=1)
 
     batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
-    optimiser = torch.optim.Adam(
+    adam = torch.optim.Adam(
         theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4
     )
     theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -61,10 +61,10 @@ def test_one_step_is_the_written_recipe():
     for i in range(4):
         total = total + losses.ranking_loss(scores[:, i], batch.tags[:, i], tolerance=0.1667)
     total.backward()
-    optimiser.step()
+    adam.step()
     for a, b in zip(weights_of(ours), weights_of(theirs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    group = adam(ours, pretext(learning_rate=0.5, weight_decay=0.1)).param_groups[0]
+    group = optimiser(ours, pretext(learning_rate=0.5, weight_decay=0.1)).param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
 
 
@@ -87,10 +87,12 @@ def test_zero_epochs_keep_the_start_weights():
     assert kinds["train"]["total"] is None and kinds["validation"]["total"] > 0
 
 
-def test_learning_rate_follows_the_cosine_per_epoch():
-    _, result = trained(8, 2, epochs=4)
-    expected = [1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
-    assert [row["learning_rate"] for row in result.history] == pytest.approx(expected)
+def test_the_history_has_the_rate_of_each_epochs_last_step():
+    for schedule in ("cosine", "one_cycle"):
+        settings = pretext(epochs=4, schedule=schedule, warmup=0.3)
+        _, result = trained(20, 2, epochs=4, schedule=schedule, warmup=0.3)  # three steps an epoch
+        expected = [learning_rate(settings, epoch, 2 / 3) for epoch in range(4)]
+        assert [row["learning_rate"] for row in result.history] == expected
 
 
 class Scores(nn.Module):
@@ -140,40 +142,6 @@ def test_bfloat16_computes_in_it_and_returns_float32():
     assert seen == [torch.bfloat16, torch.float32]
 
 
-class OnMeta(nn.Module):
-    """In place of an encoder on another device: takes nothing that was left on the CPU."""
-
-    def forward(self, x):
-        assert x.device.type == "meta"
-        return None, torch.zeros(len(x), 5)
-
-
-def test_validation_batches_go_to_the_device(monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for meta
-    faces, device = bright_faces(9), torch.device("meta")
-    model, group = OnMeta(), ProcessGroup()
-    run = Run(model, pretext(), 1, device, group, None, lambda: False)
-    plan = validation_plan(faces)
-    scores = score(run, model, faces, plan)  # type: ignore[arg-type]
-    assert scores is not None and scores.shape == (45, 5)
-
-
-def test_training_batches_go_to_the_device(monkeypatch):
-    seen = []
-    state = State(Encoder("resnet10", 8), None)  # type: ignore[arg-type]
-    state.optimiser = adam(state.encoder, pretext())
-    run = Run(None, pretext(), 1, torch.device("meta"), ProcessGroup(), None, lambda: False)
-    monkeypatch.setitem(training.READ_EVERY, "meta", 1)
-
-    def step(run, state, batch):
-        seen.extend([batch.pixels.device.type, batch.tags.device.type])
-        return torch.zeros(5)
-
-    monkeypatch.setattr(training, "step", step)
-    bar = type("Bar", (), {"update": lambda self, faces: None})()
-    assert training.train_epoch(run, state, bright_faces(8), bar) and set(seen) == {"meta"}
-
-
 def test_only_whole_training_batches_are_compiled(monkeypatch):
     seen = []
 
@@ -211,7 +179,7 @@ def test_losses_of_an_epoch_weigh_by_faces():
 
 def test_divergence_names_step_rate_and_remedy():
     encoder = Encoder("resnet10", 8)
-    state = State(encoder, adam(encoder, pretext(learning_rate=0.5)), epoch=2)
+    state = State(encoder, optimiser(encoder, pretext(learning_rate=0.5)), epoch=2)
     five = torch.tensor([1, math.nan, 1, 1, math.inf])
     message = r"loss of f_number, manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
     with pytest.raises(PipelineError, match=message):
