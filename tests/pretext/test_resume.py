@@ -4,6 +4,7 @@ bits. Real signals and processes: test_killed.py, test_processes.py.
 
 import pytest
 import torch
+from torch import nn
 
 from pipeline.base.errors import PipelineError
 from pipeline.encoder.network import Encoder
@@ -28,15 +29,26 @@ class Requests:
         return self.left < 0
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, compiled):
+def dropping():
+    """An encoder that drops out a third of the feature before its heads."""
+    encoder = Encoder("resnet10", 8, seed=1)
+    encoder.backbone.fc = nn.Sequential(encoder.backbone.fc, nn.Dropout(1 / 3))
+    return encoder
+
+
+CYCLE = {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.4}
+DRAWN = {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}}
+
+
+@pytest.mark.parametrize("changes", [{}, {"compile": True}, {**CYCLE, **DRAWN}])
+def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, changes):
     monkeypatch.setattr(torch, "compile", lambda model: model)
-    settings, straight = pretext(epochs=2, compile=compiled), Encoder("resnet10", 8, seed=1)
+    settings, straight = pretext(epochs=2, **changes), dropping()
     expected = train(straight, FACES, VALIDATION, settings, seed=1)
     assert expected is not None
     places = set()
     for after in range(40):  # through every step, validation batch and end of an epoch
-        encoder = Encoder("resnet10", 8, seed=1)
+        encoder = dropping()
         file = CheckpointFile(tmp_path / "checkpoint", "run")
         requests = Requests(after % 10)
         result = train(

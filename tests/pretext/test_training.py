@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import crop_resize, normalise
@@ -13,7 +14,7 @@ from pipeline.pretext import losses, training
 from pipeline.pretext.batches import epoch_plan
 from pipeline.pretext.checkpoint import State
 from pipeline.pretext.optimisation import learning_rate, optimiser
-from pipeline.pretext.training import forward, pretext_losses, read_losses, train
+from pipeline.pretext.training import Run, forward, pretext_losses, read_losses, step, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 
 
@@ -93,6 +94,61 @@ def test_the_history_has_the_rate_of_each_epochs_last_step():
         _, result = trained(20, 2, epochs=4, schedule=schedule, warmup=0.3)  # three steps an epoch
         expected = [learning_rate(settings, epoch, 2 / 3) for epoch in range(4)]
         assert [row["learning_rate"] for row in result.history] == expected
+
+
+def test_losses_count_by_their_weights_and_are_reported_without():
+    """A loss of weight 0 leaves its head alone, where nothing decays; doubling all weights leaves
+    Adam's first step as it is but for epsilon.
+    """
+    weights = dict.fromkeys(HEADS, 1.0)
+    start = Encoder("resnet10", 8, seed=5).heads.weight
+    _, plain = trained(8, 4, weight_decay=0.0)
+    encoder, result = trained(8, 4, weight_decay=0.0, loss_weights=weights | {"f_number": 0.0})
+    moved = (encoder.heads.weight != start).any(dim=1)
+    assert moved.tolist() == [True, False, True, True, True]
+    assert result.metrics["losses"]["train"] == plain.metrics["losses"]["train"]
+
+
+def test_the_sum_that_is_minimised_is_weighted():
+    faces, weights = bright_faces(8), dict.fromkeys(HEADS, 0.5) | {"manipulation": 3.0}
+    encoder = Encoder("resnet10", 8, seed=1).train()
+    batch = faces.load(np.arange(8), np.array([-1, 4] * 4))
+    settings = pretext(loss_weights=weights, learning_rate=1e-12)
+    run = Run(encoder, settings, 1, torch.device("cpu"), ProcessGroup(), None, lambda: False)
+    state = State(encoder, optimiser(encoder, settings))
+    step(run, state, batch)
+    found = [parameter.grad for parameter in encoder.parameters()]
+    encoder.zero_grad(set_to_none=True)
+    five = pretext_losses(encoder, batch, settings, ProcessGroup())
+    (0.5 * five[:4].sum() + 3 * five[4]).backward()
+    for one, parameter in zip(found, encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+class Drops(nn.Module):
+    """In place of an encoder: notes what dropout leaves of ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.dropout, self.left = nn.Parameter(torch.ones(5)), nn.Dropout(0.5), []
+
+    def forward(self, x):
+        ones = self.dropout(torch.ones(len(x), 5))
+        if self.training:
+            self.left.append(ones)
+        return None, ones * self.weight
+
+
+def test_dropout_is_drawn_by_seed_and_step_and_leaves_torchs_state_alone():
+    runs = []
+    for seed, state in ((1, 1), (1, 2), (2, 1)):
+        torch.manual_seed(state)
+        before, model = torch.random.get_rng_state(), Drops()
+        settings = pretext(epochs=2)
+        train(model, bright_faces(16), bright_faces(0), settings, seed=seed)  # type: ignore[arg-type]
+        assert torch.equal(torch.random.get_rng_state(), before)
+        runs.append([tuple(ones.flatten().tolist()) for ones in model.left])
+    assert runs[0] == runs[1] and len({*runs[0], *runs[2]}) == 8
 
 
 class Scores(nn.Module):
