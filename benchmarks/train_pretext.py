@@ -27,7 +27,7 @@ from pipeline.common import randomness, shards
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import square_box
-from pipeline.pretext import losses, training
+from pipeline.pretext import losses, optimisation, training
 from pipeline.pretext.faces import FaceSet
 
 SIDE, STORED = 128, 512  # of FDF's pictures; how many different ones are stored
@@ -133,7 +133,7 @@ def ceiling(case: Case) -> Callable[[], float]:
     """The bare step on one batch, already resized."""
     s, encoder = case.settings, start(case)
     encoder.to(memory_format=training.LAYOUT)  # type: ignore[call-overload]
-    optimiser = training.adam(encoder, s)
+    optimiser = optimisation.optimiser(encoder, s)
     inputs = 255 * torch.rand(s.batch_size, 3, s.input_size, s.input_size)
     inputs = inputs.contiguous(memory_format=training.LAYOUT)
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()

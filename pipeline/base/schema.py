@@ -3,7 +3,15 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.base.perturbation_names import parse
 
@@ -44,12 +52,14 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, le=0.9)]
+Weight = Annotated[float, Field(ge=0)]
 SmallShare = Annotated[float, Field(gt=0, lt=0.2)]
 NotStrict = Field(strict=False)  # YAML has lists only, no tuples; the numbers stay strict
 Range = Annotated[tuple[Positive, Positive], NotStrict, AfterValidator(_ascending)]
 Text = Annotated[str, Field(min_length=1)]
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 FolderName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_no_result)
 ]
@@ -110,6 +120,31 @@ class Manipulation(Section):
     blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
 
 
+class Augmentation(Section):
+    """What is drawn anew for each training face in each epoch."""
+
+    flip: bool
+    shift: NotNegative
+    histories: float = Field(ge=0, le=1)
+
+
+class LossWeights(Section):
+    """What each head's loss counts in the sum that training minimises."""
+
+    iso: Weight
+    f_number: Weight
+    exposure_time_s: Weight
+    focal_length_mm: Weight
+    manipulation: Weight
+
+    @model_validator(mode="after")
+    def one_counts(self) -> "LossWeights":
+        """At least one is larger than 0."""
+        if not any(self.model_dump().values()):
+            raise ValueError("all are 0, so that nothing would be learnt: raise one")
+        return self
+
+
 class Pretext(Section):
     """The encoder and its training."""
 
@@ -122,18 +157,27 @@ class Pretext(Section):
     input_size: int = Field(ge=32, le=1024)
     face_scale: float = Field(ge=0.5, le=4)
     antialias: bool
+    augmentation: Augmentation
     photograph_probability: Share
     tie_stops: float = Field(ge=0, le=2)
+    loss_weights: LossWeights
+    dropout: Rate
+    stochastic_depth: Rate
     epochs: NotNegative
     batch_size: int = Field(ge=4)
+    optimiser: Literal["adam", "adamw"]
     learning_rate: Positive
     betas: Annotated[tuple[Share, Share], NotStrict]
     epsilon: Positive
     weight_decay: float = Field(ge=0)
+    schedule: Literal["cosine", "one_cycle"]
     schedule_epochs: Count
+    warmup: Rate
     minimum_learning_rate: float = Field(ge=0)
     device: Device
     precision: Precision
+    tf32: bool
+    deterministic: bool
     compile: bool
 
 

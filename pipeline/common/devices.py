@@ -30,20 +30,46 @@ def select_device(name: str, *, key: str, number: int = 0) -> torch.device:
     return torch.device("cuda", number)
 
 
+def resolve_precision(name: str, device: torch.device) -> str:
+    """`float32`, `bfloat16`, or `auto` = bfloat16 where the device computes in it natively, which a
+    GPU does from compute capability 8 (Ampere) on and a CPU with AVX512-BF16 or AMX; else float32.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        abilities = torch.cpu.get_capabilities()
+        native = any(abilities.get(unit) for unit in ("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if native else "float32"
+
+
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Deterministic kernels only, inside; PyTorch's settings are as before afterwards."""
-    # cuBLAS asks for it, and reads it at its first use
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn, extras = torch.backends.cudnn, cast(Any, torch.utils.deterministic)
+def arithmetic(*, deterministic: bool = True, tf32: bool = False) -> Iterator[None]:
+    """How PyTorch computes inside; its settings are as before afterwards.
+
+    deterministic: kernels that give the same bits each time, else whichever is fastest. tf32: on a
+    GPU the factors of float32 products are rounded to 10 bits (TensorFloat-32)."""
+    if deterministic:  # cuBLAS asks for it, and reads it at its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    before = cudnn.benchmark, cudnn.deterministic, extras.fill_uninitialized_memory
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    inside: list[tuple[Any, str, bool]] = [
+        (cudnn, "benchmark", not deterministic),
+        (cudnn, "deterministic", deterministic),
+        (cudnn, "allow_tf32", tf32),
+        (products, "allow_tf32", tf32),
+        # a debugging aid that costs time
+        (cast(Any, torch.utils.deterministic), "fill_uninitialized_memory", False),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in inside]
     try:
-        torch.use_deterministic_algorithms(True)
-        cudnn.benchmark, cudnn.deterministic = False, True
-        extras.fill_uninitialized_memory = False  # a debugging aid that costs time
+        torch.use_deterministic_algorithms(deterministic)
+        for module, name, value in inside:
+            setattr(module, name, value)
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        cudnn.benchmark, cudnn.deterministic, extras.fill_uninitialized_memory = before
+        for module, name, value in before:
+            setattr(module, name, value)

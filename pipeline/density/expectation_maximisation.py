@@ -104,7 +104,7 @@ def _on(device: Any, x: np.ndarray) -> Iterator[Any]:
     import torch
     from sklearn.mixture import _gaussian_mixture
 
-    from pipeline.common.devices import deterministic
+    from pipeline.common.devices import arithmetic
 
     solve = torch.linalg.solve_triangular
     quick = {
@@ -115,7 +115,7 @@ def _on(device: Any, x: np.ndarray) -> Iterator[Any]:
     before = {name: module[name] for name in quick}
     try:
         module.update(quick)
-        with sklearn.config_context(array_api_dispatch=True), deterministic():
+        with sklearn.config_context(array_api_dispatch=True), arithmetic():
             yield torch.from_numpy(x).to(device)
     finally:
         module.update(before)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import processes, terminal
 from pipeline.base.schema import FeatureExtraction
-from pipeline.common.devices import deterministic, select_device
+from pipeline.common.devices import arithmetic, resolve_precision, select_device
 from pipeline.density.mixture import Mixture
 from pipeline.encoder import inference
 from pipeline.encoder.network import Encoder
@@ -52,7 +52,7 @@ def maps(scorer: Scorer, pictures: Sequence[Picture]) -> list[tuple[Picture, Dro
 
     On a CPU the faces are shared among the cores, on whose number nothing depends."""
     device = select_device(scorer.settings.device, key="features.device")
-    with deterministic(), single_threaded():
+    with arithmetic(), single_threaded():
         model = inference.fused(scorer.encoder).to(device)
 
         def explain(picture: Picture) -> tuple[Picture, Drops]:
@@ -76,6 +76,7 @@ def drops(scorer: Scorer, model: Encoder, pixels: NDArray[np.float32]) -> Drops:
     blurred = gaussian_filter(pixels, (0, PATCH / 2, PATCH / 2), mode="nearest")
     first, device = starts(pixels.shape[-1]), model.mean.device
     corners = [None, *((int(y), int(x)) for y in first for x in first)]  # None: nothing covered
+    precision = resolve_precision(scorer.settings.precision, device)
     size = scorer.settings.batch_size
     size = min(size, FACES_PER_CORE) if device.type == "cpu" else size
     features = []
@@ -85,7 +86,7 @@ def drops(scorer: Scorer, model: Encoder, pixels: NDArray[np.float32]) -> Drops:
             if corner:
                 y, x = (slice(at, at + PATCH) for at in corner)
                 face[:, y, x] += WINDOW * (blurred - pixels)[:, y, x]
-        encoded, _ = encode(model, torch.from_numpy(batch).to(device), scorer.settings.precision)
+        encoded, _ = encode(model, torch.from_numpy(batch).to(device), precision)
         features.append(encoded.cpu().numpy())
     scores = scorer.mixture.anomaly_score(np.concatenate(features))  # (1 + k * k,)
     return scores[0] - scores[1:]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.base import processes, terminal
 from pipeline.base.schema import FeatureExtraction
 from pipeline.common import process_group
-from pipeline.common.devices import deterministic, select_device
+from pipeline.common.devices import arithmetic, resolve_precision, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.read_ahead import read_ahead
 from pipeline.encoder import inference
@@ -67,11 +67,12 @@ def extract(
     Raises PipelineError for a file that is not the one that list_faces read."""
     faces = [face for listed in sets.values() for face in listed]
     device = select_device(settings.device, key="features.device", number=processes.local_rank())
-    with process_group.group(device) as group, deterministic(), single_threaded():
+    with process_group.group(device) as group, arithmetic(), single_threaded():
         models = _models(views, device)
         width = {name: view.encoder.feature_dim + len(HEADS) for name, view in views.items()}
         outputs = {name: np.zeros((len(faces), width[name]), np.float32) for name in views}
-        job = Job(views, models, root, faces, settings.precision, device, outputs)
+        precision = resolve_precision(settings.precision, device)
+        job = Job(views, models, root, faces, precision, device, outputs)
         on_cpu = device.type == "cpu"
         size = min(settings.batch_size, FACES_PER_CORE) if on_cpu else settings.batch_size
         starts = range(0, len(faces), size)[group.rank :: group.count]

@@ -2,13 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from pipeline.base import processes
 from pipeline.common import randomness
 from pipeline.common.read_ahead import read_ahead
+from pipeline.pretext.augmentation import Change
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 
 # m faces in order, and what each is shown as: PHOTOGRAPH or a row of the manipulations
@@ -61,16 +65,25 @@ def batches(
     slices: Sequence[slice],
     *,
     own: Callable[[int], slice] = lambda n: slice(None),
+    change: Change | None = None,
     pin: bool = False,
 ) -> Iterator[Batch]:
     """The batches of these slices of a plan, read ahead by one thread.
 
-    own: which of the n faces of a batch this process computes. pin: into page-locked memory, from
-    which a GPU copies while it computes."""
+    own: which of the n faces of a batch this process computes. change: what is done to their
+    pictures, by a pool of threads. pin: into page-locked memory, from which a GPU copies while it
+    computes."""
     order, shown = plan
 
     def load(part: slice) -> Batch:
-        batch = faces.load(order[part], shown[part], own(part.stop - part.start))
+        mine = own(part.stop - part.start)
+        batch = faces.load(order[part], shown[part], mine)
+        if change:
+            hashes = faces.hashes[order[part][mine]]
+            pair = change(batch.pixels.numpy(), batch.boxes.numpy(), hashes, each=pool.map)
+            pixels, boxes = map(torch.from_numpy, pair)
+            batch = dataclasses.replace(batch, pixels=pixels, boxes=boxes)
         return dataclasses.replace(batch, pixels=batch.pixels.pin_memory()) if pin else batch
 
-    yield from read_ahead(partial(load, part) for part in slices)
+    with ThreadPoolExecutor(processes.workers()) as pool:
+        yield from read_ahead(partial(load, part) for part in slices)

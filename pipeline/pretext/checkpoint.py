@@ -46,10 +46,10 @@ def to_bytes(state: State) -> bytes:
     tensors = {f"encoder.{k}": v for k, v in plain.pop("encoder").state_dict().items()}
     for number, moments in plain.pop("optimiser").state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
-    for name, value in tensors.items():
+    content = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    for name, value in content.items():
         if not value.isfinite().all():
             raise diverged(state, name, state.step)
-    content = {name: value.cpu().contiguous() for name, value in tensors.items()}
     return save(content, metadata={"state": json.dumps(plain)})
 
 
@@ -66,13 +66,14 @@ def restore(state: State, content: bytes) -> None:
         {name: tensors[f"encoder.{name}"] for name in state.encoder.state_dict()}
     )
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for number, weight in enumerate(state.optimiser.param_groups[0]["params"]):
+    groups = state.optimiser.state_dict()["param_groups"]
+    weights = [weight for group in state.optimiser.param_groups for weight in group["params"]]
+    for number, weight in enumerate(weights):
         if f"adam.{number}.step" in tensors:
             moments[number] = {"step": tensors[f"adam.{number}.step"]}
             for name in ("exp_avg", "exp_avg_sq"):  # in the memory layout of the weight
                 value = torch.empty_like(weight, requires_grad=False)
                 moments[number][name] = value.copy_(tensors[f"adam.{number}.{name}"])
-    groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 PIPELINE = Path(__file__).parents[1]
-CODE = ("common", "encoder", "pretext", "stages/train_pretext.py")  # base cannot change a result
+# Not base, which cannot change a result
+CODE = ("common", "encoder", "perturbation", "pretext", "stages/train_pretext.py")
 
 
 def fingerprint(

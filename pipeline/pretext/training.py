@@ -5,7 +5,7 @@ checkpoints.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from pipeline.base import processes, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Pretext
-from pipeline.common import process_group
-from pipeline.common.devices import deterministic, select_device
+from pipeline.common import process_group, randomness
+from pipeline.common.devices import arithmetic, resolve_precision, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses
+from pipeline.pretext.augmentation import change_of_epoch
 from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
 from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
+from pipeline.pretext.optimisation import learning_rate, optimiser
 from pipeline.pretext.validation import NAMES, validation_metrics
 
 LAYOUT = torch.channels_last  # of inputs and weights: convolutions are faster in it
@@ -55,6 +57,11 @@ class Run:
     asked_to_end: Callable[[], bool]
     faces: int = 0  # trained on by this process, in ...
     seconds: float = 0.0  # ... so many seconds
+    weights: torch.Tensor = field(init=False)  # (5,) of the losses in what is minimised
+
+    def __post_init__(self) -> None:
+        weights = [getattr(self.settings.loss_weights, head) for head in HEADS]
+        self.weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
 
 def train(
@@ -79,10 +86,12 @@ def train(
             f"{len(faces)} training faces: ranking needs two; see data/faces/exif.json for what "
             "was rejected"
         )
-    device = select_device(settings.device, key="pretext.device", number=processes.local_rank())
-    with deterministic(), process_group.group(device) as group:
+    settings, device = resolved(settings)
+    kept = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    computing = arithmetic(deterministic=settings.deterministic, tf32=settings.tf32)
+    with computing, kept, process_group.group(device) as group:
         encoder.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
-        state = State(encoder, adam(encoder, settings))
+        state = State(encoder, optimiser(encoder, settings))
         saved = checkpoint.read() if checkpoint and group.first else None
         if saved := group.broadcast(saved):
             restore(state, saved)
@@ -95,16 +104,11 @@ def train(
     return Result(state.history, state.metrics, speed) if complete else None
 
 
-def adam(encoder: Encoder, settings: Pretext) -> torch.optim.Adam:
-    """The optimiser before its first step."""
-    return torch.optim.Adam(
-        encoder.parameters(),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+def resolved(settings: Pretext) -> tuple[Pretext, torch.device]:
+    """The settings with the precision that `auto` means on their device, and that device."""
+    device = select_device(settings.device, key="pretext.device", number=processes.local_rank())
+    precision = resolve_precision(settings.precision, device)
+    return settings.model_copy(update={"precision": precision}), device
 
 
 def run_epochs(run: Run, state: State, faces: FaceSet, validation_set: FaceSet) -> bool:
@@ -122,9 +126,8 @@ def run_epochs(run: Run, state: State, faces: FaceSet, validation_set: FaceSet) 
             if scores is not None:
                 manipulated = plan[1] != PHOTOGRAPH
                 metrics = validation_metrics(scores, manipulated, validation_set, run.settings)
-                close_epoch(
-                    state, metrics, {"train": len(faces), "validation": len(validation_set)}
-                )
+                counts = {"train": len(faces), "validation": len(validation_set)}
+                close_epoch(run, state, metrics, counts)
             if save_if_due(run, state, now=True):
                 return False
     return True
@@ -139,12 +142,13 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
     slices = batch_slices(len(faces), settings.batch_size)
     own = partial(own_slice, group=run.group)
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, state.epoch)
+    change = change_of_epoch(settings.augmentation, seed=run.seed, epoch=epoch)
     state.encoder.train()
     started = time.perf_counter()
     unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device
-    for batch in batches(faces, plan, slices[state.step :], own=own, pin=cuda):
+    left = batches(faces, plan, slices[state.step :], own=own, change=change, pin=cuda)
+    for number, batch in enumerate(left, state.step):
+        take_place(run, state, number, len(slices))
         unread.append((len(batch), step(run, state, batch.to(run.device))))
         bar.update(len(batch))
         # After the last step, too: the validation that follows takes long.
@@ -158,13 +162,26 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     return True
 
 
+def take_place(run: Run, state: State, number: int, steps: int) -> None:
+    """Set what the place of a step alone decides, its number in the epoch under way of so many
+    steps: the learning rate, and what this process drops out.
+    """
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(run.settings, state.epoch, number / steps)
+    place = (state.epoch + 1, number, run.group.rank)
+    key = randomness.key(run.seed, "pretext dropout", *place) % 2**63
+    cuda = run.device.type == "cuda"
+    generator = torch.cuda.default_generators[run.device.index] if cuda else torch.default_generator
+    generator.manual_seed(key)
+
+
 def step(run: Run, state: State, batch: Batch) -> torch.Tensor:
     """One step of the optimiser; returns the five losses (5,), on the device."""
     # A batch of another size would be compiled, for one step of an epoch.
     whole = len(batch) == run.settings.batch_size or run.group.count > 1
     five = pretext_losses(run.model if whole else state.encoder, batch, run.settings, run.group)
     state.optimiser.zero_grad(set_to_none=True)
-    five.sum().backward()
+    (run.weights * five).sum().backward()
     state.optimiser.step()
     return five.detach()
 
@@ -172,7 +189,8 @@ def step(run: Run, state: State, batch: Batch) -> torch.Tensor:
 def pretext_losses(
     model: Any, batch: Batch, settings: Pretext, group: ProcessGroup
 ) -> torch.Tensor:
-    """The five losses (5,) of a whole batch in the order of HEADS; training minimises their sum.
+    """The five losses (5,) of a whole batch in the order of HEADS; training minimises their sum,
+    weighted.
 
     The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
     in place."""
@@ -194,15 +212,6 @@ def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
     return scores
 
 
-def learning_rate(settings: Pretext, epoch: int) -> float:
-    """The rate of an epoch, from 0: a cosine from the first rate to the least one in
-    schedule_epochs epochs, then up again (Loshchilov and Hutter 2017, eq. 5).
-
-    A function of the epoch alone: a resumed run has nothing to restore."""
-    low, high = settings.minimum_learning_rate, settings.learning_rate
-    return low + (high - low) * (1 + math.cos(math.pi * epoch / settings.schedule_epochs)) / 2
-
-
 def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
     """Add the losses (5,) of steps, with their numbers of faces, to the state; waits for the
     device. PipelineError names the first step that diverged.
@@ -221,23 +230,27 @@ def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
 def score(run: Run, encoder: Encoder, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
     """Scores (m, 5) of the m pictures of a plan; None if asked to end.
 
-    Several processes take whole batches in turn: the same bits for any number of them. They end
-    together, after it."""
+    They stay on the device until the last is computed, which alone is waited for. Several processes
+    take whole batches in turn: the same bits for any number of them. They end together, after it.
+    """
     settings, group = run.settings, run.group
     slices = batch_slices(len(plan[0]), settings.batch_size)[group.rank :: group.count]
-    scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
     encoder.eval()
-    pin = run.device.type == "cuda"
-    for rows, batch in zip(slices, batches(faces, plan, slices, pin=pin), strict=True):
+    found = [torch.zeros(0, len(HEADS), device=run.device)]
+    for batch in batches(faces, plan, slices, pin=run.device.type == "cuda"):
         if group.count == 1 and run.asked_to_end():
             return None
-        scores[rows] = forward(encoder, batch.to(run.device), settings).cpu().numpy()
+        found.append(forward(encoder, batch.to(run.device), settings))
+    scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
+    rows = [np.arange(part.start, part.stop) for part in slices]
+    scores[np.concatenate([np.zeros(0, np.int64), *rows])] = torch.cat(found).cpu().numpy()
     return group.assemble(scores)
 
 
-def close_epoch(state: State, metrics: dict[str, Any], faces: dict[str, int]) -> None:
+def close_epoch(run: Run, state: State, metrics: dict[str, Any], faces: dict[str, int]) -> None:
     """Close the epoch under way with a row of the history; without a step it is epoch 0."""
-    names, trained = (*NAMES, "total"), bool(state.step)
+    names, trained, steps = (*NAMES, "total"), bool(state.step), state.step
+    rate = learning_rate(run.settings, state.epoch, (steps - 1) / steps) if trained else None
     means = [total / max(1, state.faces) for total in state.loss_sums]
     train = {n: x if trained else None for n, x in zip(names, [*means, sum(means)], strict=True)}
     state.epoch += trained
@@ -247,7 +260,6 @@ def close_epoch(state: State, metrics: dict[str, Any], faces: dict[str, int]) ->
         "losses": {"train": train, "validation": metrics["losses"]},
         "faces": faces,
     }
-    rate = state.optimiser.param_groups[0]["lr"] if trained else None
     row = {"epoch": state.epoch, "learning_rate": rate}
     for kind, values in state.metrics["losses"].items():
         row |= {f"{kind}_loss_{name}": values[name] for name in names}

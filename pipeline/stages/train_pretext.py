@@ -18,7 +18,8 @@ from pipeline.pretext import results
 from pipeline.pretext.checkpoint import CheckpointFile
 from pipeline.pretext.faces import read_faces, shuffle_tags
 from pipeline.pretext.fingerprint import fingerprint
-from pipeline.pretext.training import train
+from pipeline.pretext.optimisation import warn_of_a_rising_rate
+from pipeline.pretext.training import resolved, train
 
 RESUME = ".resume"  # folder of checkpoints beside the encoder
 ENDED_ON_REQUEST = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run again
@@ -49,9 +50,17 @@ def main(argv: list[str] | None = None) -> None:
     if options.shuffled:
         epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
         settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
-    encoder = checkpoints.start_encoder(settings.start, Architecture.of(settings), seed=p.seed)
+    settings, _ = resolved(settings)
+    encoder = checkpoints.start_encoder(
+        settings.start,
+        Architecture.of(settings),
+        seed=p.seed,
+        dropout=settings.dropout,
+        stochastic_depth=settings.stochastic_depth,
+    )
     described = results.describe(settings, p.seed, shuffled=options.shuffled)
-    first = processes.rank() == 0
+    if first := processes.rank() == 0:
+        warn_of_a_rising_rate(settings)
     path = options.encoder.parent / RESUME / f"{options.encoder.stem}.checkpoint"
     with ending.requests_to_end() as asked_to_end:
         inputs = [options.faces, options.manipulated]
@@ -74,7 +83,8 @@ def main(argv: list[str] | None = None) -> None:
         preprocessing = Preprocessing(settings.input_size, antialias=settings.antialias)
         meta = {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS}
         checkpoints.save_encoder(options.encoder, encoder, preprocessing, params=described, **meta)
-        artifacts.write_json(options.details, result.metrics)
+        details = {**result.metrics, "precision": settings.precision}
+        artifacts.write_json(options.details, details)
         artifacts.write_json(options.metrics, results.flat(result.metrics))
         columns = {name: [row[name] for row in result.history] for name in result.history[0]}
         artifacts.write_csv(options.history, columns)

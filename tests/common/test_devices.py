@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.common.devices import deterministic, select_device
+from pipeline.common.devices import arithmetic, select_device
 
 
 def state():
@@ -16,7 +16,7 @@ def state():
 
 def test_deterministic_inside_and_restored_afterwards():
     before = state()
-    with pytest.raises(KeyError), deterministic():
+    with pytest.raises(KeyError), arithmetic():
         assert state() == (True, False, True, False)
         raise KeyError
     assert state() == before

@@ -10,15 +10,15 @@ import torch
 from pipeline.base.errors import PipelineError
 from pipeline.pretext import checkpoint
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
-from pipeline.pretext.training import adam
+from pipeline.pretext.optimisation import optimiser
 from tests.pretext_world import pretext
 from tests.small_encoder import small_encoder
 
 
-def started(seed=1):
+def started(seed=1, kind="adam"):
     encoder = small_encoder(8, seed=seed)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return State(encoder, adam(encoder, pretext()))
+    return State(encoder, optimiser(encoder, pretext(optimiser=kind)))
 
 
 def step(state, inputs):
@@ -27,9 +27,9 @@ def step(state, inputs):
     state.optimiser.step()
 
 
-def advanced(steps=3):
+def advanced(steps=3, kind="adam"):
     """A state some steps after its start."""
-    state = started()
+    state = started(kind=kind)
     for number in range(steps):
         generator = torch.Generator().manual_seed(number)
         step(state, torch.rand(4, 3, 32, 32, generator=generator))
@@ -40,8 +40,9 @@ def advanced(steps=3):
     return state
 
 
-def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike():
-    state, copy = advanced(), started(seed=9)
+@pytest.mark.parametrize("kind", ["adam", "adamw"])  # with one group of weights, and with two
+def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike(kind):
+    state, copy = advanced(kind=kind), started(seed=9, kind=kind)
     restore(copy, to_bytes(state))
     assert to_bytes(copy) == to_bytes(state)
     plain = ("epoch", "step", "faces", "loss_sums", "history", "metrics")
@@ -51,7 +52,7 @@ def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike():
         assert moments["exp_avg"].stride() == parameter.stride()
     step(state, torch.ones(4, 3, 32, 32))
     step(copy, torch.ones(4, 3, 32, 32))
-    assert to_bytes(copy) == to_bytes(state) != to_bytes(advanced())
+    assert to_bytes(copy) == to_bytes(state) != to_bytes(advanced(kind=kind))
 
 
 def test_the_state_before_the_first_step_has_no_moments():

@@ -8,7 +8,8 @@ import torch
 from pipeline.base.errors import PipelineError
 from pipeline.pretext import training
 from pipeline.pretext.checkpoint import CheckpointFile, State, restore
-from pipeline.pretext.training import Run, adam, save_if_due, train
+from pipeline.pretext.optimisation import optimiser
+from pipeline.pretext.training import Run, save_if_due, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 from tests.small_encoder import small_encoder
 
@@ -26,15 +27,24 @@ class Requests:
         return self.left < 0
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, compiled):
+def dropping():
+    """An encoder that drops out a third of the feature before its heads, and branches."""
+    return small_encoder(8, seed=1, dropout=1 / 3, stochastic_depth=0.3)
+
+
+CYCLE = {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.4}
+DRAWN = {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}}
+
+
+@pytest.mark.parametrize("changes", [{}, {"compile": True}, {**CYCLE, **DRAWN}])
+def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, changes):
     monkeypatch.setattr(torch, "compile", lambda model: model)
-    settings, straight = pretext(epochs=2, compile=compiled), small_encoder(8, seed=1)
+    settings, straight = pretext(epochs=2, **changes), dropping()
     expected = train(straight, FACES, VALIDATION, settings, seed=1)
     assert expected is not None
     places = set()
     for after in range(40):  # through every step, validation batch and end of an epoch
-        encoder = small_encoder(8, seed=1)
+        encoder = dropping()
         file = CheckpointFile(tmp_path / "checkpoint", "run")
         requests = Requests(after % 10)
         result = train(
@@ -42,7 +52,7 @@ def test_a_run_ended_anywhere_resumes_to_the_same_bits(tmp_path, monkeypatch, co
         )
         if result:
             break
-        state = State(encoder, adam(encoder, settings))
+        state = State(encoder, optimiser(encoder, settings))
         restore(state, file.read() or b"")
         places.add((state.epoch, state.step))
     assert len(places) >= 5 and {(0, 1), (0, 3), (1, 0)} <= places
@@ -80,7 +90,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     broken = pretext(learning_rate=1e30, epochs=3)
     with pytest.raises(PipelineError, match="diverged"):
         train(encoder, FACES, VALIDATION, broken, seed=1, checkpoint=file)
-    state = State(encoder, adam(encoder, broken))
+    state = State(encoder, optimiser(encoder, broken))
     restore(state, file.read() or b"")
     assert all(weight.isfinite().all() for weight in weights_of(encoder))
 

@@ -1,5 +1,4 @@
 import math
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -7,14 +6,16 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses, training
-from pipeline.pretext.batches import epoch_plan, validation_plan
+from pipeline.pretext.batches import epoch_plan
 from pipeline.pretext.checkpoint import State
-from pipeline.pretext.training import Run, adam, forward, pretext_losses, read_losses, score, train
+from pipeline.pretext.optimisation import learning_rate, optimiser
+from pipeline.pretext.training import Run, forward, pretext_losses, read_losses, step, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 from tests.small_encoder import small_encoder
 
@@ -54,7 +55,7 @@ def test_one_step_is_the_written_recipe():
     train(ours, faces, bright_faces(0), pretext(batch_size=8), seed=1)
 
     batch = faces.load(*epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5))
-    optimiser = torch.optim.Adam(
+    adam = torch.optim.Adam(
         theirs.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=1e-4
     )
     theirs.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,10 +64,10 @@ def test_one_step_is_the_written_recipe():
     for i in range(4):
         total = total + losses.ranking_loss(scores[:, i], batch.tags[:, i], tolerance=0.1667)
     total.backward()
-    optimiser.step()
+    adam.step()
     for a, b in zip(weights_of(ours), weights_of(theirs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    group = adam(ours, pretext(learning_rate=0.5, weight_decay=0.1)).param_groups[0]
+    group = optimiser(ours, pretext(learning_rate=0.5, weight_decay=0.1)).param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
 
 
@@ -89,10 +90,67 @@ def test_zero_epochs_keep_the_start_weights():
     assert kinds["train"]["total"] is None and kinds["validation"]["total"] > 0
 
 
-def test_learning_rate_follows_the_cosine_per_epoch():
-    _, result = trained(8, 2, epochs=4)
-    expected = [1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
-    assert [row["learning_rate"] for row in result.history] == pytest.approx(expected)
+def test_the_history_has_the_rate_of_each_epochs_last_step():
+    for schedule in ("cosine", "one_cycle"):
+        settings = pretext(epochs=4, schedule=schedule, warmup=0.3)
+        _, result = trained(20, 2, epochs=4, schedule=schedule, warmup=0.3)  # three steps an epoch
+        expected = [learning_rate(settings, epoch, 2 / 3) for epoch in range(4)]
+        assert [row["learning_rate"] for row in result.history] == expected
+
+
+def test_losses_count_by_their_weights_and_are_reported_without():
+    """A loss of weight 0 leaves its head alone, where nothing decays; doubling all weights leaves
+    Adam's first step as it is but for epsilon.
+    """
+    weights = dict.fromkeys(HEADS, 1.0)
+    start = small_encoder(8, seed=5).heads.weight
+    _, plain = trained(8, 4, weight_decay=0.0)
+    encoder, result = trained(8, 4, weight_decay=0.0, loss_weights=weights | {"f_number": 0.0})
+    moved = (encoder.heads.weight != start).any(dim=1)
+    assert moved.tolist() == [True, False, True, True, True]
+    assert result.metrics["losses"]["train"] == plain.metrics["losses"]["train"]
+
+
+def test_the_sum_that_is_minimised_is_weighted():
+    faces, weights = bright_faces(8), dict.fromkeys(HEADS, 0.5) | {"manipulation": 3.0}
+    encoder = small_encoder(8, seed=1).train()
+    batch = faces.load(np.arange(8), np.array([-1, 4] * 4))
+    settings = pretext(loss_weights=weights, learning_rate=1e-12)
+    run = Run(encoder, settings, 1, torch.device("cpu"), ProcessGroup(), None, lambda: False)
+    state = State(encoder, optimiser(encoder, settings))
+    step(run, state, batch)
+    found = [parameter.grad for parameter in encoder.parameters()]
+    encoder.zero_grad(set_to_none=True)
+    five = pretext_losses(encoder, batch, settings, ProcessGroup())
+    (0.5 * five[:4].sum() + 3 * five[4]).backward()
+    for one, parameter in zip(found, encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+class Drops(nn.Module):
+    """In place of an encoder: notes what dropout leaves of ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.dropout, self.left = nn.Parameter(torch.ones(5)), nn.Dropout(0.5), []
+
+    def forward(self, x):
+        ones = self.dropout(torch.ones(len(x), 5))
+        if self.training:
+            self.left.append(ones)
+        return None, ones * self.weight
+
+
+def test_dropout_is_drawn_by_seed_and_step_and_leaves_torchs_state_alone():
+    runs = []
+    for seed, state in ((1, 1), (1, 2), (2, 1)):
+        torch.manual_seed(state)
+        before, model = torch.random.get_rng_state(), Drops()
+        settings = pretext(epochs=2)
+        train(model, bright_faces(16), bright_faces(0), settings, seed=seed)  # type: ignore[arg-type]
+        assert torch.equal(torch.random.get_rng_state(), before)
+        runs.append([tuple(ones.flatten().tolist()) for ones in model.left])
+    assert runs[0] == runs[1] and len({*runs[0], *runs[2]}) == 8
 
 
 class Scores(nn.Module):
@@ -143,40 +201,6 @@ def test_bfloat16_is_for_the_backbone_and_not_for_feature_and_heads():
     assert seen == [torch.bfloat16, torch.float32, torch.float32, *[torch.float32] * 3]
 
 
-class OnMeta(nn.Module):
-    """In place of an encoder on another device: takes nothing that was left on the CPU."""
-
-    def forward(self, x):
-        assert x.device.type == "meta"
-        return None, torch.zeros(len(x), 5)
-
-
-def test_validation_batches_go_to_the_device(monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for meta
-    faces, device = bright_faces(9), torch.device("meta")
-    model, group = OnMeta(), ProcessGroup()
-    run = Run(model, pretext(), 1, device, group, None, lambda: False)
-    plan = validation_plan(faces)
-    scores = score(run, model, faces, plan)  # type: ignore[arg-type]
-    assert scores is not None and scores.shape == (45, 5)
-
-
-def test_training_batches_go_to_the_device(monkeypatch):
-    seen = []
-    state = State(small_encoder(8), None)  # type: ignore[arg-type]
-    state.optimiser = adam(state.encoder, pretext())
-    run = Run(None, pretext(), 1, torch.device("meta"), ProcessGroup(), None, lambda: False)
-    monkeypatch.setitem(training.READ_EVERY, "meta", 1)
-
-    def step(run, state, batch):
-        seen.extend([batch.pixels.device.type, batch.tags.device.type])
-        return torch.zeros(5)
-
-    monkeypatch.setattr(training, "step", step)
-    bar = type("Bar", (), {"update": lambda self, faces: None})()
-    assert training.train_epoch(run, state, bright_faces(8), bar) and set(seen) == {"meta"}
-
-
 def test_only_whole_training_batches_are_compiled(monkeypatch):
     seen = []
 
@@ -214,7 +238,7 @@ def test_losses_of_an_epoch_weigh_by_faces():
 
 def test_divergence_names_step_rate_and_remedy():
     encoder = small_encoder(8)
-    state = State(encoder, adam(encoder, pretext(learning_rate=0.5)), epoch=2)
+    state = State(encoder, optimiser(encoder, pretext(learning_rate=0.5)), epoch=2)
     five = torch.tensor([1, math.nan, 1, 1, math.inf])
     message = r"loss of f_number, manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
     with pytest.raises(PipelineError, match=message):
