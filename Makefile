@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository profile repro test test-slow check bench clean
+.PHONY: help env git-repository profile repro test test-slow check bench worlds clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ check: env ## ruff and mypy
 
 bench: env ## measure the hot stages against the published recipe and the hardware
 	$(BIN)/python -m benchmarks
+
+worlds: git-repository env ## run the recipe in three other simulated worlds: docs/worlds.md
+	$(BIN)/python -m benchmarks.worlds --seeds 11 12 13 --output docs/worlds
 
 clean: ## remove the environment; data, models and the DVC cache stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,9 +21,13 @@ RUNNING = re.compile(r"Running stage '(.+)'")
 def run(folder: Path, *arguments: str) -> Iterator[tuple[str, float]]:
     """Name and seconds of each stage of a dvc command, then of the whole."""
     command = [sys.executable, "-u", "-m", "dvc", *arguments]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # stages call `python`
+    environment = {**os.environ, "PATH": path}
     begun = started = time.perf_counter()
     stage = "before the first stage"
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stdout or ():
             if match := RUNNING.match(line):
                 now = time.perf_counter()
@@ -37,7 +41,6 @@ def run(folder: Path, *arguments: str) -> Iterator[tuple[str, float]]:
 
 def main() -> None:
     """Print the three tables."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)

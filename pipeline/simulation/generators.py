@@ -2,7 +2,8 @@
 family.
 
 A generator has seen portraits of the target domain and imitates their scenes, framing and depth of
-field, but has no sensor: what stands for its noise is what its family makes of noise. The strengths
+field. The six here have no sensor: what stands for their noise is what their family makes of noise;
+two more (`impossible_scenes`) have a camera's noise and differ in light and colour. The strengths
 are those of the sources (or the simplest reading of them), not tuned until the detector looks good;
 vector quantisation alone was rewritten after its score was known, and the score hardly moved. All
 pictures leave as JPEG of the same qualities as the photographs, so that the file format tells
@@ -16,7 +17,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from pipeline.common import randomness
-from pipeline.simulation import camera, head, parts, scene, shots
+from pipeline.simulation import camera, head, impossible_scenes, parts, scene, shots
 from pipeline.simulation.parts import Subject
 
 Picture = np.ndarray  # float32 (SIDE, SIDE, 3), display-referred, 0 to 1
@@ -154,7 +155,16 @@ def sim_rolloff(rng: np.random.Generator, subject: Subject, seed: int) -> Pictur
     return fft.irfft2(spectrum, s=picture.shape[:2], axes=(0, 1))
 
 
-_ALL = (sim_upsampling, sim_vector_quantised, sim_latent, sim_denoised, sim_asymmetric, sim_rolloff)
+_ALL = (
+    sim_upsampling,
+    sim_vector_quantised,
+    sim_latent,
+    sim_denoised,
+    sim_asymmetric,
+    sim_rolloff,
+    impossible_scenes.sim_illumination,
+    impossible_scenes.sim_gamut,
+)
 GENERATORS: dict[str, Callable[[np.random.Generator, Subject, int], Picture]] = {
     generator.__name__: generator for generator in _ALL
 }
