@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository profile repro test test-slow check bench worlds clean
+.PHONY: help env git-repository profile repro test test-slow check bench gpu worlds clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ check: env ## ruff and mypy
 
 bench: env ## measure the hot stages against the published recipe and the hardware
 	$(BIN)/python -m benchmarks
+
+gpu: env ## on a GPU: the tests marked cuda, and one table of speeds
+	$(BIN)/python -m benchmarks.gpu
 
 worlds: git-repository env ## run the recipe in three other simulated worlds: docs/worlds.md
 	$(BIN)/python -m benchmarks.worlds --seeds 11 12 13 --output docs/worlds

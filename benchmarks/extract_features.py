@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from torchvision.transforms import functional
 
 from benchmarks import harness
 from pipeline.base import params, processes, terminal
+from pipeline.base.schema import FeatureExtraction
+from pipeline.common.devices import resolve_precision, select_device
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.inference import fused
 from pipeline.encoder.network import Encoder
@@ -45,19 +48,26 @@ class Case:
     shapes: tuple[tuple[int, int], tuple[int, int]]  # of the JPEG and of the PNG files
     faces: int  # of each way and turn
     rounds: int
+    settings: FeatureExtraction
+
+    @property
+    def device(self) -> torch.device:
+        """Where all ways compute."""
+        return select_device(self.settings.device, key="features.device")
 
 
 def cases(quick: bool) -> list[Case]:
     """The sample's encoder on portraits of its own size, and the paper's."""
     p = params.load("pretext").pretext
+    settings = params.load("features").features.model_copy(update={"device": "cpu"})
     side = p.input_size
     square = ((side, side), (side, side))
     sample = ("extract_features_sample", Architecture.of(p), side, square)
     resnet = Architecture("resnet50")
     paper = ("extract_features", resnet, 32 if quick else 224, (CELEBA, GENERATED))
     return [
-        Case(*sample, 8 if quick else 1024, 1 if quick else 5),
-        Case(*paper, 8 if quick else 128, 1 if quick else 3),
+        Case(*sample, 8 if quick else 1024, 1 if quick else 5, settings),
+        Case(*paper, 8 if quick else 128, 1 if quick else 3, settings),
     ]
 
 
@@ -101,7 +111,7 @@ def pictures(folder: Path, case: Case) -> list[str]:
 
 def ours(case: Case, encoder: Encoder, root: Path, names: list[str]) -> Callable[[], float]:
     """The stage's work but for writing."""
-    settings = params.load("features").features.model_copy(update={"device": "cpu"})
+    settings = case.settings
     views = {"plain": features.View(encoder, Preprocessing(case.size))}
     digests = [hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names]
     sets = {"faces": [ListedFace(*face) for face in zip(names, names, digests, strict=True)]}
@@ -110,6 +120,24 @@ def ours(case: Case, encoder: Encoder, root: Path, names: list[str]) -> Callable
         begun = time.perf_counter()
         features.extract(views, root, sets, settings)
         return len(names) / (time.perf_counter() - begun)
+
+    return once
+
+
+def ceiling_on_gpu(case: Case, encoder: Encoder) -> Callable[[], float]:
+    """As `ceiling`, one batch after the other."""
+    model, batch = fused(encoder).to(case.device), case.settings.batch_size
+    precision = resolve_precision(case.settings.precision, case.device)
+    pixels = 255 * torch.rand(batch, 3, case.size, case.size, device=case.device)
+    steps = max(1, case.faces // batch)
+
+    def once() -> float:
+        torch.cuda.synchronize(case.device)
+        begun = time.perf_counter()
+        for _ in range(steps):
+            features.encode(model, pixels, precision)
+        torch.cuda.synchronize(case.device)
+        return steps * batch / (time.perf_counter() - begun)
 
     return once
 
@@ -131,6 +159,8 @@ class Files(Dataset[torch.Tensor]):
 
 def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], float]:
     """The published recipe; its workers begin in the turn that is not counted, and stay."""
+    device = case.device
+    encoder = deepcopy(encoder).to(device)
     workers = len(os.sched_getaffinity(0))
     loader = DataLoader(
         Files(paths, case.size), BASELINE_BATCH, num_workers=workers, persistent_workers=True
@@ -139,16 +169,18 @@ def baseline(case: Case, encoder: Encoder, paths: list[Path]) -> Callable[[], fl
     @torch.no_grad()
     def once() -> float:
         begun = time.perf_counter()
-        torch.cat([encoder(batch)[0] for batch in loader])
+        torch.cat([encoder(batch.to(device))[0].cpu() for batch in loader])
         return len(paths) / (time.perf_counter() - begun)
 
     return once
 
 
 def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
-    """The bare step on one batch, with our model and its settings, on every core as often as its
-    pictures need.
+    """The bare step on one batch, with our model and its settings, as often as its pictures need:
+    on every core, or on a GPU.
     """
+    if case.device.type == "cuda":
+        return ceiling_on_gpu(case, encoder)
     model = fused(encoder)
     batch = features.FACES_PER_CORE
     pixels = 255 * torch.rand(batch, 3, case.size, case.size)

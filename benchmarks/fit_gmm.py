@@ -1,6 +1,6 @@
 """Fitting the mixture, EM iterations per second: `python -m benchmarks.fit_gmm`.
 
-With a second row at the paper's size where there is a GPU.
+At the paper's size, on a GPU: `python -m benchmarks.gpu`.
 
 - ours: `fitting.fit`, whole;
 - baseline: scikit-learn's GaussianMixture on NumPy's float64 arrays, with all cores, from the same
@@ -49,15 +49,8 @@ PAPER_ON_GPU = Problem(25_000, 768, 12, 100)
 
 
 def measure(quick: bool = False) -> list[harness.Row]:
-    """The row of the CPU, and that of the GPU where there is one; `quick` takes tiny sizes, and the
-    CPU only.
-    """
-    rows = [_on_cpu(QUICK if quick else SMALL, rounds=1 if quick else 3)]
-    if quick:
-        return rows
-    import torch
-
-    return [*rows, _on_gpu(torch)] if torch.cuda.is_available() else rows
+    """The row of the CPU; `quick` takes tiny sizes."""
+    return [_on_cpu(QUICK if quick else SMALL, rounds=1 if quick else 3)]
 
 
 def _on_cpu(problem: Problem, rounds: int) -> harness.Row:
@@ -79,7 +72,10 @@ def _on_cpu(problem: Problem, rounds: int) -> harness.Row:
     )
 
 
-def _on_gpu(torch: Any) -> harness.Row:
+def on_gpu() -> harness.Row:
+    """The paper's size on a GPU, beside scikit-learn on the CPU."""
+    import torch
+
     x = _features(PAPER)
     ways = {
         "ours": _way(PAPER_ON_GPU, lambda: _ours(x, PAPER_ON_GPU, "cuda")),

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torchvision.transforms import functional
 from benchmarks import harness
 from pipeline.base import params, schema, terminal
 from pipeline.common import randomness, shards
+from pipeline.common.devices import select_device
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import square_box
@@ -48,10 +49,15 @@ class Case:
         """Faces of the timed steps."""
         return self.steps * self.settings.batch_size
 
+    @property
+    def device(self) -> torch.device:
+        """Where all ways compute."""
+        return select_device(self.settings.device, key="pretext.device")
+
 
 def cases(quick: bool) -> list[Case]:
     """The paper's encoder, in batches that two cores finish in seconds, and the sample's."""
-    sample = params.load("pretext").pretext.model_copy(update={"epochs": 1})
+    sample = params.load("pretext").pretext.model_copy(update={"epochs": 1, "device": "cpu"})
     large = {"architecture": "resnet50", "levels": "last", "feature_dim": 768, "input_size": 224}
     paper = sample.model_copy(update=large | {"batch_size": 8, "antialias": False})
     if quick:
@@ -90,25 +96,34 @@ def compare(case: Case, folder: Path, stored: shards.Shards) -> harness.Row:
         "ceiling": ceiling(case),
     }
     rates, s = harness.interleaved(ways, case.rounds), case.settings
-    memory, threads = harness.peak_memory_mb(), torch.get_num_threads()
-    note = f"{s.architecture}, {s.input_size} px, batches of {s.batch_size}, {threads} threads"
+    note = f"{s.architecture}, {s.input_size} px, batches of {s.batch_size}, "
+    if case.device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated() / 1e6
+        note += f"{s.precision}; memory is the GPU's"
+    else:
+        memory, threads = harness.peak_memory_mb(), torch.get_num_threads()
+        note += f"{threads} threads"
     return harness.row(case.stage, "faces/s", **rates, peak_memory_mb=memory, note=note)
 
 
 def ours(case: Case, stored: shards.Shards) -> Callable[[], float]:
-    """One epoch of training without a validation set; its first step is left out."""
+    """One epoch of training without a validation set; what comes before the first reading of the
+    losses, such as compiling, is left out.
+    """
     encoder, s = start(case), case.settings
-    faces, nobody = face_set(stored, s, s.batch_size * (case.steps + 1)), face_set(stored, s, 0)
+    every = training.READ_EVERY[case.device.type]
+    steps = case.steps + every
+    faces, nobody = face_set(stored, s, s.batch_size * steps), face_set(stored, s, 0)
 
     def once() -> float:
-        ends: list[float] = []  # of the steps
+        ends: list[float] = []  # of the readings, after every so many steps
 
         def asked_to_end() -> bool:
             ends.append(time.perf_counter())
             return False
 
         training.train(encoder, faces, nobody, s, seed=1, asked_to_end=asked_to_end)
-        return case.faces / (ends[case.steps] - ends[0])
+        return case.faces / (ends[case.steps // every] - ends[0])
 
     return once
 
@@ -130,18 +145,24 @@ def face_set(stored: shards.Shards, settings: schema.Pretext, count: int) -> Fac
 
 
 def ceiling(case: Case) -> Callable[[], float]:
-    """The bare step on one batch, already resized."""
-    s, encoder = case.settings, start(case)
-    encoder.to(memory_format=training.LAYOUT)  # type: ignore[call-overload]
+    """The bare step on one batch, already resized and on the device."""
+    s, device = case.settings, case.device
+    encoder: Any = start(case).to(device, memory_format=training.LAYOUT)  # type: ignore[call-overload]
     optimiser = optimisation.optimiser(encoder, s)
     inputs = 255 * torch.rand(s.batch_size, 3, s.input_size, s.input_size)
-    inputs = inputs.contiguous(memory_format=training.LAYOUT)
+    inputs = inputs.to(device, memory_format=training.LAYOUT)
     tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()
+    batch = inputs, tags.to(device), labels.to(device)
+    model = torch.compile(encoder) if s.compile else encoder
+    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=s.precision == "bfloat16")
 
     def once() -> float:
+        finish(device)
         begun = time.perf_counter()
         for _ in range(case.steps):
-            step(encoder, optimiser, inputs, tags, labels)
+            with bfloat16:
+                step(model, optimiser, *batch)
+        finish(device)
         return case.faces / (time.perf_counter() - begun)
 
     return once
@@ -149,7 +170,8 @@ def ceiling(case: Case) -> Callable[[], float]:
 
 def baseline(case: Case, folder: Path) -> Callable[[], float]:
     """The published recipe; an epoch's first step, while which the workers begin, is left out."""
-    s, encoder = case.settings, start(case)
+    s, device = case.settings, case.device
+    encoder = start(case).to(device)
     optimiser = torch.optim.Adam(
         encoder.parameters(),
         lr=s.learning_rate,
@@ -162,11 +184,13 @@ def baseline(case: Case, folder: Path) -> Callable[[], float]:
     loader = DataLoader(data, s.batch_size, shuffle=True, **workers)  # type: ignore[arg-type]
 
     def once() -> float:
-        batches: Iterator[Any] = iter(loader)
+        batches = ([part.to(device) for part in batch] for batch in loader)
         step(encoder, optimiser, *next(batches))
+        finish(device)
         begun = time.perf_counter()
         for batch in batches:
             step(encoder, optimiser, *batch)
+        finish(device)
         return case.faces / (time.perf_counter() - begun)
 
     return once
@@ -197,8 +221,14 @@ def start(case: Case) -> Encoder:
     return Encoder(Architecture.of(case.settings), seed=1).train()
 
 
+def finish(device: torch.device) -> None:
+    """Wait for what a GPU has still to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def step(
-    encoder: Encoder,
+    encoder: Any,
     optimiser: torch.optim.Optimizer,
     inputs: torch.Tensor,
     tags: torch.Tensor,

@@ -1,0 +1,71 @@
+"""On a GPU: the tests marked `cuda`, then one table of speeds: `python -m benchmarks.gpu`.
+
+It needs neither dvc nor git, and takes some minutes on one card. ResNet-50 at 224 px against the
+published recipe on the same card (float32, files read by DataLoader workers) and against the bare
+step; the mixture of the paper's size against scikit-learn on this machine's processor."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import extract_features, fit_gmm, harness, train_pretext
+from benchmarks.__main__ import machine
+from pipeline.base import params, terminal
+from pipeline.base.errors import PipelineError
+from pipeline.encoder.backbones import Architecture
+
+ROOT = Path(__file__).resolve().parents[1]
+RESNET = {"architecture": "resnet50", "levels": "last", "feature_dim": 768, "input_size": 224}
+ON_GPU = {"device": "cuda", "precision": "bfloat16"}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the tests, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--no-tests", action="store_true", help="measure only")
+    options = parser.parse_args(argv)
+    import torch
+
+    if not torch.cuda.is_available():
+        raise PipelineError("PyTorch sees no CUDA device here: run this on a machine with a GPU")
+    failed = 0
+    if not options.no_tests:
+        tests = [sys.executable, "-m", "pytest", "-m", "cuda", "tests"]
+        failed = subprocess.run(tests, cwd=ROOT, check=False).returncode
+    rows = [training(), extraction(), fit_gmm.on_gpu()]
+    print(machine())
+    harness.show(rows)
+    if failed:
+        raise PipelineError(f"tests marked cuda failed (pytest ended with {failed}), see above")
+
+
+def training() -> harness.Row:
+    """Training in batches of 256; ours and the bare step compiled."""
+    p = params.load("pretext").pretext
+    how = {**RESNET, **ON_GPU, "batch_size": 256, "epochs": 1, "antialias": False, "compile": True}
+    case = train_pretext.Case("train_pretext_gpu", p.model_copy(update=how), steps=40, rounds=3)
+    with tempfile.TemporaryDirectory() as name:
+        stored = train_pretext.store(Path(name))
+        return train_pretext.compare(case, Path(name), stored)
+
+
+def extraction() -> harness.Row:
+    """Features of portraits as CelebA's and a generator's files are."""
+    p = params.load("features").features
+    shapes = extract_features.CELEBA, extract_features.GENERATED
+    case = extract_features.Case(
+        stage="extract_features_gpu",
+        architecture=Architecture("resnet50"),
+        size=224,
+        shapes=shapes,
+        faces=4096,
+        rounds=3,
+        settings=p.model_copy(update={**ON_GPU, "batch_size": 256}),
+    )
+    return extract_features.compare(case)
+
+
+if __name__ == "__main__":
+    terminal.run(main)
