@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+FLOATS = 2**26  # of whole pictures at a time: 256 MB, however large they are
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -65,7 +67,12 @@ def crop_resize(
     x0, y0, x1, y1 = (edge.to(images.device, non_blocking=True) for edge in (x0, y0, x1, y1))
     rows = _weights(y0, y1, height, size, antialias=antialias)  # (n, size, H)
     columns = _weights(x0, x1, width, size, antialias=antialias)  # (n, size, W)
-    narrow = torch.bmm(rows, images.reshape(n, height, width * 3).float())  # (n, size, W * 3)
+    some = max(1, FLOATS // (height * width * 3))  # pictures that become float32 at a time
+    parts = [
+        torch.bmm(rows[i : i + some], images[i : i + some].reshape(-1, height, width * 3).float())
+        for i in range(0, n, some)
+    ]
+    narrow = torch.cat(parts) if n else rows.new_zeros(0, size, width * 3)
     narrow = narrow.reshape(n, size, width, 3).permute(0, 3, 1, 2)  # (n, 3, size, W)
     return narrow.reshape(n, 3 * size, width).bmm(columns.transpose(1, 2)).reshape(n, 3, size, size)
 

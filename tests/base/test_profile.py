@@ -99,7 +99,9 @@ def test_a_wrong_profile_is_named_and_nothing_is_written(folder, content, messag
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones(folder):
-    with pytest.raises(PipelineError, match="no profile 'papers'; there are ci, paper, photos, small"):
+    with pytest.raises(
+        PipelineError, match="no profile 'papers'; there are ci, paper, photos, small"
+    ):
         profile.main(["papers"])
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.encoder import preprocessing
 from pipeline.encoder.preprocessing import crop_resize, square_box
 
 DEVICES = [
@@ -119,6 +120,20 @@ def test_faces_do_not_depend_on_their_batch():
 def test_bad_boxes_are_refused(boxes, message):
     with pytest.raises(ValueError, match=message):
         crop_resize(torch.from_numpy(pictures(1)), boxes, 8)
+
+
+def test_large_pictures_are_resampled_a_few_at_a_time(monkeypatch):
+    images, boxes = torch.from_numpy(pictures(5)), np.tile([1.0, 2, 30, 31], (5, 1))
+    whole = crop_resize(images, boxes, 8)
+    monkeypatch.setattr(preprocessing, "FLOATS", 2 * 40 * 52 * 3)
+    sizes, bmm = [], torch.bmm
+
+    def counted(a, b):
+        sizes.append(len(a))
+        return bmm(a, b)
+
+    monkeypatch.setattr(torch, "bmm", counted)
+    assert torch.equal(crop_resize(images, boxes, 8), whole) and sizes == [2, 2, 1]
 
 
 def test_no_pictures():
