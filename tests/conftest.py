@@ -23,6 +23,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("fast")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking at all the libraries again and again: a sixth of the
     suite's time.

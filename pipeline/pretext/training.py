@@ -137,7 +137,7 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     """One pass over the faces, each as photograph or as one manipulation, from the state's step on
     with the same batches as if it had begun with the first; False if asked to end.
     """
-    settings, cuda = run.settings, run.device.type == "cuda"
+    settings, pin = run.settings, run.device.type != "cpu"
     p, epoch = settings.photograph_probability, state.epoch + 1
     plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
     slices = batch_slices(len(faces), settings.batch_size)
@@ -146,7 +146,7 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     state.encoder.train()
     started = time.perf_counter()
     unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device
-    left = batches(faces, plan, slices[state.step :], own=own, change=change, pin=cuda)
+    left = batches(faces, plan, slices[state.step :], own=own, change=change, pin=pin)
     for number, batch in enumerate(left, state.step):
         take_place(run, state, number, len(slices))
         unread.append((len(batch), step(run, state, batch.to(run.device))))
@@ -237,7 +237,7 @@ def score(run: Run, encoder: Encoder, faces: FaceSet, plan: Plan) -> NDArray[np.
     slices = batch_slices(len(plan[0]), settings.batch_size)[group.rank :: group.count]
     encoder.eval()
     found = [torch.zeros(0, len(HEADS), device=run.device)]
-    for batch in batches(faces, plan, slices, pin=run.device.type == "cuda"):
+    for batch in batches(faces, plan, slices, pin=run.device.type != "cpu"):
         if group.count == 1 and run.asked_to_end():
             return None
         found.append(forward(encoder, batch.to(run.device), settings))

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline.base import params
 from pipeline.base.errors import PipelineError
+from pipeline.common.names import HEADS
 
 FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 TREE = params.read_yaml(FILE)
@@ -112,6 +113,7 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
             {"calibration__review_rate": 0.01, "calibration__flag_rate": 0.05},
             "calibration.flag_rate = 0.05: must not be larger than review_rate",
         ),
+        ({"pretext__loss_weights": dict.fromkeys(HEADS, 0)}, "nothing would be learnt"),
         ({"generators": ["a", "b", "a"]}, "a stands twice"),
         *(({"generators": [n]}, "name of a result") for n in ("mean", "worst", "photographic_x")),
         *(({"generators": [n]}, f"generators.0 = {n!r}") for n in ("../x", "a/b", "", ".x", "a;b")),

@@ -1,25 +1,83 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from pipeline.base.errors import PipelineError
-from pipeline.common.devices import arithmetic, select_device
+from pipeline.common.devices import arithmetic, resolve_precision, select_device
 
 
 def state():
-    return (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.deterministic,
-        getattr(torch.utils.deterministic, "fill_uninitialized_memory"),  # noqa: B009 (untyped)
-    )
+    return {
+        "algorithms": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "kernels": torch.backends.cudnn.deterministic,
+        "convolutions": torch.backends.cudnn.allow_tf32,
+        "products": torch.backends.cuda.matmul.allow_tf32,
+        "fill": getattr(torch.utils.deterministic, "fill_uninitialized_memory"),  # noqa: B009
+    }
 
 
-def test_deterministic_inside_and_restored_afterwards():
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("tf32", [True, False])
+def test_arithmetic_inside_and_restored_afterwards(deterministic, tf32):
     before = state()
-    with pytest.raises(KeyError), arithmetic():
-        assert state() == (True, False, True, False)
+    with pytest.raises(KeyError), arithmetic(deterministic=deterministic, tf32=tf32):
+        assert state() == {
+            "algorithms": deterministic,
+            "benchmark": not deterministic,
+            "kernels": deterministic,
+            "convolutions": tf32,
+            "products": tf32,
+            "fill": False,
+        }
         raise KeyError
     assert state() == before
+
+
+def test_arithmetic_is_deterministic_and_exact_where_nothing_else_is_said():
+    with arithmetic():
+        inside = state()
+    assert inside["algorithms"] and not inside["convolutions"] and not inside["products"]
+
+
+@pytest.mark.parametrize(
+    ("abilities", "expected"),
+    [
+        ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ({"architecture": "aarch64"}, "float32"),
+    ],
+)
+def test_auto_is_bfloat16_on_processors_that_compute_in_it(monkeypatch, abilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert resolve_precision("auto", torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")]
+)
+def test_auto_is_bfloat16_on_gpus_from_ampere_on(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", torch.device("cuda", 0)) == expected
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_named_precision_is_used_wherever_it_is(name):
+    assert resolve_precision(name, torch.device("cpu")) == name
+
+
+def test_processors_are_known_by_what_linux_says_of_them():
+    """PyTorch's answer against /proc/cpuinfo's flags."""
+    path = Path("/proc/cpuinfo")
+    flags = re.search(r"^flags\s*:(.*)$", path.read_text(), re.M) if path.exists() else None
+    if not flags:
+        pytest.skip("no flags in /proc/cpuinfo: not x86 Linux")
+    known = bool({"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
+    expected = "bfloat16" if known else "float32"
+    assert resolve_precision("auto", torch.device("cpu")) == expected
 
 
 def test_cpu_and_auto(monkeypatch):

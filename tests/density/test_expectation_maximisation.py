@@ -88,16 +88,6 @@ def test_several_starts_find_at_least_as_likely_a_mixture():
     assert likelihoods[1] > likelihoods[0]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_a_gpu_gives_what_numpy_gives(kind):
-    fits = [
-        fit(faces(2000, 64), covariance_type=kind, starts=2, device=device).mixture
-        for device in ("cuda", "cpu")
-    ]
-    close(*([one.weights, one.means, one.precisions_cholesky] for one in fits))
-
-
 # --- few launches, and scikit-learn is left as it was
 
 

@@ -10,9 +10,11 @@ from scipy.ndimage import gaussian_filter
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
 from pipeline.density.mixture import Mixture
+from pipeline.encoder.inference import fused
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.explanation import occlusion
 from pipeline.explanation.occlusion import PATCH, Scorer
+from tests.elsewhere import META, elsewhere
 from tests.small_encoder import small_encoder
 
 SIZE, D = 36, 6
@@ -165,3 +167,10 @@ def test_red_lowers_blue_raises_grey_does_neither():
     np.testing.assert_array_equal(shown[24:], np.repeat(grey[..., None], 3, axis=2))
     plain = occlusion.overlay(picture, np.zeros((SIZE, SIZE)))
     assert plain.dtype == np.uint8 and (np.ptp(plain, axis=2) == 0).all()
+
+
+def test_covered_faces_go_to_the_device(scorer, monkeypatch):
+    with elsewhere(monkeypatch) as device:
+        model = fused(scorer.encoder).to(META)
+        found = occlusion.drops(scorer, model, np.ones((3, SIZE, SIZE), np.float32))
+    assert found.shape == (16,) and device.reads == [*[(4, D)] * 4, (1, D)]

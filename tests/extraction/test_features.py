@@ -14,6 +14,7 @@ from pipeline.base.schema import FeatureExtraction
 from pipeline.common import pictures
 from pipeline.extraction import features
 from pipeline.extraction.features import View, extract
+from tests.elsewhere import elsewhere
 from tests.picture_world import PREPROCESSING, listed, picture
 from tests.small_encoder import small_encoder
 
@@ -138,10 +139,19 @@ def test_the_way_of_a_gpu_gives_the_same(encoded, monkeypatch, largest):
         assert late == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_agrees_with_the_cpu(encoded):
-    for there, here in zip(encoded(device="cuda"), encoded(), strict=True):
-        assert there == pytest.approx(here, abs=1e-3)
+# Faces in a batch, and pixels of the largest pictures that are resized on the device
+@pytest.mark.parametrize("case", [(2, 0), (2, 1100), (3, 10**6), (16, 1100)])
+def test_everything_goes_to_the_device_which_is_read_once_a_batch(
+    view, sets, tmp_path, monkeypatch, case
+):
+    batch_size, largest = case
+    other = replace(view, change=lambda picture, name: picture[::-1].copy())
+    monkeypatch.setattr(features, "PIXELS_ON_DEVICE", largest)
+    with elsewhere(monkeypatch, features) as device:
+        found = extract({"a": view, "b": other}, tmp_path, sets, settings(batch_size=batch_size))
+    sizes = [min(batch_size, 7 - start) for start in range(0, 7, batch_size)]
+    assert device.reads == [(n, 11) for n in sizes for _ in "ab"]
+    assert device.operations > 50 and found["a"]["b"].features.shape == (2, 6)
 
 
 def test_neither_threads_nor_the_mode_of_the_encoder_change_a_bit(view, encoded, monkeypatch):

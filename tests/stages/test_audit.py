@@ -74,7 +74,11 @@ def build(folder, sim_b=30):
     write_variant(folder, "harmonised", sets, lambda x: -2 * x)
     write_variant(folder, "random_weights", without, lambda x: rng.normal(size=x.shape))
     write_variant(folder, "shuffled_exif", without, lambda x: rng.normal(size=x.shape))
-    details: dict[str, Any] = {"architecture": "resnet10", "epochs": 5, "shuffled_epochs": 1}
+    details: dict[str, Any] = {
+        "architecture": "native with all levels",
+        "epochs": 5,
+        "shuffled_epochs": 1,
+    }
     details["harmonisation"] = {"side": 28, "kernel": "bicubic", "jpeg_quality": 80}
     artifacts.write_json(folder / "variants/details.json", details)
     rows = [

@@ -179,6 +179,28 @@ def test_start_from_an_earlier_encoder(workspace):
     assert same(weights_of(first), weights_of(second))
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_the_precision_that_auto_means_is_written_down(workspace, monkeypatch, native):
+    abilities = {"avx512_bf16": native}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    change(workspace, "precision: float32", "precision: auto")
+    run("out")
+    expected = "bfloat16" if native else "float32"
+    assert read(workspace / "out/details.json")["precision"] == expected
+    meta = read_metadata(workspace / "out/encoder.safetensors")
+    assert meta["params"]["pretext"]["precision"] == expected
+
+
+def test_a_rate_that_rises_again_is_said_before_training(workspace, trained_with, capsys):
+    run("out")
+    assert "rises again" not in capsys.readouterr().err
+    change(workspace, "schedule_epochs: 2", "schedule_epochs: 1")
+    run("out")
+    assert "rises again after epoch 1 of 2" in capsys.readouterr().err
+    run("out", "--shuffled")  # its schedule is as long as its training
+    assert "rises again" not in capsys.readouterr().err
+
+
 def test_wrong_box_is_named(workspace):
     write_inputs(workspace, box=(90.0, 30.0, 30.0, 100.0))
     with pytest.raises(PipelineError, match=r"faces\.parquet, split train: box .* is empty"):
@@ -193,6 +215,8 @@ def test_wrong_box_is_named(workspace):
         ("start: none", "start: absent.pth", r"pretext\.start: 'absent\.pth'"),
         ("device: cpu", "device: tpu", r"pretext\.device = 'tpu'"),
         ("{epochs: 3}", "{epochs: -1}", r"shuffled\.epochs = -1"),
+        ("dropout: 0,", "dropout: 1,", r"pretext\.dropout = 1: .*less than or equal to 0\.9"),
+        ("shift: 0", "shift: -1", r"pretext\.augmentation\.shift = -1"),
     ],
 )
 def test_wrong_parameters_stop_the_stage_before_it_writes(workspace, old, new, message):
