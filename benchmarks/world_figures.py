@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.base import params
 from pipeline.base.errors import PipelineError
-from pipeline.common.artifacts import read_json
+from pipeline.common.artifacts import read_json, sha256, write_json
 
 FIRST = 6  # generators; those after them were added when these had been scored often
 RATE, SHARE = "at_5_percent", 0.05
@@ -22,8 +22,7 @@ CONTROLS = {
     "random weights": "random_weights",
     "shuffled EXIF tags": "shuffled_exif",
 }
-SECONDS = "seconds.json"  # of each stage, by whoever ran them
-TRAINING = "train_pretext@encoder"
+ENCODER, TRAINING = "models/encoder.safetensors", "training.json"
 
 
 class Figure(NamedTuple):
@@ -124,12 +123,24 @@ def _false_alarms(folder: Path, robustness: Mapping[str, Any]) -> dict[str, Figu
 
 def _pretext(folder: Path) -> dict[str, Figure]:
     found = read_json(folder / "metrics/pretext.json")
-    seconds = read_json(folder / SECONDS)["seconds"].get(TRAINING)
     return {
         "ranking accuracy, mean": Figure(found["ranking_accuracy"]["mean"]),
         "manipulation AUC": Figure(found["manipulation_auc"]),
-        "training": Figure(seconds, unit="s"),
+        "training": Figure(_training_seconds(folder), unit="s"),
     }
+
+
+def note_training(folder: Path, seconds: float) -> None:
+    """Note how long the training of the encoder that lies in the folder has taken."""
+    content = {"seconds": seconds, "encoder": sha256(folder / ENCODER)}
+    write_json(folder / TRAINING, content)
+
+
+def _training_seconds(folder: Path) -> float | None:
+    """None where this encoder was trained elsewhere, and came from DVC's cache."""
+    path = folder / TRAINING
+    noted: dict[str, Any] = read_json(path) if path.exists() else {}
+    return noted["seconds"] if noted.get("encoder") == sha256(folder / ENCODER) else None
 
 
 def _interval(content: Mapping[str, Any], name: str, unit: str = "") -> Figure:

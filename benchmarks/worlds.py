@@ -80,14 +80,12 @@ def prepare(folder: Path, commit: str, seed: int, profile_name: str = "") -> Non
 
 
 def run(folder: Path) -> None:
-    """Bring a world up to date, and note the seconds of each stage that had to run."""
-    path = folder / world_figures.SECONDS
-    seconds = artifacts.read_json(path)["seconds"] if path.exists() else {}
+    """Bring a world up to date; where it trains, note how long that took."""
     try:
-        for stage, taken in stages.run(folder, "repro", *GOALS):
-            print(f"{folder.name}: {stage}: {taken:.0f} s", flush=True)
-            seconds[stage] = taken
-            artifacts.write_json(path, {"seconds": seconds})
+        for stage, seconds in stages.run(folder, "repro", *GOALS):
+            print(f"{folder.name}: {stage}: {seconds:.0f} s", flush=True)
+            if stage == "train_pretext@encoder":
+                world_figures.note_training(folder, seconds)
     except subprocess.CalledProcessError as error:
         raise PipelineError(f"{folder}: `dvc repro` ended with {error.returncode}") from None
 

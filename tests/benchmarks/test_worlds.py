@@ -67,9 +67,12 @@ def write_run(folder: Path, seed: int = 1, seconds: float | None = 90.0) -> Path
                 }
             },
             "metrics/pretext.json": {"ranking_accuracy": {"mean": 0.8}, "manipulation_auc": 0.7},
-            "seconds.json": {"seconds": {"train_pretext@encoder": seconds} if seconds else {}},
         },
     )
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / world_figures.ENCODER).write_bytes(b"weights")
+    if seconds:
+        world_figures.note_training(folder, seconds)
     (folder / "params.yaml").write_text(f"generators: {GENERATORS}\n", encoding="utf-8")
     return folder
 
@@ -114,7 +117,8 @@ def test_what_the_stages_write_can_be_read(tmp_path):
     shutil.copytree(RESULTS, tmp_path, dirs_exist_ok=True)
     shutil.copy(RESULTS / "data/pretext.json", tmp_path / "metrics/pretext.json")
     (tmp_path / "params.yaml").write_text("generators: [sim_latent, sim_rolloff]\n")
-    write_json(tmp_path / "seconds.json", {"seconds": {}})
+    (tmp_path / "models").mkdir()
+    (tmp_path / world_figures.ENCODER).touch()
     found = world_figures.read(tmp_path)
     table = read_json(RESULTS / "data/evaluation/table.json")
     assert list(found)[:2] == ["All 2 generators", "AUC of each generator"]
@@ -177,6 +181,8 @@ def test_worlds_with_other_figures_are_not_put_side_by_side(tmp_path):
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
     """A repository with a seed, as the one whose worlds are run."""
+    if not shutil.which("git"):
+        pytest.skip("needs git")
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path / "root"
@@ -221,22 +227,28 @@ def test_a_world_whose_seed_cannot_be_set_is_refused(repository):
         worlds.git(repository, "rev-parse", "nothing")
 
 
-def test_seconds_of_a_stage_that_does_not_run_again_stay(tmp_path, monkeypatch):
-    turns = iter(
-        ([("train_pretext@encoder", 12.0), ("whole", 14.0)], [("audit", 2.0), ("whole", 3.0)])
-    )
-    monkeypatch.setattr(worlds.stages, "run", lambda *_: next(turns))
-    worlds.run(tmp_path)
-    worlds.run(tmp_path)
-    assert read_json(tmp_path / "seconds.json") == {
-        "seconds": {"train_pretext@encoder": 12.0, "audit": 2.0, "whole": 3.0}
-    }
+def test_seconds_stay_with_the_encoder_whose_training_took_them(tmp_path, monkeypatch):
+    turns = iter([{"train_pretext@encoder": 12.0, "audit": 2.0}, {"whole": 3.0}])
+    monkeypatch.setattr(worlds.stages, "run", lambda *_: iter(next(turns).items()))
+    write_run(tmp_path, seconds=None)
 
+    def seconds() -> float | None:
+        worlds.run(tmp_path)
+        return world_figures.read(tmp_path)["Pretext task"]["training"].value
+
+    assert seconds() == 12.0
+    turns = iter([{"whole": 3.0}] * 2)
+    assert seconds() == 12.0, "nothing trained: they are still those of this encoder"
+    (tmp_path / world_figures.ENCODER).write_bytes(b"another one, from DVC's cache")
+    assert seconds() is None
+
+
+def test_a_world_that_fails_says_where(tmp_path, monkeypatch):
     def failing(*_):
         raise subprocess.CalledProcessError(3, "dvc")
 
     monkeypatch.setattr(worlds.stages, "run", failing)
-    with pytest.raises(PipelineError, match="`dvc repro` ended with 3"):
+    with pytest.raises(PipelineError, match=rf"{tmp_path}: `dvc repro` ended with 3"):
         worlds.run(tmp_path)
 
 
@@ -247,7 +259,7 @@ def test_the_command_runs_each_world_once_and_writes_what_it_prints(
 
     def run(folder, *goals):
         ran.append((folder.name, goals))
-        write_run(folder, int(folder.name))
+        write_run(folder, int(folder.name), seconds=None)
         yield "train_pretext@encoder", 7.0
 
     monkeypatch.setattr(worlds.stages, "run", run)
