@@ -1,5 +1,7 @@
 """Covering parts of a face, against one picture and one pixel at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,13 @@ def test_covered_faces_go_to_the_device(scorer, monkeypatch):
         model = fused(scorer.encoder).to(META)
         found = occlusion.drops(scorer, model, np.ones((3, SIZE, SIZE), np.float32))
     assert found.shape == (16,) and device.reads == [*[(4, D)] * 4, (1, D)]
+
+
+def test_auto_is_the_precision_of_the_hardware(scorer, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    auto, named = (
+        replace(scorer, settings=SETTINGS.model_copy(update={"precision": precision}))
+        for precision in ("auto", "bfloat16")
+    )
+    drops = [occlusion.maps(s, pictures(1))[0][1] for s in (auto, named, scorer)]
+    assert np.array_equal(drops[0], drops[1]) and not np.array_equal(drops[0], drops[2])

@@ -197,6 +197,12 @@ def test_bfloat16_is_close(encoded):
     assert not np.array_equal(low, high) and low == pytest.approx(high, abs=0.1)
 
 
+@pytest.mark.parametrize(("native", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_the_precision_of_the_hardware(encoded, monkeypatch, native, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    assert alike(encoded(precision="auto"), encoded(precision=precision))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -98,6 +98,22 @@ def test_the_history_has_the_rate_of_each_epochs_last_step():
         assert [row["learning_rate"] for row in result.history] == expected
 
 
+@pytest.mark.parametrize("every", [1, 20])  # steps between readings of the losses
+def test_every_step_has_the_rate_of_its_place(monkeypatch, every):
+    seen = []
+
+    def noted(run, state, batch):
+        seen.append({group["lr"] for group in state.optimiser.param_groups})
+        return torch.zeros(5)
+
+    monkeypatch.setitem(training.READ_EVERY, "cpu", every)
+    monkeypatch.setattr(training, "step", noted)
+    how = {"epochs": 2, "optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.5}
+    trained(20, 2, **how)  # three steps an epoch
+    places = [(epoch, number / 3) for epoch in range(2) for number in range(3)]
+    assert seen == [{learning_rate(pretext(**how), *place)} for place in places]
+
+
 def test_losses_count_by_their_weights_and_are_reported_without():
     """A loss of weight 0 leaves its head alone, where nothing decays; doubling all weights leaves
     Adam's first step as it is but for epsilon.
