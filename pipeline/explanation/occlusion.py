@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.base import processes, terminal
 from pipeline.base.schema import FeatureExtraction
 from pipeline.common.devices import deterministic, select_device
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.encoder import inference
 from pipeline.encoder.inference import Inference
 from pipeline.encoder.network import Encoder
@@ -45,7 +45,7 @@ class Scorer:
     encoder: Encoder
     preprocessing: Preprocessing
     settings: FeatureExtraction
-    mixture: Mixture
+    density: Density
 
 
 def maps(scorer: Scorer, pictures: Sequence[Picture]) -> list[tuple[Picture, Drops]]:
@@ -79,16 +79,17 @@ def drops(scorer: Scorer, model: Inference, pixels: NDArray[np.float32]) -> Drop
     corners = [None, *((int(y), int(x)) for y in first for x in first)]  # None: nothing covered
     size = scorer.settings.batch_size
     size = min(size, FACES_PER_CORE) if device.type == "cpu" else size
-    features = []
+    encoded = []  # features and head scores of each batch
     for i in range(0, len(corners), size):
         batch = np.repeat(pixels[None], len(corners[i : i + size]), axis=0)  # (n, 3, size, size)
         for face, corner in zip(batch, corners[i : i + size], strict=True):
             if corner:
                 y, x = (slice(at, at + PATCH) for at in corner)
                 face[:, y, x] += WINDOW * (blurred - pixels)[:, y, x]
-        encoded, _ = encode(model, torch.from_numpy(batch).to(device), scorer.settings.precision)
-        features.append(encoded.cpu().numpy())
-    scores = scorer.mixture.anomaly_score(np.concatenate(features))  # (1 + k * k,)
+        outputs = encode(model, torch.from_numpy(batch).to(device), scorer.settings.precision)
+        encoded.append([output.cpu().numpy() for output in outputs])
+    features, heads = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
+    scores = scorer.density.anomaly_score(features, heads)  # (1 + k * k,)
     return scores[0] - scores[1:]
 
 

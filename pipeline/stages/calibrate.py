@@ -18,7 +18,7 @@ from pipeline.calibration.rates import CONSISTENT, Size, check
 from pipeline.calibration.sizes import size_curve
 from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.evaluation.measures import roc_auc
 from pipeline.face_sets import feature_sets
 
@@ -47,8 +47,10 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "calibration")
 
     sets = {n: feature_sets.read(vars(options)[n], f"photographic_{n}") for n in SETS}
-    mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    scores = {name: mixture.anomaly_score(faces.features) for name, faces in sets.items()}
+    density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    scores = {
+        name: density.anomaly_score(faces.features, faces.heads) for name, faces in sets.items()
+    }
     persons = {name: faces.persons for name, faces in sets.items()}
     threshold = _thresholds(scores, p.calibration)
     checks = _checks(threshold, scores, persons)

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing, normalise
@@ -23,11 +24,13 @@ MIXTURE = Mixture(
     np.full(1, 100.0),
 )  # fmt: skip
 
+DENSITY = Density({"features": MIXTURE})
+
 
 @pytest.fixture(scope="module")
 def scorer():
     encoder = Encoder("resnet10", D, seed=1).eval()
-    return Scorer(encoder, Preprocessing(SIZE), SETTINGS, MIXTURE)
+    return Scorer(encoder, Preprocessing(SIZE), SETTINGS, DENSITY)
 
 
 def pictures(n, shape=(SIZE, SIZE)):
@@ -99,7 +102,7 @@ def test_covering_nothing_changes_nothing(scorer):
 
 
 def test_a_mixture_of_other_features_is_refused():
-    other = Scorer(Encoder("resnet10", D + 1), Preprocessing(SIZE), SETTINGS, MIXTURE)
+    other = Scorer(Encoder("resnet10", D + 1), Preprocessing(SIZE), SETTINGS, DENSITY)
     with pytest.raises(PipelineError, match="the mixture was fitted on 6"):
         occlusion.maps(other, pictures(1))
 

@@ -13,6 +13,7 @@ from pipeline.calibration.rates import CONSISTENT, EXCEEDS, TOO_FEW, Size, check
 from pipeline.calibration.sizes import size_curve
 from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.stages import calibrate
 from tests.small_features import write_set
@@ -38,7 +39,7 @@ def mixture(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS % ([0.01, 0.05], 0.05, 0.01))
     ones, none = np.ones(1), np.zeros((0, 3))
     mixture = Mixture("spherical", np.zeros(3), np.ones(3), none, ones, np.zeros((1, 3)), ones)
-    artifacts.write_npz("gmm.npz", **mixture.to_arrays())
+    artifacts.write_npz("gmm.npz", **Density({"features": mixture}).to_arrays())
     for seed, (name, n) in enumerate(SIZES.items(), start=10):
         write_faces(name, np.random.default_rng(seed).normal(size=(n, 3)))
     return mixture

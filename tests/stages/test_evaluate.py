@@ -13,6 +13,7 @@ from sklearn import metrics as oracle
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.evaluation import generator
 from pipeline.evaluation.bootstrap import Sample
@@ -67,7 +68,7 @@ def world(tmp_path, monkeypatch):
     """200 photographs from the mixture itself; generators from a wider normal, with pictures."""
     monkeypatch.chdir(tmp_path)
     write_params(*GENERATORS)
-    artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
+    artifacts.write_npz("gmm.npz", **Density({"features": MIXTURE}).to_arrays())
     artifacts.write_json("threshold.json", THRESHOLD)
     write_calibration(np.full(5, 2.0))
     for name in ("photographic_fit", "photographic_calibration"):
