@@ -203,6 +203,7 @@ class Calibration(Section):
     ]
     review_rate: Share
     flag_rate: Share
+    sides: Literal["upper", "both"]
 
     @field_validator("review_rate", "flag_rate")
     @classmethod

@@ -16,7 +16,7 @@ from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS, PHOTOGRAPHIC
-from pipeline.density.density import Density
+from pipeline.density.density import TYPICAL, Density
 from pipeline.evaluation import generator, measures, table
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.generator import Figures
@@ -77,6 +77,7 @@ def judged(faces: FeatureSet, density: Density, decisions: Decisions) -> Columns
         "person": faces.persons,
         "label": np.full(len(faces), int(faces.name not in PHOTOGRAPHIC)),
         "source_sha256": faces.digests,
+        "side": density.side(faces.features, faces.heads),
         **decisions.columns(density.anomaly_score(faces.features, faces.heads), faces.heads),
     }
 
@@ -93,6 +94,7 @@ def content(name: str, figures: Figures, columns: Columns, decisions: Decisions)
         "generator": name,
         **parts,
         "not_computed": reasons | parts["not_computed"],
+        "too_typical": int((columns["side"][columns["verdict"] != "pass"] == TYPICAL).sum()),
         "verdicts": {verdict: int((columns["verdict"] == verdict).sum()) for verdict in VERDICTS},
         "head_z": {h: None if values is None else float(values.mean()) for h, values in z.items()},
     }

@@ -113,6 +113,7 @@ def _explain(
     mapped = iter(zip(faces, occlusion.maps(scorer, faces), strict=True))
     space, mixture = scorer.density.space, scorer.density.mixtures[scorer.density.space]
     for top, scores in tops:
+        side = scorer.density.side(top.features, top.heads)
         judged = decisions.columns(scores, top.heads)
         shown, known = (getattr(each, space) for each in (top, fit))
         near, distances = neighbours.nearest(mixture, shown, known, NEIGHBOURS)
@@ -124,6 +125,7 @@ def _explain(
             entry = entries.explanation(z, beside, occlusion.strongest(drop))
             entry |= {"name": name, "anomaly_score": float(scores[i])}
             entry |= {"p_value": float(judged["p_value"][i]), "verdict": str(judged["verdict"][i])}
+            entry |= {"side": str(side[i])}
             photographs = [read_picture(root, fit.face(row)) for row in near[i]]
             explained[top.name][0].append(entry)
             explained[top.name][1].append([picture, occlusion.overlay(seen, drop), *photographs])

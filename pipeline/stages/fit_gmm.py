@@ -27,12 +27,13 @@ def main(argv: list[str] | None = None) -> None:
     add("--gmm", type=Path, required=True, help="density to write, .npz")
     add("--metrics", type=Path, required=True, help="figures of the fit to write, .json")
     options = parser.parse_args(argv)
-    p = params.load("seed", "gmm")
+    p = params.load("seed", "gmm", "calibration")
 
     seen = feature_sets.read(options.fit, "photographic_fit")
     unseen = feature_sets.read(options.unseen, "photographic_calibration")
     seed = key(p.seed, "fit_gmm")
-    fitted = fit_density(seen.features, seen.heads, seen.persons, p.gmm.model_dump(), seed)
+    settings = {**p.gmm.model_dump(), "sides": p.calibration.sides}
+    fitted = fit_density(seen.features, seen.heads, seen.persons, settings, seed)
     warnings = fitted.warnings
     mixtures = {}
     for name, fit in fitted.fits.items():

@@ -23,7 +23,7 @@ GMM: Any = {
     **{"components": 1, "covariance_type": "full", "standardise": False, "pca_components": 0},
     **{"regularisation": 1e-6, "maximum_iterations": 100, "tolerance": 1e-4, "starts": 1},
     "device": "cpu",
-    **{"shrinkage": "none", "residual": False, "input": "features"},
+    **{"shrinkage": "none", "residual": False, "input": "features", "sides": "upper"},
 }
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.covariance import LedoitWolf
 
 from pipeline.base.errors import PipelineError
+from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
 from pipeline.common.randomness import key
 from pipeline.common.splits import folds
@@ -24,7 +25,7 @@ SHRUNK = {"components": 1, "shrinkage": "ledoit_wolf"}
 
 @cache
 def made(seen, **changes):
-    settings = {**SETTINGS, **SHRUNK, "input": seen, **changes}
+    settings = {**SETTINGS, **SHRUNK, "input": seen, "sides": "upper", **changes}
     return fit_density(FEATURES, HEADS, PERSONS, settings, settings.pop("seed"))
 
 
@@ -59,13 +60,61 @@ def test_both_are_fishers_sum_of_tail_probabilities():
     np.testing.assert_allclose(made("both").density.anomaly_score(*NEW), total, rtol=1e-6)
 
 
+def test_both_sides_are_fishers_sum_of_two_sided_probabilities():
+    """By their laws, which are those of one side; the side is that of the larger deviation."""
+    density = made("both", sides="both").density
+    total, deviations = np.zeros(60), []
+    middle, farther = FEATURES.mean(axis=0), np.linspace(0.6, 1.4, 60)[:, None]
+    faces = middle + farther * (FEATURES[:60] - middle), HEADS[60:120]
+    for name, table, new in zip(("features", "heads"), (FEATURES, HEADS), faces, strict=True):
+        np.testing.assert_array_equal(density.laws[name], made("both").density.laws[name])
+        below = stats.norm(*density.laws[name]).cdf(log_distance(table, new))
+        total -= np.log(2 * np.minimum(below, 1 - below))
+        deviations.append(below - 0.5)
+    np.testing.assert_allclose(density.anomaly_score(*faces), total, rtol=1e-5)
+    larger = [max(pair, key=abs) for pair in zip(*deviations, strict=True)]
+    expected = ["too typical" if one < 0 else "too unusual" for one in larger]
+    assert density.side(*faces).tolist() == expected and len(set(expected)) == 2
+    assert set(made("both").density.side(*NEW)) == {"too unusual"}
+
+
+def test_faces_nearer_to_the_middle_than_photographs_are_anomalous_for_both_sides_only():
+    middle = FEATURES.mean(axis=0, dtype=np.float64)
+    near = middle + 0.1 * (FEATURES - middle)
+    near[0] = middle  # whose logarithm would be infinite
+    scores = {}
+    for sides in ("upper", "both"):
+        density = made("features", sides=sides).density
+        scores[sides] = [density.anomaly_score(x, x[:, :5]) for x in (FEATURES, near)]
+    assert np.median(scores["upper"][1]) < np.quantile(scores["upper"][0], 0.05)
+    assert np.median(scores["both"][1]) > np.quantile(scores["both"][0], 0.95)
+    assert np.isfinite(scores["both"][1]).all()
+
+
+def test_the_false_alarm_rate_of_both_sides_holds_though_the_law_is_wrong():
+    """Squared distances of uniform faces are no log-normal ones; of 39 calibration photographs the
+    threshold for 10 % is the 36th, so that a new one exceeds it with a chance of exactly 4 / 40.
+    """
+    draw = np.random.default_rng(3)
+    settings = {**SETTINGS, **SHRUNK, "input": "features", "sides": "both"}
+    del settings["seed"]
+    density = fit_density(draw.uniform(size=(200, 3)), HEADS[:200], PERSONS[:200], settings, 7)
+    x = draw.uniform(size=(2000 * 40, 3))
+    scores = density.density.anomaly_score(x, x).reshape(2000, 40)
+    thresholds = np.array([conformal_threshold(row[:39], 0.1) for row in scores])
+    alarms = scores[:, 39] > thresholds
+    assert alarms.mean() == pytest.approx(0.1, abs=3 * np.sqrt(0.1 * 0.9 / 2000))
+    sides = density.density.side(x, x).reshape(2000, 40)[:, 39]
+    assert set(sides[alarms]) == {"too typical", "too unusual"}
+
+
 def test_fishers_sum_of_independent_photographs_is_chi_squared():
     """Heavy-tailed features and heads that know nothing of each other: half the sum is Gamma(2)."""
     draw = np.random.default_rng(0)
     sizes = np.exp(0.4 * draw.normal(size=(1200, 2, 1)))
     x, y = (sizes[:, i] * draw.normal(size=(1200, d)) for i, d in enumerate((40, 5)))
     persons = np.arange(600).astype(str)
-    settings = {**SETTINGS, **SHRUNK, "input": "both"}
+    settings = {**SETTINGS, **SHRUNK, "input": "both", "sides": "upper"}
     seed = settings.pop("seed")
     density = fit_density(x[:600], y[:600], persons, settings, seed).density
     scores = density.anomaly_score(x[600:], y[600:])
@@ -83,9 +132,10 @@ def test_farther_out_is_always_more_anomalous(row, far, times):
     assert np.isfinite(scores).all() and scores[1] > scores[0]
 
 
+@pytest.mark.parametrize("sides", ["upper", "both"])
 @pytest.mark.parametrize("seen", ["features", "heads", "both"])
-def test_arrays_come_back_the_same(seen, tmp_path):
-    density = made(seen).density
+def test_arrays_come_back_the_same(seen, sides, tmp_path):
+    density = made(seen, sides=sides).density
     artifacts.write_npz(tmp_path / "gmm.npz", **density.to_arrays())
     again = Density.from_arrays(artifacts.read_npz(tmp_path / "gmm.npz"))
     np.testing.assert_array_equal(again.anomaly_score(*NEW), density.anomaly_score(*NEW))
@@ -99,11 +149,19 @@ def test_the_same_photographs_give_the_same_arrays():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads.law": None}, "each of two mixtures needs a law"),
-        ({"heads.law": np.array([1.0, 0.0])}, "each of two mixtures needs a law"),
-        ({"heads.law": np.array([1.0, np.inf])}, "each of two mixtures needs a law"),
+        ({"heads.law": None}, "each of two mixtures, and one for both sides, needs"),
+        (
+            {"heads.law": np.array([1.0, 0.0])},
+            "each of two mixtures, and one for both sides, needs",
+        ),
+        (
+            {"heads.law": np.array([1.0, np.inf])},
+            "each of two mixtures, and one for both sides, needs",
+        ),
         ({"features.weights": None}, r"features: missing keys \['weights'\]"),
         ({"surprise.weights": np.ones(1)}, r"mixtures of \['features', 'heads', 'surprise'\]"),
+        ({"sides": np.array("lower")}, "sides lower, expected one of upper, both"),
+        ({"sides": None}, "sides not said"),
     ],
 )
 def test_a_malformed_density_is_refused_by_name(changes, message):
@@ -115,12 +173,12 @@ def test_a_malformed_density_is_refused_by_name(changes, message):
 
 def test_a_mixture_alone_has_no_law():
     arrays = {**made("features").density.to_arrays(), "features.law": np.ones(2)}
-    with pytest.raises(PipelineError, match="and one mixture none"):
+    with pytest.raises(PipelineError, match="and one for the upper side none"):
         Density.from_arrays(arrays)
 
 
 def test_what_cannot_be_fitted_says_of_which_mixture():
-    settings = {**SETTINGS, **SHRUNK, "input": "both"}
+    settings = {**SETTINGS, **SHRUNK, "input": "both", "sides": "upper"}
     seed = settings.pop("seed")
     with pytest.raises(
         PipelineError, match=r"gmm\.input both, heads: 5 of 5 features are the same"

@@ -32,6 +32,7 @@ GMM: Any = {
     "device": "cpu",
     **{"shrinkage": "none", "residual": False, "input": "features"},
 }
+UPPER = {**GMM, "sides": "upper"}
 PLAIN = {name: value for name, value in GMM.items() if name != "input"}  # of one mixture
 PARAMS = f"""
 seed: 3
@@ -87,7 +88,7 @@ def build(folder, sim_b=30):
     ]
     artifacts.write_table(folder / "variants/files.parquet", pd.DataFrame(rows))
     own = sets[FIT]
-    density = fit_density(own.features, own.heads, own.persons, GMM, 1).density
+    density = fit_density(own.features, own.heads, own.persons, UPPER, 1).density
     artifacts.write_npz(folder / "gmm.npz", **density.to_arrays())
     scores = density.anomaly_score(sets[CALIBRATION].features, sets[CALIBRATION].heads)
     rates = {
@@ -242,7 +243,7 @@ def test_features_and_heads_together_are_the_detector_and_no_part_of_a_control(
     once, world, tmp_path
 ):
     """Perturbed heads count; the heads alone are still a mixture of their own."""
-    both, own = GMM | {"input": "both"}, world[FIT]
+    both, own = UPPER | {"input": "both"}, world[FIT]
     (tmp_path / "params.yaml").write_text(PARAMS.replace("'input': 'features'", "'input': 'both'"))
     density = fit_density(own.features, own.heads, own.persons, both, key(3, "fit_gmm")).density
     artifacts.write_npz("gmm.npz", **density.to_arrays())

@@ -152,7 +152,15 @@ def test_scores_say_everything_about_every_face_and_hold_the_photographs_once(wo
     got = run()
     frame = artifacts.read_table("out/scores.parquet")
     decided = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
-    assert list(frame.columns) == ["set", "name", "person", "label", "source_sha256", *decided]
+    assert list(frame.columns) == [
+        "set",
+        "name",
+        "person",
+        "label",
+        "source_sha256",
+        "side",
+        *decided,
+    ]
     assert frame["set"].tolist() == ["photographic_test"] * 200 + ["sim_a"] * 40 + ["sim_b"] * 40
     assert (frame.label == frame["set"].isin(GENERATORS)).all()
     expected = np.concatenate([scores(name) for name in ("photographic_test", *GENERATORS)])
