@@ -1,7 +1,7 @@
 """Controls: ways of scoring faces that should find nothing, or less than the detector. High, they
 say what could fake it.
 
-Each is compared with the detector's mixture fitted anew on the same photographs, on the same test
+Each is compared with the detector's density fitted anew on the same photographs, on the same test
 faces and with the same resamples, so that nothing but the thing tested differs and the difference
 of the two has an interval too. Intervals are 95 % group bootstrap (evaluation/bootstrap.py)."""
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.audit.confounds import FEWEST_PERSONS
-from pipeline.audit.scoring import FIT, TEST
+from pipeline.audit.scoring import FIT, TEST, Sets, samples
 from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
-from pipeline.density import fitting
+from pipeline.density.density import fit_density
 from pipeline.evaluation import bootstrap, estimates
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.measures import roc_auc
@@ -87,28 +87,25 @@ def halves(sample: Sample, *, resamples: int, seed: int) -> Result:
 
 @dataclass(frozen=True)
 class Refit:
-    """Scores features with a mixture of their own.
+    """Scores faces with a density of their own.
 
     The photographs fitted, the seed and the faces tested are the same for the detector and for
     every control, so that no smaller fit makes it look good."""
 
-    persons: Mapping[str, np.ndarray]  # (n,) of each tested set
     gmm: Mapping[str, Any]  # the section of params.yaml
     resamples: int
     seed: int
 
-    def __call__(self, tables: Mapping[str, np.ndarray], *details: str, **changes: int) -> Result:
-        """From features (n, D) by set. changes: of the section `gmm`. Raises PipelineError where
-        the faces cannot carry the mixture.
+    def __call__(self, sets: Sets, *details: str, **changes: Any) -> Result:
+        """Of the tested sets. changes: of the section `gmm`. Raises PipelineError where the faces
+        cannot carry the density.
         """
-        table, seed = tables[FIT], randomness.key(self.seed, "fit_gmm")
-        fitted = fitting.fit(table, **{**self.gmm, **changes}, seed=seed)
-        scored = {
-            name: Sample(fitted.mixture.anomaly_score(tables[name]), persons)
-            for name, persons in self.persons.items()
-        }
+        fit, seed = sets[FIT], randomness.key(self.seed, "fit_gmm")
+        settings = {**self.gmm, **changes}
+        fitted = fit_density(fit.features, fit.heads, fit.persons, settings, seed)
+        scored = samples(sets, fitted.density)
         warnings = [f"warning of the fit: {warning}" for warning in fitted.warnings]
-        details = (*details, f"{len(table):,} photographs fitted", *warnings)
+        details = (*details, f"{len(fit):,} photographs fitted", *warnings)
         draws = {"resamples": self.resamples, "seed": self.seed}
         return compare(scored.pop(TEST), scored, *details, **draws)
 

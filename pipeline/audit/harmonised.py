@@ -1,7 +1,7 @@
 """The detector's figures as found, and once every face went through the same resize and the same
 JPEG compression.
 
-In both states the mixture is fitted anew and the threshold calibrated anew, on the very same faces
+In both states the density is fitted anew and the threshold calibrated anew, on the very same faces
 with the same seed, so that only harmonisation differs between the figures."""
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from pipeline.audit.scoring import CALIBRATION, FIT, TEST, Sets, by_state, estim
 from pipeline.base.errors import PipelineError
 from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common.randomness import key
-from pipeline.density import fitting
+from pipeline.density.density import fit_density
 from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing
 
 
@@ -28,16 +28,17 @@ def figures(
     for state, sets in states.items():
         title = state.replace("_", " ")
         try:
-            # fit_gmm's seed: with all photographs chosen, as found is the pipeline's own mixture.
-            fitted = fitting.fit(sets[FIT].features, **gmm, seed=key(seed, "fit_gmm"))
-            scores = fitted.mixture.anomaly_score(sets[CALIBRATION].features)
+            # fit_gmm's seed: with all photographs chosen, as found is the pipeline's own.
+            fit, own = sets[FIT], sets[CALIBRATION]
+            fitted = fit_density(fit.features, fit.heads, fit.persons, gmm, key(seed, "fit_gmm"))
+            scores = fitted.density.anomaly_score(own.features, own.heads)
             threshold = {"rate": conformal_threshold(scores, rate)}
         except PipelineError as error:
             few = f"{len(sets[FIT])} faces to fit, {len(sets[CALIBRATION])} to calibrate with"
             absent[f"{title} figures"] = f"{error} ({few}, see controls.fit_faces)"
             continue
         warnings += [f"{title}: {warning}" for warning in fitted.warnings]
-        found[state] = estimated(sets, fitted.mixture, threshold, resamples=resamples, seed=seed)
+        found[state] = estimated(sets, fitted.density, threshold, resamples=resamples, seed=seed)
     if found:
         absent |= missing({state: one.not_computed for state, one in found.items()})
     sets = states["as_found"]

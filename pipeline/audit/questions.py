@@ -50,8 +50,8 @@ QUESTIONS = {
         "Four EXIF heads alone",
         "not above",
         "not above the detector",
-        "The four scores that the pretext task trains know more than the mixture of all features "
-        "finds: choose the mixture anew (fewer principal components or Gaussians).",
+        "The four scores that the pretext task trains know more than the density "
+        "finds: choose gmm.* anew (heads in gmm.input, other principal components or shrinkage).",
     ),
     "manipulation_head": Question(
         "Manipulation head alone",

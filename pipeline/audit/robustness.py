@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.audit.scoring import TEST, Sets, by_state, estimated
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing
 
 
 def compare(
     states: Mapping[str, tuple[Sets, Sets]],
-    mixture: Mixture,
+    density: Density,
     thresholds: Mapping[str, float],
     **draws: int,
 ) -> dict[str, dict[str, Any]]:
@@ -26,8 +26,8 @@ def compare(
     before: Estimates | None = None
     found = {}
     for name, (clean, perturbed) in states.items():
-        before = before or estimated(clean, mixture, thresholds, **draws)
-        after = estimated(perturbed, mixture, thresholds, **draws)
+        before = before or estimated(clean, density, thresholds, **draws)
+        after = estimated(perturbed, density, thresholds, **draws)
         content = by_state({"clean": _figures(before), "perturbed": _figures(after)})
         content["photographs"]["faces"] = len(clean[TEST])
         for generator, figures in content["generators"].items():

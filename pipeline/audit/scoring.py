@@ -1,10 +1,10 @@
-"""Figures of face sets under a mixture, and side by side in two states; for all of the audit."""
+"""Figures of face sets under a density, and side by side in two states; for all of the audit."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.common.names import PHOTOGRAPHIC
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.estimates import Estimates, estimate
 from pipeline.face_sets.feature_sets import FeatureSet
@@ -18,19 +18,19 @@ def tested(sets: Sets) -> dict[str, FeatureSet]:
     return {name: faces for name, faces in sets.items() if name not in (FIT, CALIBRATION)}
 
 
-def samples(sets: Sets, mixture: Mixture) -> dict[str, Sample]:
+def samples(sets: Sets, density: Density) -> dict[str, Sample]:
     """Anomaly scores and persons of the tested sets."""
     return {
-        name: Sample(mixture.anomaly_score(faces.features), faces.persons)
+        name: Sample(density.anomaly_score(faces.features, faces.heads), faces.persons)
         for name, faces in tested(sets).items()
     }
 
 
 def estimated(
-    sets: Sets, mixture: Mixture, thresholds: Mapping[str, float], *, resamples: int, seed: int
+    sets: Sets, density: Density, thresholds: Mapping[str, float], *, resamples: int, seed: int
 ) -> Estimates:
     """AUC, detection and false alarm rates of the tested sets at the thresholds."""
-    scored = samples(sets, mixture)
+    scored = samples(sets, density)
     return estimate(scored.pop(TEST), scored, thresholds, resamples=resamples, seed=seed)
 
 

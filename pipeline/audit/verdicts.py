@@ -1,6 +1,7 @@
 """The controls one after the other, each with its figures, its texts and its verdict."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,22 +13,27 @@ from pipeline.audit.questions import QUESTIONS, RULES
 from pipeline.audit.scoring import TEST, Sets, samples, tested
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import HEADS
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.measures import roc_auc
 
 TRIVIAL = "not below the detector"
+SEEN = {
+    "features": "mixture of all features",
+    "heads": "mixture of the five head scores",
+    "both": "mixtures of all features and of the five head scores",
+}
 VERDICTS = {True: "suspicious", False: "in order", None: "not judged"}
 
 
 class Inputs(NamedTuple):
     """What controls are made of."""
 
-    mixture: Mixture  # the pipeline's own
+    density: Density  # the pipeline's own
     photographs: Sample  # all test photographs, scored by it
-    chosen: Sets  # the faces that controls are computed on, with the detector's features
-    others: Mapping[str, Sets]  # random_weights and shuffled_exif: other encoders' features
+    chosen: Sets  # the faces that controls are computed on, with as the detector sees them
+    others: Mapping[str, Sets]  # random_weights and shuffled_exif: by other encoders
     confounds: Mapping[str, Any]  # content of confounds.json
     details: Mapping[str, Any]  # architecture, epochs and shuffled_epochs of the encoders
 
@@ -38,11 +44,9 @@ def controls(
     """`detector` and `controls` of controls.json. What cannot be computed says why, and stops
     nothing.
     """
-    persons = {name: faces.persons for name, faces in tested(inputs.chosen).items()}
-    refit = Refit(persons, gmm, resamples, seed)
-    features = {name: faces.features for name, faces in inputs.chosen.items()}
-    detector = attempt(partial(refit, features, "mixture of all features, fitted anew"))
-    scored = samples(inputs.chosen, inputs.mixture)
+    refit = Refit(gmm, resamples, seed)
+    detector = attempt(partial(refit, inputs.chosen, f"{SEEN[gmm['input']]}, fitted anew"))
+    scored = samples(inputs.chosen, inputs.density)
     own = [
         roc_auc(scored[TEST].scores, scored[name].scores)
         for name in detector.generators or list(scored)[1:]
@@ -102,16 +106,15 @@ def attempt(measure: Callable[[], Result]) -> Result:
 
 def _measures(inputs: Inputs, refit: Refit) -> dict[str, Callable[[], Result]]:
     """How each control is computed, by the names of QUESTIONS."""
-    heads = {name: faces.heads for name, faces in inputs.chosen.items()}
-    exif = {name: scores[:, :4] for name, scores in heads.items()}
-    manipulation = {
-        name: scores[:, HEADS.index("manipulation") :] for name, scores in heads.items()
-    }
-    as_it_is = [
-        roc_auc(manipulation[TEST][:, 0], manipulation[name][:, 0])
-        for name in refit.persons
-        if name != TEST
-    ]
+    exif, manipulation = (
+        {
+            name: replace(faces, features=faces.heads[:, columns])
+            for name, faces in inputs.chosen.items()
+        }
+        for columns in (slice(4), slice(HEADS.index("manipulation"), None))
+    )
+    alone = {name: faces.features[:, 0] for name, faces in tested(manipulation).items()}
+    as_it_is = [roc_auc(alone[TEST], alone[name]) for name in alone if name != TEST]
     mean = f"mixture of the one score (the score as it is: AUC {np.mean(as_it_is):.3f})"
     details = {
         "random_weights": f"{inputs.details['architecture']} as it starts with pretext.start none",
@@ -119,16 +122,14 @@ def _measures(inputs: Inputs, refit: Refit) -> dict[str, Callable[[], Result]]:
             **inputs.details
         ),
     }
-    refits = {
-        name: partial(refit, {s: faces.features for s, faces in sets.items()}, details[name])
-        for name, sets in inputs.others.items()
-    }
+    refits = {name: partial(refit, sets, details[name]) for name, sets in inputs.others.items()}
+    plain = {"input": "features", "pca_components": 0, "residual": False}  # of the columns given
     draws = {"resamples": refit.resamples, "seed": refit.seed}
     return {
         "real_against_real": partial(halves, inputs.photographs, **draws),
         **refits,
-        "exif_heads": partial(refit, exif, "mixture of the four scores", pca_components=0),
-        "manipulation_head": partial(refit, manipulation, mean, pca_components=0),
+        "exif_heads": partial(refit, exif, "mixture of the four scores", **plain),
+        "manipulation_head": partial(refit, manipulation, mean, **plain),
         **{f"metadata_{state}": partial(metadata, inputs.confounds, state) for state in STATES},
         **{f"file_size_{state}": partial(file_size, inputs.confounds, state) for state in STATES},
     }

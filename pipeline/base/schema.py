@@ -201,6 +201,37 @@ class Gmm(Section):
     tolerance: Positive
     starts: Count
     device: Device
+    shrinkage: Literal["none", "ledoit_wolf", "oas"]
+    residual: bool
+    input: Literal["features", "heads", "both"]
+
+    @model_validator(mode="after")
+    def _together(self) -> "Gmm":
+        shrinkage = shrinkage_fault(self.shrinkage, self.components, self.covariance_type)
+        if fault := shrinkage or residual_fault(self.residual, self.pca_components):
+            raise ValueError(fault)
+        return self
+
+
+def shrinkage_fault(shrinkage: str, components: int, covariance_type: str) -> str:
+    """Why such a mixture cannot be shrunk, or ""."""
+    if shrinkage == "none" or (components, covariance_type) == (1, "full"):
+        return ""
+    return (
+        f"gmm.shrinkage {shrinkage} is of one full covariance, not of {components} "
+        f"{covariance_type}: set gmm.components to 1 and gmm.covariance_type to full, or "
+        "gmm.shrinkage to none"
+    )
+
+
+def residual_fault(residual: bool, pca_components: int) -> str:
+    """Why there is no residual to count, or ""."""
+    if not residual or pca_components:
+        return ""
+    return (
+        "gmm.residual is of what principal components leave out, but gmm.pca_components is 0: set "
+        "gmm.residual to false, or gmm.pca_components above 0"
+    )
 
 
 class Calibration(Section):
@@ -211,6 +242,7 @@ class Calibration(Section):
     ]
     review_rate: Share
     flag_rate: Share
+    sides: Literal["upper", "both"]
 
     @field_validator("review_rate", "flag_rate")
     @classmethod

@@ -1,19 +1,24 @@
 """Fit the density of photographic faces in feature space, and see how it carries over."""
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.schema import residual_fault, shrinkage_fault
 from pipeline.common.checks import check_features
-from pipeline.density.expectation_maximisation import chosen_device, maximise
+from pipeline.density.expectation_maximisation import Result, chosen_device, maximise
 from pipeline.density.mixture import Mixture
+from pipeline.density.shrinkage import shrunk
 
 PAPER_FALSE_ALARM_RATE = 0.05  # of the fitted faces, by the authors' threshold
 
 # Features are stored in float32 (relative spacing 1.2e-7): spread below this share of the mean is
 # rounding, not signal.
 _ROUNDING = 1e-6
+
+_ESTIMATED = ("weights", "means", "precisions_cholesky")  # what `Result.arrays` holds
 
 # Up to this many numbers one thread is as fast, and the result does not depend on the cores.
 _ONE_THREAD = 4_000_000
@@ -32,40 +37,61 @@ class Fit:
 def fit(
     features: np.ndarray,
     *,
-    components: int,
-    covariance_type: str,
+    seed: int,
     standardise: bool,
     pca_components: int,
-    regularisation: float,
-    maximum_iterations: int,
-    tolerance: float,
-    starts: int,
-    seed: int,
-    device: str = "cpu",
+    residual: bool = False,
+    **model: Any,
 ) -> Fit:
-    """Fit a Gaussian mixture to features (n, D) in float64; the arguments are params.yaml's `gmm`.
+    """Fit a Gaussian mixture to features (n, D) in float64; the arguments are params.yaml's `gmm`,
+    `model` those of `_estimate`.
 
     Raises PipelineError where the faces cannot carry such a mixture or there is no such device, and
     says what to change."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1 if np.size(features) <= _ONE_THREAD else None):
-        x, shift, scale, projection, notes = _prepare(
-            features, standardise=standardise, pca_components=pca_components
+        x, transform, notes = _prepare(
+            features, standardise=standardise, pca_components=pca_components, residual=residual
         )
-        n, d = x.shape
-        _check_faces(n, d, components=components, covariance_type=covariance_type)
-        found = maximise(
-            x,
-            chosen_device(device, n, d, components=components, covariance_type=covariance_type),
-            seed=seed % 2**32,
-            n_components=components,
-            covariance_type=covariance_type,
-            reg_covar=regularisation,
-            max_iter=maximum_iterations,
-            tol=tolerance,
-            n_init=starts,
-        )
+        found, warnings = _estimate(x, seed=seed, **model)
+    arrays = {**transform._asdict(), **dict(zip(_ESTIMATED, found.arrays, strict=True))}
+    mixture = Mixture(model["covariance_type"], **arrays)
+    return Fit(mixture, found.converged, found.iterations, (*notes, *warnings))
+
+
+def _estimate(
+    x: np.ndarray,
+    *,
+    components: int,
+    covariance_type: str,
+    regularisation: float,
+    maximum_iterations: int,
+    tolerance: float,
+    starts: int,
+    seed: int,
+    device: str = "cpu",
+    shrinkage: str = "none",
+) -> tuple[Result, list[str]]:
+    """The mixture of transformed features (n, d), and warnings."""
+    n, d = x.shape
+    if fault := shrinkage_fault(shrinkage, components, covariance_type):
+        raise PipelineError(fault)
+    if shrinkage != "none":
+        return shrunk(x, shrinkage), []
+    _check_faces(n, d, components=components, covariance_type=covariance_type)
+    found = maximise(
+        x,
+        chosen_device(device, n, d, components=components, covariance_type=covariance_type),
+        seed=seed % 2**32,
+        n_components=components,
+        covariance_type=covariance_type,
+        reg_covar=regularisation,
+        max_iter=maximum_iterations,
+        tol=tolerance,
+        n_init=starts,
+    )
+    notes = []
     if not found.converged:
         notes.append(
             f"not converged in {maximum_iterations} iterations: raise gmm.maximum_iterations or "
@@ -75,10 +101,9 @@ def fit(
         notes.append(
             f"{n} faces for {components} full covariances in {d} dimensions: the components rest "
             "on gmm.regularisation; lower gmm.pca_components or gmm.components, or use "
-            "covariance_type tied or diag"
+            "covariance_type tied or diag, or one component with gmm.shrinkage"
         )
-    mixture = Mixture(covariance_type, shift, scale, projection, *found.arrays)
-    return Fit(mixture, found.converged, found.iterations, tuple(notes))
+    return found, notes
 
 
 def generalisation(
@@ -110,10 +135,21 @@ def generalisation(
     ]
 
 
+class _Transform(NamedTuple):
+    """As in `Mixture`."""
+
+    shift: np.ndarray
+    scale: np.ndarray
+    projection: np.ndarray
+    residual_variance: np.ndarray
+
+
 def _prepare(
-    features: np.ndarray, *, standardise: bool, pca_components: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Transformed features (n, d), shift, scale, projection, and warnings."""
+    features: np.ndarray, *, standardise: bool, pca_components: int, residual: bool
+) -> tuple[np.ndarray, _Transform, list[str]]:
+    """Transformed features (n, d), the transform, and warnings."""
+    if fault := residual_fault(residual, pca_components):
+        raise PipelineError(fault)
     x = check_features(features, "features of the fit photographs")
     centre, spread = x.mean(axis=0), x.std(axis=0)
     constant = spread <= _ROUNDING * np.abs(centre)
@@ -133,7 +169,9 @@ def _prepare(
     x = (x - shift) / scale
     projection = _principal_directions(x, pca_components)  # (d, D)
     notes = [f"{same} and are left to PCA to drop"] if constant.any() else []
-    return (x @ projection.T if pca_components else x), shift, scale, projection, notes
+    variance = _residual_variance(x, projection) if residual else np.zeros(0)
+    projected = x @ projection.T if pca_components else x
+    return projected, _Transform(shift, scale, projection, variance), notes
 
 
 def _principal_directions(x: np.ndarray, count: int) -> np.ndarray:
@@ -154,6 +192,20 @@ def _principal_directions(x: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(rows * np.sign(largest))
 
 
+def _residual_variance(x: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """Mean variance (1,) of centred x (n, D) in the directions outside of projection (d, D), the
+    maximum likelihood of probabilistic PCA (Tipping, Bishop 1999).
+    """
+    d, width = projection.shape
+    outside = x - (x @ projection.T) @ projection
+    if d == width or np.square(outside).mean() <= _ROUNDING**2 * np.square(x).mean():
+        raise PipelineError(
+            f"gmm.residual: the faces vary in no direction outside of gmm.pca_components {d}: set "
+            "gmm.residual to false or lower gmm.pca_components"
+        )
+    return np.array([np.square(outside).sum() / (len(x) * (width - d))])
+
+
 def _check_faces(n: int, d: int, *, components: int, covariance_type: str) -> None:
     if n < max(2, components):
         raise PipelineError(
@@ -163,5 +215,6 @@ def _check_faces(n: int, d: int, *, components: int, covariance_type: str) -> No
     if covariance_type in ("full", "tied") and n <= d:
         raise PipelineError(
             f"{n} faces cannot carry a {covariance_type} covariance in {d} dimensions: set "
-            f"gmm.pca_components to at most {n // 2}, use gmm.covariance_type diag, or add faces"
+            f"gmm.pca_components to at most {n // 2}, use gmm.shrinkage or gmm.covariance_type "
+            "diag, or add faces"
         )

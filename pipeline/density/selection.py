@@ -6,7 +6,9 @@ A command beside the graph: it advises, params.yaml decides. It sees only the ph
 mixture is fitted on: chosen by calibration photographs, a mixture would have seen them, and the
 false alarm rates of their thresholds would no longer hold. Likelihoods are those of the transformed
 features, in nats per face. Between different numbers of principal components neither they nor BIC
-may be compared: they are densities in different spaces. Compare detection instead."""
+may be compared: they are densities in different spaces. Compare detection instead.
+
+Whatever gmm.input is, it compares mixtures of the features alone."""
 
 import argparse
 from collections.abc import Iterable, Mapping
@@ -125,6 +127,8 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "gmm")
     # The seed of fit_gmm, so that the current mixture is the very one of the pipeline.
     settings = {**p.gmm.model_dump(), "seed": randomness.key(p.seed, "fit_gmm")}
+    if (seen := settings.pop("input")) != "features":
+        print(f"gmm.input is {seen}: this compares mixtures of the features alone")
     current = Candidate(*(settings[name] for name in Candidate._fields))
     arrays = artifacts.read_npz(options.features)
     if missing := {"features", "persons"} - set(arrays):

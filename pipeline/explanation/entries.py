@@ -39,4 +39,5 @@ def row_title(face: Mapping[str, Any]) -> str:
     z = "no head varies" if head is None else f"{SHORT[head]}: {face['head_z'][head]:+.1f} sd"
     drop = f"{where}: {-face['covered']['largest_drop']:.1f} nats"
     drop = "no part" if where == "nowhere" else drop
-    return f"{face['verdict']}\np = {face['p_value']:.2g}\n{z}\n{drop}"
+    off = face["verdict"] != "pass" and face["side"] == "too typical"
+    return f"{face['verdict']}{', too typical' * off}\np = {face['p_value']:.2g}\n{z}\n{drop}"

@@ -14,19 +14,20 @@ def nearest(
     m)), equal ones by row.
 
     Mahalanobis distance with the covariance of the face's most probable component, in standard
-    deviations: the anomaly score of one component is a constant plus half the squared distance from
-    its mean. In the plain distance the first principal components, which vary most among
-    photographs, would decide alone."""
+    deviations, and beside it the residual's: the anomaly score of one component is a constant plus
+    half the squared distance from its mean. In the plain distance the first principal components,
+    which vary most among photographs, would decide alone."""
     from scipy.spatial.distance import cdist
 
     x, y = mixture.transform(faces), mixture.transform(photographs)  # (n, d), (m, d)
+    left, beside = mixture.residual(faces), mixture.residual(photographs)  # (n, D or 0), (m, ...)
     component = _most_probable(mixture, faces)
     distances = np.empty((len(x), len(y)))
     for k in np.unique(component):
         own, precision = component == k, _precision(mixture, k)
         full = precision.ndim == 2
         white = [part @ precision if full else part * precision for part in (x[own], y)]
-        distances[own] = cdist(*white)
+        distances[own] = cdist(np.hstack([white[0], left[own]]), np.hstack([white[1], beside]))
     rows = np.argsort(distances, axis=1, kind="stable")[:, :count]
     return rows, np.take_along_axis(distances, rows, axis=1)
 

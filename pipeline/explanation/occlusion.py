@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.base import processes, terminal
 from pipeline.base.schema import FeatureExtraction
 from pipeline.common.devices import arithmetic, resolve_precision, select_device
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.encoder import inference
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
@@ -44,7 +44,7 @@ class Scorer:
     encoder: Encoder
     preprocessing: Preprocessing
     settings: FeatureExtraction
-    mixture: Mixture
+    density: Density
 
 
 def maps(scorer: Scorer, pictures: Sequence[Picture]) -> list[tuple[Picture, Drops]]:
@@ -79,16 +79,17 @@ def drops(scorer: Scorer, model: Encoder, pixels: NDArray[np.float32]) -> Drops:
     precision = resolve_precision(scorer.settings.precision, device)
     size = scorer.settings.batch_size
     size = min(size, FACES_PER_CORE) if device.type == "cpu" else size
-    features = []
+    encoded = []  # features and head scores of each batch
     for i in range(0, len(corners), size):
         batch = np.repeat(pixels[None], len(corners[i : i + size]), axis=0)  # (n, 3, size, size)
         for face, corner in zip(batch, corners[i : i + size], strict=True):
             if corner:
                 y, x = (slice(at, at + PATCH) for at in corner)
                 face[:, y, x] += WINDOW * (blurred - pixels)[:, y, x]
-        encoded, _ = encode(model, torch.from_numpy(batch).to(device), precision)
-        features.append(encoded.cpu().numpy())
-    scores = scorer.mixture.anomaly_score(np.concatenate(features))  # (1 + k * k,)
+        outputs = encode(model, torch.from_numpy(batch).to(device), precision)
+        encoded.append([output.cpu().numpy() for output in outputs])
+    features, heads = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
+    scores = scorer.density.anomaly_score(features, heads)  # (1 + k * k,)
     return scores[0] - scores[1:]
 
 

@@ -87,23 +87,28 @@ def read_all(folder: Path, names: Sequence[str]) -> dict[str, FeatureSet]:
 
 
 def joined(sets: Mapping[str, FeatureSet]) -> dict[str, np.ndarray]:
-    """Features of several sets as one file has them: sets (n,), names (n,), features float32."""
+    """Several sets as one file has them: sets (n,), names (n,), features and heads float32."""
     return {
         "sets": np.concatenate([np.full(len(faces), name) for name, faces in sets.items()]),
         "names": np.concatenate([faces.names for faces in sets.values()]),
-        "features": np.concatenate([f.features for f in sets.values()]).astype(np.float32),
+        **{
+            key: np.concatenate([getattr(f, key) for f in sets.values()]).astype(np.float32)
+            for key in ("features", "heads")
+        },
     }
 
 
 def split(
     arrays: Mapping[str, np.ndarray], sets: Mapping[str, FeatureSet]
 ) -> tuple[dict[str, FeatureSet], dict[str, FeatureSet]]:
-    """Of each set the faces in `joined` arrays: as they are, and with the arrays' features."""
+    """Of each set the faces in `joined` arrays: as they are, and with the arrays' features and
+    heads.
+    """
     before, after = {}, {}
     for name, faces in sets.items():
         mine = arrays["sets"] == name
         rows = {face: row for row, face in enumerate(faces.names.tolist())}
         before[name] = faces[np.array([rows[n] for n in arrays["names"][mine].tolist()], dtype=int)]
-        features = arrays["features"][mine].astype(np.float64)
-        after[name] = replace(before[name], features=features)
+        features, heads = (arrays[key][mine].astype(np.float64) for key in ("features", "heads"))
+        after[name] = replace(before[name], features=features, heads=heads)
     return before, after

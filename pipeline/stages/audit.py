@@ -17,7 +17,7 @@ from pipeline.base.perturbation_names import parse
 from pipeline.calibration import decisions
 from pipeline.common import artifacts
 from pipeline.common.names import PHOTOGRAPHIC
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.face_sets import feature_sets
 
 
@@ -26,19 +26,19 @@ def main(argv: list[str] | None = None) -> None:
     options = _options(argv)
     p = params.load("seed", "gmm", "bootstrap", "generators", "perturbations")
     draws = {"resamples": p.bootstrap.resamples, "seed": p.seed}
-    gmm = p.gmm.model_dump()
     sets = feature_sets.read_all(options.features, (*PHOTOGRAPHIC, *p.generators))
-    mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    gmm = {**p.gmm.model_dump(), "sides": density.sides}
     threshold = artifacts.read_json(options.threshold)
     thresholds, review, _ = decisions.thresholds(threshold, options.threshold)
     details = artifacts.read_json(options.variants / "details.json")
 
     def variant(name: str, among: Sets = sets) -> tuple[Sets, Sets]:
-        """The faces of a variant as they are, and with the variant's features."""
+        """The faces of a variant as they are, and with the variant's features and heads."""
         return feature_sets.split(artifacts.read_npz(options.variants / f"{name}.npz"), among)
 
     perturbed = {name: variant(f"perturbed/{name}", tested(sets)) for name in p.perturbations}
-    robust = robustness.compare(perturbed, mixture, thresholds, **draws)
+    robust = robustness.compare(perturbed, density, thresholds, **draws)
     for name, content in robust.items():
         content["kind"], content["strength"] = parse(name)
 
@@ -51,8 +51,8 @@ def main(argv: list[str] | None = None) -> None:
     confounded["not_computed"] |= absent
 
     inputs = verdicts.Inputs(
-        mixture,
-        samples(sets, mixture)[TEST],
+        density,
+        samples(sets, density)[TEST],
         states["as_found"],
         {name: variant(name)[1] for name in ("random_weights", "shuffled_exif")},
         confounded,

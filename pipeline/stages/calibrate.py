@@ -18,7 +18,7 @@ from pipeline.calibration.rates import CONSISTENT, Size, check
 from pipeline.calibration.sizes import size_curve
 from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import TYPICAL, Density
 from pipeline.evaluation.measures import roc_auc
 from pipeline.face_sets import feature_sets
 
@@ -47,11 +47,17 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "calibration")
 
     sets = {n: feature_sets.read(vars(options)[n], f"photographic_{n}") for n in SETS}
-    mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    scores = {name: mixture.anomaly_score(faces.features) for name, faces in sets.items()}
+    density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    scores = {
+        name: density.anomaly_score(faces.features, faces.heads) for name, faces in sets.items()
+    }
     persons = {name: faces.persons for name, faces in sets.items()}
-    threshold = _thresholds(scores, p.calibration)
+    threshold = {**_thresholds(scores, p.calibration), "sides": density.sides}
     checks = _checks(threshold, scores, persons)
+    side = density.side(sets["test"].features, sets["test"].heads)
+    for at in checks["rates"].values():
+        alarms = scores["test"] > at["threshold"]
+        at["too_typical"] = int((side[alarms] == TYPICAL).sum())
     own, heads = scores["calibration"], sets["calibration"].heads
     rates = p.calibration.false_alarm_rates
     curve = size_curve(own, persons["calibration"], scores["test"], rates, seed=p.seed)
@@ -110,6 +116,7 @@ def _checks(
         "test_people_known": len(people["test"] & (people["fit"] | people["calibration"])),
         "review": threshold["review"],
         "flag": threshold["flag"],
+        "sides": threshold["sides"],
         "rates": {
             key: check(test, **at, persons=j, calibration=calibration) for key, at in by_rate
         },

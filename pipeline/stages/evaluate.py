@@ -16,7 +16,7 @@ from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS, PHOTOGRAPHIC
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import TYPICAL, Density
 from pipeline.evaluation import generator, measures, table
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.generator import Figures
@@ -34,13 +34,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
     p = params.load("seed", "bootstrap", "generators")
-    mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     files = options.threshold, options.calibration
     decisions = Decisions.from_contents(
         artifacts.read_json(files[0]), artifacts.read_npz(files[1]), files
     )
     sets = feature_sets.read_all(options.features, [*PHOTOGRAPHIC, *p.generators])
-    columns = {name: judged(sets[name], mixture, decisions) for name in (TEST, *p.generators)}
+    columns = {name: judged(sets[name], density, decisions) for name in (TEST, *p.generators)}
 
     thresholds = {**decisions.thresholds, table.PAPER: decisions.paper_threshold}
     samples = {name: Sample(c["anomaly_score"], c["person"]) for name, c in columns.items()}
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     _show(contents, rows, decisions.review)
 
 
-def judged(faces: FeatureSet, mixture: Mixture, decisions: Decisions) -> Columns:
+def judged(faces: FeatureSet, density: Density, decisions: Decisions) -> Columns:
     """All that is said about each face of a set: a row of scores.parquet, by column."""
     return {
         "set": np.full(len(faces), faces.name),
@@ -77,7 +77,8 @@ def judged(faces: FeatureSet, mixture: Mixture, decisions: Decisions) -> Columns
         "person": faces.persons,
         "label": np.full(len(faces), int(faces.name not in PHOTOGRAPHIC)),
         "source_sha256": faces.digests,
-        **decisions.columns(mixture.anomaly_score(faces.features), faces.heads),
+        "side": density.side(faces.features, faces.heads),
+        **decisions.columns(density.anomaly_score(faces.features, faces.heads), faces.heads),
     }
 
 
@@ -93,6 +94,7 @@ def content(name: str, figures: Figures, columns: Columns, decisions: Decisions)
         "generator": name,
         **parts,
         "not_computed": reasons | parts["not_computed"],
+        "too_typical": int((columns["side"][columns["verdict"] != "pass"] == TYPICAL).sum()),
         "verdicts": {verdict: int((columns["verdict"] == verdict).sum()) for verdict in VERDICTS},
         "head_z": {h: None if values is None else float(values.mean()) for h, values in z.items()},
     }

@@ -15,7 +15,7 @@ from pipeline.calibration.decisions import Decisions
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.names import HEADS
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.encoder import checkpoints
 from pipeline.explanation import entries, feature_map, neighbours, occlusion
 from pipeline.face_sets import feature_sets
@@ -40,14 +40,14 @@ def main(argv: list[str] | None = None) -> None:
     files = options.threshold, options.calibration
     contents = artifacts.read_json(files[0]), artifacts.read_npz(files[1])
     decisions = Decisions.from_contents(*contents, files)
-    mixture = Mixture.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    scorer = occlusion.Scorer(*checkpoints.load_encoder(options.encoder), p.features, mixture)
+    density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
+    scorer = occlusion.Scorer(*checkpoints.load_encoder(options.encoder), p.features, density)
     generators = [sets[name] for name in p.generators]
-    tops = [_most_anomalous(mixture, each, p.explanation.faces) for each in generators]
+    tops = [_most_anomalous(density, each, p.explanation.faces) for each in generators]
     # The last bits of a product depend on the threads that share it. The map is computed meanwhile.
     with threadpool_limits(1), ThreadPoolExecutor(1) as pool:
         shown = [sets["photographic_test"], *generators]
-        places = pool.submit(_map, mixture, shown, p.explanation.projected_faces, p.seed)
+        places = pool.submit(_map, density, shown, p.explanation.projected_faces, p.seed)
         explained = _explain(options.root, scorer, decisions, sets["photographic_fit"], tops)
     with artifacts.atomic(options.output) as folder:
         folder.mkdir()
@@ -75,13 +75,13 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _map(mixture: Mixture, sets: list[FeatureSet], most: int, seed: int) -> dict[str, Any]:
+def _map(density: Density, sets: list[FeatureSet], most: int, seed: int) -> dict[str, Any]:
     """Columns set, x, y of at most so many faces of each set; without rows where there is no map,
     and the reason is printed.
     """
     shown = [each.at_most(most, seed=seed, purpose="explain") for each in sets]
-    features = np.concatenate([each.features for each in shown])
-    places, reason = feature_map.feature_map(mixture, features, seed=seed)
+    features = np.concatenate([getattr(each, density.space) for each in shown])
+    places, reason = feature_map.feature_map(density.mixtures[density.space], features, seed=seed)
     if places is None:
         print(reason)
         return {"set": [], "x": [], "y": []}
@@ -90,10 +90,10 @@ def _map(mixture: Mixture, sets: list[FeatureSet], most: int, seed: int) -> dict
 
 
 def _most_anomalous(
-    mixture: Mixture, faces: FeatureSet, count: int
+    density: Density, faces: FeatureSet, count: int
 ) -> tuple[FeatureSet, np.ndarray]:
     """The `count` most anomalous faces, most anomalous first, equal ones by name; their scores."""
-    scores = mixture.anomaly_score(faces.features)
+    scores = density.anomaly_score(faces.features, faces.heads)
     order = np.argsort(-scores, kind="stable")[:count]
     return faces[order], scores[order]
 
@@ -111,9 +111,12 @@ def _explain(
     explained: dict[str, tuple[list[dict[str, Any]], list[list[np.ndarray]]]] = {}
     faces = [read_picture(root, top.face(row)) for top, _ in tops for row in range(len(top))]
     mapped = iter(zip(faces, occlusion.maps(scorer, faces), strict=True))
+    space, mixture = scorer.density.space, scorer.density.mixtures[scorer.density.space]
     for top, scores in tops:
+        side = scorer.density.side(top.features, top.heads)
         judged = decisions.columns(scores, top.heads)
-        near, distances = neighbours.nearest(scorer.mixture, top.features, fit.features, NEIGHBOURS)
+        shown, known = (getattr(each, space) for each in (top, fit))
+        near, distances = neighbours.nearest(mixture, shown, known, NEIGHBOURS)
         explained[top.name] = [], []
         for i, name in enumerate(top.names.tolist()):
             picture, (seen, drop) = next(mapped)
@@ -122,6 +125,7 @@ def _explain(
             entry = entries.explanation(z, beside, occlusion.strongest(drop))
             entry |= {"name": name, "anomaly_score": float(scores[i])}
             entry |= {"p_value": float(judged["p_value"][i]), "verdict": str(judged["verdict"][i])}
+            entry |= {"side": str(side[i])}
             photographs = [read_picture(root, fit.face(row)) for row in near[i]]
             explained[top.name][0].append(entry)
             explained[top.name][1].append([picture, occlusion.overlay(seen, drop), *photographs])

@@ -1,16 +1,20 @@
-"""Fit the Gaussian mixture of photographic features, and report how it carries over to photographs
-that it has not seen.
+"""Fit the density of photographic features, and report how its mixtures carry over to photographs
+that they have not seen.
 
 These are the calibration photographs. Nothing is chosen by them, so that the threshold that
 calibrate takes from them keeps its guarantee, as long as nobody tunes gmm.* by these figures."""
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from pipeline.base import params, terminal
 from pipeline.common import artifacts
 from pipeline.common.randomness import key
-from pipeline.density.fitting import fit, generalisation
+from pipeline.density.density import fit_density
+from pipeline.density.fitting import Fit, generalisation
 from pipeline.face_sets import feature_sets
 
 
@@ -20,39 +24,50 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--fit", type=Path, required=True, help="features of the photographs to fit, .npz")
     add("--unseen", type=Path, required=True, help="features of photographs to report on, .npz")
-    add("--gmm", type=Path, required=True, help="mixture to write, .npz")
+    add("--gmm", type=Path, required=True, help="density to write, .npz")
     add("--metrics", type=Path, required=True, help="figures of the fit to write, .json")
     options = parser.parse_args(argv)
-    p = params.load("seed", "gmm")
+    p = params.load("seed", "gmm", "calibration")
 
-    fitted = feature_sets.read(options.fit, "photographic_fit").features
-    unseen = feature_sets.read(options.unseen, "photographic_calibration").features
-    result = fit(fitted, **p.gmm.model_dump(), seed=key(p.seed, "fit_gmm"))
-    mixture = result.mixture
+    seen = feature_sets.read(options.fit, "photographic_fit")
+    unseen = feature_sets.read(options.unseen, "photographic_calibration")
+    seed = key(p.seed, "fit_gmm")
+    settings = {**p.gmm.model_dump(), "sides": p.calibration.sides}
+    fitted = fit_density(seen.features, seen.heads, seen.persons, settings, seed)
+    warnings = fitted.warnings
+    mixtures = {}
+    for name, fit in fitted.fits.items():
+        mixtures[name], sentences = _figures(fit, getattr(seen, name), getattr(unseen, name))
+        warnings += [f"{name}: {one}" if len(fitted.fits) > 1 else one for one in sentences]
+    artifacts.write_npz(options.gmm, **fitted.density.to_arrays())
+    artifacts.write_json(options.metrics, {"mixtures": mixtures, "warnings": warnings})
+    for name, figures in mixtures.items():
+        numbers = {n: v for n, v in figures.items() if not isinstance(v, str | bool)}
+        rows = [{"figure": figure, "value": value} for figure, value in numbers.items()]
+        terminal.table(rows, f"Gaussian mixture of photographic faces, {name}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+
+
+def _figures(fit: Fit, fitted: np.ndarray, unseen: np.ndarray) -> tuple[dict[str, Any], list[str]]:
+    """What is written of a mixture, and warnings, from the table (n, D) that it was fitted on and
+    one (m, D) of unseen photographs.
+    """
+    mixture = fit.mixture
     figures, warnings = generalisation(mixture.anomaly_score(fitted), mixture.anomaly_score(unseen))
-    warnings = [*result.warnings, *warnings]
-    sizes = {
+    return {
         "components": len(mixture.weights),
         "dimensions": mixture.dimensions,
+        "residual": len(mixture.residual_variance) > 0,
         "faces": len(fitted),
         "n_over_k_d": len(fitted) / (len(mixture.weights) * mixture.dimensions),
-        "iterations": result.iterations,
-    }
-    content = {
-        **sizes,
+        "iterations": fit.iterations,
         **figures,
         "covariance_type": mixture.covariance_type,
         "features": mixture.features,
         "unseen_faces": len(unseen),
-        "converged": result.converged,
-        "warnings": warnings,
-    }
-    artifacts.write_npz(options.gmm, **mixture.to_arrays())
-    artifacts.write_json(options.metrics, content)
-    rows = [{"figure": name, "value": value} for name, value in {**sizes, **figures}.items()]
-    terminal.table(rows, "Gaussian mixture of photographic faces")
-    for warning in warnings:
-        print(f"warning: {warning}")
+        "converged": fit.converged,
+    }, warnings
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
+from pipeline.face_sets.feature_sets import FeatureSet
 
 DRAWS: Any = {"resamples": 200, "seed": 1}
 GMM: Any = {
     **{"components": 1, "covariance_type": "full", "standardise": False, "pca_components": 0},
     **{"regularisation": 1e-6, "maximum_iterations": 100, "tolerance": 1e-4, "starts": 1},
     "device": "cpu",
+    **{"shrinkage": "none", "residual": False, "input": "features", "sides": "upper"},
 }
 
 
@@ -135,12 +137,12 @@ def test_few_persons_have_no_halves(persons):
 
 
 def refit(tables, **changes):
-    persons = {
-        name: np.array([f"{name}{i}" for i in range(len(table))])
-        for name, table in tables.items()
-        if name != "photographic_fit"
-    }
-    return Refit(persons, GMM, **DRAWS)(tables, "detail", **changes)
+    return Refit(GMM, **DRAWS)({n: faces(n, x) for n, x in tables.items()}, "detail", **changes)
+
+
+def faces(name, features):
+    names = np.array([f"{name}{i}" for i in range(len(features))])
+    return FeatureSet(name, names, names, features, features[:, :1], names)
 
 
 @pytest.mark.parametrize("dimensions", [1, 4])

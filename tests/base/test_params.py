@@ -83,6 +83,17 @@ def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
     assert f"{key.replace('__', '.')}.1 = {value[1]!r}: " in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gmm__shrinkage": "oas", "gmm__components": 3}, "set gmm.components to 1 and"),
+        ({"gmm__residual": True, "gmm__pca_components": 0}, "or gmm.pca_components above 0"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(tmp_path, changes, message):
+    assert message in refused(tmp_path, **changes)
+
+
 def test_unknown_and_missing_keys_are_named(tmp_path):
     assert "gmm.componets: unknown key" in refused(tmp_path, gmm__componets=1)
     assert "gnm: unknown key" in refused(tmp_path, gnm={"components": 1})

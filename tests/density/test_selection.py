@@ -20,6 +20,7 @@ from pipeline.density.mixture import COVARIANCE_TYPES
 from pipeline.density.selection import Candidate, advice
 from tests.small_features import SETTINGS, clusters, fit, write_set
 
+MORE = "device: cpu, shrinkage: none, residual: false, input: features"
 PERSONS = np.array([f"p{i // 2}" for i in range(240)])
 FOLD = folds(PERSONS, 3, 1)
 
@@ -160,7 +161,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gmm = ", ".join(f"{name}: {value}" for name, value in SETTINGS.items() if name != "seed")
     gmm = gmm.replace("True", "true").replace("pca_components: 0", "pca_components: 4")
-    (tmp_path / "params.yaml").write_text(f"seed: 3\ngmm: {{{gmm}, device: cpu}}\n")
+    (tmp_path / "params.yaml").write_text(f"seed: 3\ngmm: {{{gmm}, {MORE}}}\n")
     write_set(tmp_path / "fit.npz", clusters(240, d=12))
 
     def run(options="--components 1 --pca-components 4 8"):

@@ -18,9 +18,12 @@ def test_an_explanation_names_the_head_that_deviates_most():
 
 
 def test_row_titles_are_short_lines():
-    face = {"verdict": "flag", "p_value": 0.002}
+    face = {"verdict": "flag", "p_value": 0.002, "side": "too unusual"}
     title = entries.row_title(face | entries.explanation(Z, [], (2.34567, "upper left")))
     assert title == "flag\np = 0.002\nf-number: -5.2 sd\nupper left: -2.3 nats"
-    face = {"verdict": "pass", "p_value": 0.4321}
+    face = {"verdict": "review", "p_value": 0.03, "side": "too typical"}
+    title = entries.row_title(face | entries.explanation(Z, [], (2.34567, "upper left")))
+    assert title.startswith("review, too typical\np = 0.03\n")
+    face = {"verdict": "pass", "p_value": 0.4321, "side": "too typical"}
     title = entries.row_title(face | entries.explanation({"iso": np.nan}, [], (-0.5, "nowhere")))
     assert title == "pass\np = 0.43\nno head varies\nno part"

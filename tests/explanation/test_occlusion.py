@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import FeatureExtraction
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.encoder.inference import fused
 from pipeline.encoder.preprocessing import Preprocessing
@@ -27,11 +28,13 @@ MIXTURE = Mixture(
     np.full(1, 100.0),
 )  # fmt: skip
 
+DENSITY = Density({"features": MIXTURE})
+
 
 @pytest.fixture(scope="module")
 def scorer():
     encoder = small_encoder(D, seed=1).eval()
-    return Scorer(encoder, Preprocessing(SIZE), SETTINGS, MIXTURE)
+    return Scorer(encoder, Preprocessing(SIZE), SETTINGS, DENSITY)
 
 
 def pictures(n, shape=(SIZE, SIZE)):
@@ -103,7 +106,7 @@ def test_covering_nothing_changes_nothing(scorer):
 
 
 def test_a_mixture_of_other_features_is_refused():
-    other = Scorer(small_encoder(D + 1), Preprocessing(SIZE), SETTINGS, MIXTURE)
+    other = Scorer(small_encoder(D + 1), Preprocessing(SIZE), SETTINGS, DENSITY)
     with pytest.raises(PipelineError, match="the mixture was fitted on 6"):
         occlusion.maps(other, pictures(1))
 
@@ -175,7 +178,7 @@ def test_covered_faces_go_to_the_device(scorer, monkeypatch):
     with elsewhere(monkeypatch) as device:
         model = fused(scorer.encoder).to(META)
         found = occlusion.drops(scorer, model, np.ones((3, SIZE, SIZE), np.float32))
-    assert found.shape == (16,) and device.reads == [*[(4, D)] * 4, (1, D)]
+    assert found.shape == (16,) and device.reads == [*[(4, D), (4, 5)] * 4, (1, D), (1, 5)]
 
 
 def test_auto_is_the_precision_of_the_hardware(scorer, monkeypatch):

@@ -76,9 +76,10 @@ def test_joined_sets_are_split_again():
     sets = {"a": made("a", 8), "b": made("b", 6)}
     some = {"a": sets["a"][np.array([1, 4])], "b": sets["b"][np.array([0])]}
     arrays = feature_sets.joined(some)
-    arrays["features"] = arrays["features"] + 1
+    arrays |= {"features": arrays["features"] + 1, "heads": arrays["heads"] - 1}
     before, after = feature_sets.split(arrays, sets)
     for name in sets:
         assert_same(before[name], some[name])
         np.testing.assert_allclose(after[name].features, some[name].features + 1, rtol=1e-6)
+        np.testing.assert_allclose(after[name].heads, some[name].heads - 1, rtol=1e-6)
         assert after[name].names.tolist() == some[name].names.tolist()

@@ -265,7 +265,8 @@ def test_what_was_not_computed_of_the_pretext_task_is_a_dash_with_its_reason(res
 
 
 def test_warnings_of_the_fit_and_provenance_are_shown(results):
-    results.gmm.update(warnings=["unseen photographs are unlikely"], converged=False)
+    results.gmm["warnings"] = ["unseen photographs are unlikely"]
+    results.gmm["mixtures"]["features"]["converged"] = False
     reader = read(results)
     assert "Unseen photographs are unlikely." in reader.said["warning"]
     assert reader.table("The Gaussian mixture").rows["EM"] == ["not converged after 3 iterations"]

@@ -17,7 +17,7 @@ from pipeline.common import artifacts
 from pipeline.common.names import HEADS, PHOTOGRAPHIC
 from pipeline.common.randomness import key, share
 from pipeline.density import fitting
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density, fit_density
 from pipeline.face_sets import feature_sets
 from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.perturbation.file_formats import FileFormat
@@ -30,14 +30,17 @@ GMM: Any = {
     **{"components": 1, "covariance_type": "full", "standardise": True, "pca_components": 0},
     **{"regularisation": 1e-6, "maximum_iterations": 50, "tolerance": 1e-3, "starts": 1},
     "device": "cpu",
+    **{"shrinkage": "none", "residual": False, "input": "features"},
 }
+UPPER = {**GMM, "sides": "upper"}
+PLAIN = {name: value for name, value in GMM.items() if name != "input"}  # of one mixture
 PARAMS = f"""
 seed: 3
 gmm: {GMM}
 bootstrap: {{resamples: 100}}
 generators: {[*GENERATORS]}
 perturbations: [jpeg_40, blur_0.5]
-""".replace("True", "true")
+""".replace("True", "true").replace("False", "false")
 OPTIONS = ["--features", "features", "--variants", "variants", "--gmm", "gmm.npz"]
 OPTIONS += ["--threshold", "threshold.json", "--output"]
 NAMES = ("robustness", "confounds", "controls")
@@ -88,9 +91,10 @@ def build(folder, sim_b=30):
         for state, file in (("as_found", PNG if name == "sim_b" else JPEG), ("harmonised", JPEG))
     ]
     artifacts.write_table(folder / "variants/files.parquet", pd.DataFrame(rows))
-    mixture = fitting.fit(sets[FIT].features, **GMM, seed=1).mixture
-    artifacts.write_npz(folder / "gmm.npz", **mixture.to_arrays())
-    scores = mixture.anomaly_score(sets[CALIBRATION].features)
+    own = sets[FIT]
+    density = fit_density(own.features, own.heads, own.persons, UPPER, 1).density
+    artifacts.write_npz(folder / "gmm.npz", **density.to_arrays())
+    scores = density.anomaly_score(sets[CALIBRATION].features, sets[CALIBRATION].heads)
     rates = {
         f"at_{percent}_percent": {
             "false_alarm_rate": percent / 100,
@@ -145,7 +149,7 @@ def auc(photographs, generated):
 
 def refitted(tables):
     """AUC of each generator under a mixture of the tables' own."""
-    mixture = fitting.fit(tables[FIT], **GMM, seed=key(3, "fit_gmm")).mixture
+    mixture = fitting.fit(tables[FIT], **PLAIN, seed=key(3, "fit_gmm")).mixture
     photographs = mixture.anomaly_score(tables[TEST])
     return pytest.approx(
         {name: auc(photographs, mixture.anomaly_score(tables[name])) for name in GENERATORS}
@@ -157,7 +161,7 @@ def refitted(tables):
 
 def test_perturbed_faces_are_judged_by_the_pipelines_own_mixture_and_thresholds(once, world):
     content = once[1][0]["jpeg_40"]
-    mixture = Mixture.from_arrays(artifacts.read_npz("gmm.npz"))
+    mixture = Density.from_arrays(artifacts.read_npz("gmm.npz")).mixtures["features"]
     threshold = artifacts.read_json("threshold.json")["rates"]["at_20_percent"]["threshold"]
     assert (content["kind"], content["strength"], content["not_computed"]) == ("jpeg", 40, {})
     assert content["photographs"]["faces"] == 40 and content["generators"]["sim_a"]["faces"] == 30
@@ -188,7 +192,7 @@ def test_figures_without_format_cues_stand_beside_those_as_found(once, world):
     confounds = once[1][1]
     harmonised = confounds["harmonised"]
     assert (harmonised["side"], harmonised["fit_faces"], harmonised["warnings"]) == (28, 40, [])
-    mixture = fitting.fit(world[FIT].features, **GMM, seed=key(3, "fit_gmm")).mixture
+    mixture = fitting.fit(world[FIT].features, **PLAIN, seed=key(3, "fit_gmm")).mixture
     score = {name: mixture.anomaly_score(one.features) for name, one in world.items()}
     threshold = np.sort(score[CALIBRATION])[32]  # rank ceil(41 x 0.8)
     for state in ("as_found", "harmonised"):
@@ -232,10 +236,37 @@ def test_controls_score_what_their_names_say(once, world):
         arrays = artifacts.read_npz(f"variants/{control}.npz")
         tables = {name: arrays["features"][arrays["sets"] == name] for name in world}
         assert rows[control]["generators"] == refitted(tables), control
-    scores = Mixture.from_arrays(artifacts.read_npz("gmm.npz")).anomaly_score(world[TEST].features)
+    mixture = Density.from_arrays(artifacts.read_npz("gmm.npz")).mixtures["features"]
+    scores = mixture.anomaly_score(world[TEST].features)
     place = [share(person, 3, "controls halves") for person in world[TEST].persons.tolist()]
     expected = auc(scores[np.less(place, 0.5)], scores[np.greater_equal(place, 0.5)])
     assert rows["real_against_real"]["auc"] == pytest.approx(expected)
+
+
+def test_features_and_heads_together_are_the_detector_and_no_part_of_a_control(
+    once, world, tmp_path
+):
+    """Perturbed heads count; the heads alone are still a mixture of their own."""
+    both, own = UPPER | {"input": "both"}, world[FIT]
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("'input': 'features'", "'input': 'both'"))
+    density = fit_density(own.features, own.heads, own.persons, both, key(3, "fit_gmm")).density
+    artifacts.write_npz("gmm.npz", **density.to_arrays())
+    moved = {n: replace(world[n], heads=world[n].heads + 1) for n in (TEST, *GENERATORS)}
+    write_variant(tmp_path, "perturbed/jpeg_40", moved, lambda x: 1.5 * x)
+
+    def aucs(scale, sets):
+        score = {n: density.anomaly_score(scale * s.features, s.heads) for n, s in sets.items()}
+        return pytest.approx({name: auc(score[TEST], score[name]) for name in GENERATORS})
+
+    robustness, confounds, detector, rows = run()
+    perturbed = robustness["jpeg_40"]["generators"]
+    assert {n: perturbed[n]["auc"]["perturbed"]["value"] for n in perturbed} == aucs(1.5, moved)
+    harmonised = confounds["harmonised"]["generators"]
+    assert {n: one["auc"]["as_found"]["value"] for n, one in harmonised.items()} == aucs(1, world)
+    assert detector["generators"] == aucs(1, world)
+    assert detector["detail"].startswith("mixtures of all features and of the five head scores")
+    for name in ("exif_heads", "manipulation_head"):
+        assert rows[name]["generators"] == once[1][3][name]["generators"]
 
 
 def test_a_smaller_fit_alone_makes_no_control_look_good(world, tmp_path):

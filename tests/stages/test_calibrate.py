@@ -13,6 +13,7 @@ from pipeline.calibration.rates import CONSISTENT, EXCEEDS, TOO_FEW, Size, check
 from pipeline.calibration.sizes import size_curve
 from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.stages import calibrate
 from tests.small_features import write_set
@@ -20,7 +21,7 @@ from tests.small_features import write_set
 SIZES = {"fit": 200, "calibration": 199, "test": 400}
 PARAMS = """
 seed: 3
-calibration: {false_alarm_rates: %s, review_rate: %s, flag_rate: %s}
+calibration: {false_alarm_rates: %s, review_rate: %s, flag_rate: %s, sides: upper}
 """
 FILES = ("threshold.json", "scores.npz", "out/calibration.json", "out/sizes.csv")
 
@@ -38,7 +39,7 @@ def mixture(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS % ([0.01, 0.05], 0.05, 0.01))
     ones, none = np.ones(1), np.zeros((0, 3))
     mixture = Mixture("spherical", np.zeros(3), np.ones(3), none, ones, np.zeros((1, 3)), ones)
-    artifacts.write_npz("gmm.npz", **mixture.to_arrays())
+    artifacts.write_npz("gmm.npz", **Density({"features": mixture}).to_arrays())
     for seed, (name, n) in enumerate(SIZES.items(), start=10):
         write_faces(name, np.random.default_rng(seed).normal(size=(n, 3)))
     return mixture
@@ -95,12 +96,25 @@ def test_checks_count_photographs_and_persons(mixture, capsys):
         got = checks["rates"][key]
         alarms = sum(score > at["threshold"] for score in test)
         assert (got["false_alarms"], got["verdict"]) == (alarms, CONSISTENT)
-        assert got == check(test, **at, persons=200, calibration=Size(199, 100))
+        expected = check(test, **at, persons=200, calibration=Size(199, 100))
+        assert got == {**expected, "too_typical": 0}
     alarms = sum(score > threshold["paper_protocol"]["threshold"] for score in test)
     assert checks["paper_protocol"]["false_alarm_rate"] == alarms / 400
     shown = capsys.readouterr().out
     assert "authors' threshold" in shown and "warning" not in shown
     assert shown.count(f" {CONSISTENT}\n") == 2 and max(map(len, shown.splitlines())) <= 80
+
+
+def test_too_typical_photographs_are_false_alarms_of_both_sides(mixture):
+    """Test photographs nearer to the middle than those of the law and of the calibration."""
+    law = {"features": np.array([1.0, 0.8])}  # of log squared distances, about those here
+    artifacts.write_npz("gmm.npz", **Density({"features": mixture}, law, "both").to_arrays())
+    near = np.r_[np.full((30, 3), 1e-4), np.full((50, 3), 30.0), np.ones((320, 3))]
+    write_faces("test", near)
+    threshold, checks = run()
+    assert threshold["sides"] == checks["sides"] == "both"
+    for at in checks["rates"].values():
+        assert (at["false_alarms"], at["too_typical"]) == (80, 30)
 
 
 def test_persons_of_the_other_sets_among_the_test_photographs_are_counted(mixture):

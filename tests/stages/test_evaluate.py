@@ -13,6 +13,7 @@ from sklearn import metrics as oracle
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.evaluation import generator
 from pipeline.evaluation.bootstrap import Sample
@@ -67,7 +68,7 @@ def world(tmp_path, monkeypatch):
     """200 photographs from the mixture itself; generators from a wider normal, with pictures."""
     monkeypatch.chdir(tmp_path)
     write_params(*GENERATORS)
-    artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
+    artifacts.write_npz("gmm.npz", **Density({"features": MIXTURE}).to_arrays())
     artifacts.write_json("threshold.json", THRESHOLD)
     write_calibration(np.full(5, 2.0))
     for name in ("photographic_fit", "photographic_calibration"):
@@ -151,7 +152,15 @@ def test_scores_say_everything_about_every_face_and_hold_the_photographs_once(wo
     got = run()
     frame = artifacts.read_table("out/scores.parquet")
     decided = ["anomaly_score", "p_value", "verdict", *RATES, *(f"z_{head}" for head in HEADS)]
-    assert list(frame.columns) == ["set", "name", "person", "label", "source_sha256", *decided]
+    assert list(frame.columns) == [
+        "set",
+        "name",
+        "person",
+        "label",
+        "source_sha256",
+        "side",
+        *decided,
+    ]
     assert frame["set"].tolist() == ["photographic_test"] * 200 + ["sim_a"] * 40 + ["sim_b"] * 40
     assert (frame.label == frame["set"].isin(GENERATORS)).all()
     expected = np.concatenate([scores(name) for name in ("photographic_test", *GENERATORS)])

@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS
+from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
 from pipeline.encoder.checkpoints import save_encoder
 from pipeline.encoder.preprocessing import Preprocessing
@@ -61,7 +62,7 @@ def world(tmp_path, monkeypatch):
     for seed, (name, count) in enumerate(SETS.items()):
         spread = 3 if name.startswith("sim") else 1
         write_set(tmp_path, name, spread * np.random.default_rng(seed).normal(size=(count, D)))
-    artifacts.write_npz("gmm.npz", **MIXTURE.to_arrays())
+    artifacts.write_npz("gmm.npz", **Density({"features": MIXTURE}).to_arrays())
     artifacts.write_json("threshold.json", THRESHOLD)
     arrays = {"head_means": np.arange(5.0), "head_deviations": np.full(5, 0.5)}
     artifacts.write_npz("calibration.npz", scores=np.linspace(3, 12, 99), **arrays)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
-from pipeline.density.mixture import Mixture
+from pipeline.density.density import Density
 from pipeline.stages import fit_gmm
 from tests.closure import ROOT
 from tests.small_features import write_set
@@ -17,7 +17,9 @@ from tests.small_features import write_set
 PARAMS = """
 seed: 3
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: %d,
-      regularisation: 1e-6, maximum_iterations: 100, tolerance: 1e-3, starts: 1, device: %s}
+      regularisation: 1e-6, maximum_iterations: 100, tolerance: 1e-3, starts: 1, device: %s,
+      shrinkage: none, residual: false, input: features}
+calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper}
 """
 
 
@@ -42,14 +44,15 @@ def run(tmp_path, monkeypatch):
 
 def test_writes_a_mixture_that_reproduces_its_figures(run, capsys):
     content = run()
-    mixture = Mixture.from_arrays(artifacts.read_npz("gmm.npz"))
+    assert content["warnings"] == []
+    content = content["mixtures"]["features"]
+    mixture = Density.from_arrays(artifacts.read_npz("gmm.npz")).mixtures["features"]
     unseen = mixture.log_likelihood(artifacts.read_npz("unseen.npz")["features"])
     assert content["log_likelihood_unseen"] == pytest.approx(unseen.mean())
     assert (content["components"], content["dimensions"], content["features"]) == (2, 4, 12)
     assert (content["faces"], content["unseen_faces"]) == (300, 200)
     assert content["n_over_k_d"] == 300 / 8
     assert content["converged"] and content["covariance_type"] == "full"
-    assert content["warnings"] == []
     assert "log_likelihood_unseen" in capsys.readouterr().out
 
 
@@ -70,7 +73,7 @@ assert "sklearn.mixture" in sys.modules and "torch" not in sys.modules
 def test_a_mixture_that_memorises_is_warned_of_in_the_file_and_on_screen(run, capsys):
     content = run(n=24, pca=10)
     assert any("collapses" in warning for warning in content["warnings"])
-    assert content["paper_protocol_false_alarm_rate_unseen"] > 0.3
+    assert content["mixtures"]["features"]["paper_protocol_false_alarm_rate_unseen"] > 0.3
     assert "warning: the likelihood of unseen photographs collapses" in capsys.readouterr().out
 
 
