@@ -19,7 +19,8 @@ seed: 3
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: %d,
       regularisation: 1e-6, maximum_iterations: 100, tolerance: 1e-3, starts: 1, device: %s,
       shrinkage: none, residual: false, input: features}
-calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper}
+calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper,
+              histories: [none]}
 """
 
 
