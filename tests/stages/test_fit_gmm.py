@@ -57,6 +57,24 @@ def test_writes_a_mixture_that_reproduces_its_figures(run, capsys):
     assert "log_likelihood_unseen" in capsys.readouterr().out
 
 
+def test_features_and_heads_have_figures_each_and_one_density(run, tmp_path, capsys):
+    run()
+    text = (tmp_path / "params.yaml").read_text()
+    for old, new in {"input: features": "input: both", "sides: upper": "sides: both"}.items():
+        text = text.replace(old, new)
+    (tmp_path / "params.yaml").write_text(text)
+    stage()
+    content = json.loads((tmp_path / "gmm.json").read_text())
+    density = Density.from_arrays(artifacts.read_npz("gmm.npz"))
+    assert density.sides == "both" and list(density.laws) == ["features", "heads"]
+    for name, dimensions in {"features": 4, "heads": 5}.items():
+        unseen = density.mixtures[name].log_likelihood(artifacts.read_npz("unseen.npz")[name])
+        figures = content["mixtures"][name]
+        assert figures["log_likelihood_unseen"] == pytest.approx(unseen.mean())
+        assert figures["dimensions"] == dimensions
+    assert "photographic faces, heads" in capsys.readouterr().out
+
+
 def test_a_small_mixture_has_the_same_bytes_again_and_does_not_load_torch(run, tmp_path):
     run(device="cpu")
     code = f"""
