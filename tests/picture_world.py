@@ -29,6 +29,8 @@ robustness: {faces: 5}
 harmonisation: {side: 28, kernel: bicubic, jpeg_quality: 80}
 controls: {fit_faces: 9, faces: 7}
 generators: [sim_a, sim_b]
+calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper,
+              histories: [none]}
 perturbations: [jpeg_40, noise_20, crop_0.8]
 """
 

@@ -1,5 +1,5 @@
-"""Perturbed faces of both classes beside the same faces clean, judged at the thresholds of the
-clean ones.
+"""Perturbed faces of both classes beside the same faces clean, judged at the same thresholds, which
+calibration photographs as they are and with calibration.histories set.
 
 As in use: nobody calibrates anew for each social network. So the false alarm rate drifts too, and
 that is shown."""

@@ -3,6 +3,8 @@ so that a change of that reruns what perturbs, not everything that reads params.
 
 import re
 
+CLEAN = "none"  # the history of a picture that nothing has happened to
+
 # Kind, range of its strength (ends included), and what the strength is.
 KINDS = {
     "jpeg": (1, 100, "quality"),

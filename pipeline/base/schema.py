@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.base.perturbation_names import parse
+from pipeline.base.perturbation_names import CLEAN, parse
 
 
 def _one_group(pattern: str) -> str:
@@ -46,6 +46,16 @@ def _no_result(name: str) -> str:
 def _perturbation(name: str) -> str:
     parse(name)
     return name
+
+
+def _history(name: str) -> str:
+    return name if name == CLEAN else _perturbation(name)
+
+
+def _clean_first(histories: list[str]) -> list[str]:
+    if histories[0] != CLEAN:
+        raise ValueError(f"needs {CLEAN}, photographs as they are, first")
+    return histories
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -243,6 +253,12 @@ class Calibration(Section):
     review_rate: Share
     flag_rate: Share
     sides: Literal["upper", "both"]
+    histories: Annotated[
+        list[Annotated[str, AfterValidator(_history)]],
+        Field(min_length=1),
+        AfterValidator(_distinct),
+        AfterValidator(_clean_first),
+    ]
 
     @field_validator("review_rate", "flag_rate")
     @classmethod

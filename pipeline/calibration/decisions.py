@@ -35,7 +35,7 @@ class Decisions:
     review: str  # key of the rate above whose threshold a face is to be reviewed
     flag: str  # key of the rate above whose threshold it is flagged
     paper_threshold: float  # the authors'
-    scores: np.ndarray  # (n,) of the calibration photographs
+    scores: np.ndarray  # (histories, n) of the calibration photographs
     head_means: np.ndarray  # (5,) over the calibration photographs
     head_deviations: np.ndarray  # (5,)
 
@@ -50,12 +50,12 @@ class Decisions:
         arrays = [
             np.asarray(calibrated.get(name)) for name in ("scores", "head_means", "head_deviations")
         ]
-        shapes = [(arrays[0].size,), (len(HEADS),), (len(HEADS),)]
         numbers = all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays)
-        if not numbers or [a.shape for a in arrays] != shapes:
+        of_heads = [a.shape for a in arrays[1:]] == [(len(HEADS),)] * 2
+        if not numbers or arrays[0].ndim != 2 or not of_heads:
             raise PipelineError(
-                f"{sources[1]}: expected finite scores, and means and deviations of {len(HEADS)} "
-                "heads: run calibrate again"
+                f"{sources[1]}: expected finite scores by history, and means and deviations of "
+                f"{len(HEADS)} heads: run calibrate again"
             )
         return cls(*by_rate, float(content["paper_protocol"]["threshold"]), *arrays)
 
@@ -63,12 +63,13 @@ class Decisions:
         """Columns (m,) about faces with these anomaly scores (m,) and scores of the encoder's heads
         (m, 5).
 
-        `anomaly_score`, `p_value`, `verdict`, whether the score is above the threshold of each rate
-        (by its key), `z_<head>`."""
+        `anomaly_score`, `p_value` (the largest of the histories: whichever of them a photograph
+        has, it is at most a rate with a chance of at most that rate), `verdict`, whether the score
+        is above the threshold of each rate (by its key), `z_<head>`."""
         review, flag = self.thresholds[self.review], self.thresholds[self.flag]
         return {
             "anomaly_score": scores,
-            "p_value": p_values(scores, self.scores),
+            "p_value": np.max([p_values(scores, own) for own in self.scores], axis=0),
             "verdict": verdicts(scores, review, flag),
             **{key: scores > threshold for key, threshold in self.thresholds.items()},
             **{f"z_{head}": z for head, z in zip(HEADS, self.z_scores(heads).T, strict=True)},

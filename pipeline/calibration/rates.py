@@ -119,7 +119,14 @@ def _judged(
         why += ": calibrate on photographs like those to be judged"
         return EXCEEDS, "other photographs", f"lies above {chosen}: {why}"
     if high < rate:
-        why = few if within else "the test photographs differ, or many scores are equal"
+        why = (
+            few
+            if within
+            else (
+                "the test photographs differ, many scores are equal, or the threshold is that of "
+                "another history"
+            )
+        )
         cautious = "more cautious than chosen"
         return CONSISTENT, cautious, f"lies below {chosen}: {cautious}; {why}"
     if persons < (needed := fewest_test_persons(rate)):

@@ -31,21 +31,22 @@ def size_curve(
     """Columns rate, faces, guarantee_low and _high (95 %), measured_*: a row for each size of a
     calibration set that supports the rate, 50, 100, 200, 500, ... to 10,000 and all n.
 
-    Measured: the false alarm rate on the test photographs (m,) of thresholds from subsets of the
-    scores (n,), mean and 2.5th and 97.5th percentile; None above n. A subset takes all photographs
-    of one random person (`persons`, (n,)) after another, the last one's in part, as a user with so
-    many photographs would have them. Subsets near n are nearly equal, so there the guarantee tells
-    more than their spread."""
-    s = check_scores(scores, "calibration scores")
+    scores: (n,), or (h, n) of the same photographs with several histories, of whose thresholds the
+    largest counts. Measured: the false alarm rate on the test photographs (m,) of thresholds from
+    subsets of the n photographs, mean and 2.5th and 97.5th percentile; None above n. A subset takes
+    all photographs of one random person (`persons`, (n,)) after another, the last one's in part, as
+    a user with so many photographs would have them. Subsets near n are nearly equal, so there the
+    guarantee tells more than their spread."""
+    s = np.stack([check_scores(own, "calibration scores") for own in np.atleast_2d(scores)])
     test = np.sort(check_scores(test_scores, "scores of the test photographs"))
-    n, distinct = len(s), np.unique(persons)
-    shuffled = s[_orders(persons, draws, seed)]  # (draws, n)
+    n, distinct = s.shape[1], np.unique(persons)
+    shuffled = s[:, _orders(persons, draws, seed)]  # (h, draws, n)
     sizes = {size for size in _SIZES if _SMALLEST <= size <= max(n, _LARGEST)} | {n}
     rows = []
     for rate in sorted(rates):
         for size in sorted(size for size in sizes if size >= fewest_photographs(rate)):
             promise = guarantee(Size(size, -(-size * len(distinct) // n)), rate)
-            measured = _measured(shuffled[:, :size], rate, test) if size <= n else (None,) * 3
+            measured = _measured(shuffled[..., :size], rate, test) if size <= n else (None,) * 3
             rows.append((rate, size, promise["low"], promise["high"], *measured))
     return {name: [row[i] for row in rows] for i, name in enumerate(_COLUMNS + _MEASURED)}
 
@@ -64,10 +65,10 @@ def _orders(persons: np.ndarray, draws: int, seed: int) -> np.ndarray:
 
 def _measured(subsets: np.ndarray, rate: float, test: np.ndarray) -> tuple[float, float, float]:
     """Mean, low, high of the share of ascending test scores (m,) above the threshold of each subset
-    (draws, size).
+    (histories, draws, size), the largest of the histories.
     """
-    rank = conformal_rank(subsets.shape[1], rate)
-    thresholds = np.partition(subsets, rank - 1, axis=1)[:, rank - 1]
+    rank = conformal_rank(subsets.shape[-1], rate)
+    thresholds = np.partition(subsets, rank - 1)[..., rank - 1].max(axis=0)
     shares = (len(test) - np.searchsorted(test, thresholds, side="right")) / len(test)
     low, high = np.quantile(shares, [0.025, 0.975])
     return float(shares.mean()), float(low), float(high)

@@ -186,11 +186,14 @@ def log_distance(mixture: Mixture, table: np.ndarray) -> np.ndarray:
 
 def _unseen(table: np.ndarray, persons: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     """Log squared distance of each face of (n, D) for a mixture of the other folds, to (n,)."""
+    from threadpoolctl import threadpool_limits
+
     distance = np.empty(len(table))
     fold = folds(persons, FOLDS, randomness.key(settings["seed"], "cross-fitting"))
     for i in range(FOLDS):
         others = fit(table[fold != i], **settings).mixture
-        distance[fold == i] = log_distance(others, table[fold == i])
+        with threadpool_limits(1):  # the last bits of a product depend on the threads that share it
+            distance[fold == i] = log_distance(others, table[fold == i])
     return distance
 
 

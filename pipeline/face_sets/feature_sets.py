@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.perturbation_names import CLEAN
 from pipeline.common import artifacts
 from pipeline.common.checks import check_features
 from pipeline.common.names import HEADS
@@ -42,16 +44,28 @@ class FeatureSet:
         return self[selection.rows(self.names.tolist(), maximum, seed=seed, purpose=purpose)]
 
 
-def write(path: Path, faces: FeatureSet) -> None:
-    """Write a set as .npz, features and heads in float32."""
+def write(
+    path: Path, faces: FeatureSet, histories: Mapping[str, FeatureSet] = MappingProxyType({})
+) -> None:
+    """Write a set as .npz, features and heads in float32, beside it the same faces with histories,
+    by the perturbation's name.
+    """
     artifacts.write_npz(
         path,
         names=faces.names,
         persons=faces.persons,
-        features=faces.features.astype(np.float32),
-        heads=faces.heads.astype(np.float32),
         digests=faces.digests,
+        **_scores("", faces),
+        **{k: v for name, one in histories.items() for k, v in _scores(f"{name}.", one).items()},
     )
+
+
+def _scores(prefix: str, faces: FeatureSet) -> dict[str, np.ndarray]:
+    """What the encoder says of faces, float32, by prefixed names."""
+    return {
+        f"{prefix}features": faces.features.astype(np.float32),
+        f"{prefix}heads": faces.heads.astype(np.float32),
+    }
 
 
 def read(path: Path, name: str) -> FeatureSet:
@@ -71,6 +85,24 @@ def read(path: Path, name: str) -> FeatureSet:
     if not np.isfinite(heads).all():
         raise PipelineError(f"{path}: NaN or infinite head scores; train with precision float32")
     return FeatureSet(name, names, arrays["persons"], features, heads, arrays["digests"])
+
+
+def read_histories(path: Path, name: str, histories: Sequence[str]) -> dict[str, FeatureSet]:
+    """The faces with each of the histories that `write` wrote them with; CLEAN as they are."""
+    faces, arrays = read(path, name), artifacts.read_npz(path)
+    found = {}
+    for history in histories:
+        own = {key: arrays.get(f"{history}.{key}") for key in ("features", "heads")}
+        if history == CLEAN:
+            found[history] = faces
+        elif any(table is None or len(table) != len(faces) for table in own.values()):
+            raise PipelineError(f"{path}: no features of {history}; run extract_features again")
+        else:
+            features, heads = (
+                check_features(np.asarray(table), f"{path}, {history}") for table in own.values()
+            )
+            found[history] = replace(faces, features=features, heads=heads)
+    return found
 
 
 def read_all(folder: Path, names: Sequence[str]) -> dict[str, FeatureSet]:

@@ -16,9 +16,9 @@ from pipeline.report.results import Results
 TEMPLATES = Path(__file__).parent / "templates"
 QUALITY = 90  # of the pictures in the page: no trace that an eye sees is lost
 WORDS = (
-    wording.achieved, wording.chosen, wording.listed, wording.number, wording.outcome,
-    wording.percent, wording.perturbation, wording.plural, wording.sentence, wording.span,
-    wording.value_in, wording.value_of,
+    wording.achieved, wording.chosen, wording.history, wording.listed, wording.number,
+    wording.outcome, wording.percent, wording.perturbation, wording.plural, wording.sentence,
+    wording.span, wording.value_in, wording.value_of,
 )  # fmt: skip
 PANELS = (
     detection.overview, detection.roc, detection.scores, checks.sizes, checks.robustness,

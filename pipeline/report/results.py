@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.perturbation_names import CLEAN
 from pipeline.common.artifacts import read_json
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class Results:
     def rates(self) -> dict[str, dict[str, Any]]:
         """What calibrate wrote about each chosen false alarm rate, by its key, ascending."""
         return dict(sorted(self.calibration["rates"].items(), key=lambda item: item[1]["chosen"]))
+
+    @property
+    def histories(self) -> dict[str, dict[str, Any]]:
+        """Of each history the rates as photographs with it have them, as they are first."""
+        every = self.calibration["histories"]
+        return dict(sorted(every.items(), key=lambda item: (item[0] != CLEAN, item[0])))
 
     @property
     def headline(self) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
+from pipeline.base.perturbation_names import CLEAN, parse
+
 DASH = "–"
 CONSISTENT = "consistent with the chosen rate"  # the one good verdict of calibrate
 HEADS = {
@@ -100,6 +102,14 @@ def perturbation(content: Mapping[str, Any]) -> str:
     kind = content["kind"]
     title, sign, _ = KINDS.get(kind, (kind.replace("_", " "), "", ""))
     return f"{title} {sign}{content['strength']:g}"
+
+
+def history(name: str) -> str:
+    """Title of a history of calibration.histories, for photographs as they are too."""
+    if name == CLEAN:
+        return "as they are"
+    kind, strength = parse(name)
+    return perturbation({"kind": kind, "strength": strength})
 
 
 def sentence(text: str) -> str:

@@ -3,7 +3,10 @@
 The thresholds come from calibration photographs, which the mixture has never seen; the test
 photographs only check them. No picture is in two sets, list_faces has seen to that. Beside them
 stands the authors' threshold (`paper_protocol`), from the photographs that the mixture was fitted
-on."""
+on.
+
+With calibration.histories a rate holds for photographs with each of these: the mixture is fitted on
+photographs as they are, and each threshold is the largest of those that the histories set."""
 
 import argparse
 import textwrap
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base import params, terminal
+from pipeline.base.perturbation_names import CLEAN
 from pipeline.calibration import thresholds
 from pipeline.calibration.rates import CONSISTENT, Size, check
 from pipeline.calibration.sizes import size_curve
@@ -25,7 +29,7 @@ from pipeline.face_sets import feature_sets
 SETS = ("fit", "calibration", "test")
 RULE = (
     "score > threshold; threshold = calibration score of rank "
-    "ceil((n + 1)(1 - false_alarm_rate)) (split-conformal)"
+    "ceil((n + 1)(1 - false_alarm_rate)) (split-conformal), the largest over histories"
 )
 PAPER_WARNING = (
     "taken from the faces that the mixture was fitted on: on new photographs the false alarm rate "
@@ -46,19 +50,32 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     p = params.load("seed", "calibration")
 
-    sets = {n: feature_sets.read(vars(options)[n], f"photographic_{n}") for n in SETS}
     density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
-    scores = {
-        name: density.anomaly_score(faces.features, faces.heads) for name, faces in sets.items()
+    read = {
+        name: feature_sets.read_histories(
+            vars(options)[name],
+            f"photographic_{name}",
+            p.calibration.histories if name != "fit" else [CLEAN],
+        )
+        for name in SETS
     }
+    by_history = {
+        name: {h: density.anomaly_score(faces.features, faces.heads) for h, faces in one.items()}
+        for name, one in read.items()
+    }
+    sets = {name: one[CLEAN] for name, one in read.items()}
+    scores = {name: one[CLEAN] for name, one in by_history.items()}
     persons = {name: faces.persons for name, faces in sets.items()}
-    threshold = {**_thresholds(scores, p.calibration), "sides": density.sides}
+    own = np.stack(list(by_history["calibration"].values()))  # (histories, n)
+    threshold = _thresholds(own, scores["fit"], p.calibration)
+    threshold |= {"sides": density.sides, "histories": p.calibration.histories}
     checks = _checks(threshold, scores, persons)
+    checks["histories"] = _of_histories(threshold, by_history, persons)
     side = density.side(sets["test"].features, sets["test"].heads)
     for at in checks["rates"].values():
         alarms = scores["test"] > at["threshold"]
         at["too_typical"] = int((side[alarms] == TYPICAL).sum())
-    own, heads = scores["calibration"], sets["calibration"].heads
+    heads = sets["calibration"].heads
     rates = p.calibration.false_alarm_rates
     curve = size_curve(own, persons["calibration"], scores["test"], rates, seed=p.seed)
 
@@ -74,18 +91,23 @@ def main(argv: list[str] | None = None) -> None:
     _show(checks)
 
 
-def _thresholds(scores: dict[str, np.ndarray], chosen: Any) -> dict[str, Any]:
-    """The content of the thresholds' file, from the scores (n,) of each set."""
-    key, own = thresholds.rate_key, scores["calibration"]
-    by_rate = {rate: conformal_threshold(own, rate) for rate in chosen.false_alarm_rates}
+def _thresholds(own: np.ndarray, fitted: np.ndarray, chosen: Any) -> dict[str, Any]:
+    """The content of the thresholds' file, from the calibration photographs' scores (histories, n)
+    and the fit photographs' (m,).
+    """
+    key = thresholds.rate_key
+    by_rate = {
+        rate: max(conformal_threshold(scores, rate) for scores in own)
+        for rate in chosen.false_alarm_rates
+    }
     return {
         "rates": {key(r): {"false_alarm_rate": r, "threshold": t} for r, t in by_rate.items()},
         "review": key(chosen.review_rate),
         "flag": key(chosen.flag_rate),
-        "calibration_faces": len(own),
+        "calibration_faces": own.shape[1],
         "rule": RULE,
         "paper_protocol": {
-            "threshold": thresholds.paper_protocol_threshold(scores["fit"], chosen.review_rate),
+            "threshold": thresholds.paper_protocol_threshold(fitted, chosen.review_rate),
             "percentile": 100 * (1 - chosen.review_rate),
             "source": "fit features",
             "warning": PAPER_WARNING,
@@ -130,18 +152,48 @@ def _checks(
     }
 
 
+def _of_histories(
+    threshold: dict[str, Any],
+    scores: dict[str, dict[str, np.ndarray]],
+    persons: dict[str, np.ndarray],
+) -> dict[str, dict[str, Any]]:
+    """Of each history and rate what the test photographs with that history say of the threshold,
+    and the threshold that the calibration photographs with that history would set alone; scores
+    (n,) of each set by history.
+    """
+    k, j = (len(np.unique(persons[name])) for name in ("calibration", "test"))
+    return {
+        history: {
+            key: {
+                **check(scores["test"][history], **at, persons=j, calibration=Size(len(own), k)),
+                "own_threshold": conformal_threshold(own, at["false_alarm_rate"]),
+            }
+            for key, at in threshold["rates"].items()
+        }
+        for history, own in scores["calibration"].items()
+    }
+
+
 def _show(checks: dict[str, Any]) -> None:
     rows = [
         {
             "rate": at["chosen"],
             "threshold": at["threshold"],
             "achieved": at["false_alarm_rate"],
-            "95 % interval": f"{at['exact_95']['low']:.4f} to {at['exact_95']['high']:.4f}",
+            "95 % interval": _interval(at),
             "verdict": at["verdict"],
         }
         for at in checks["rates"].values()
     ]
     terminal.table(rows, f"False alarms on {checks['test_faces']:,} test photographs")
+    if len(checks["histories"]) > 1:
+        rows = [
+            {"history": history, "rate": at["chosen"], "achieved": at["false_alarm_rate"]}
+            | {"95 % interval": _interval(at), "verdict": at["verdict"]}
+            for history, rates in checks["histories"].items()
+            for at in rates.values()
+        ]
+        terminal.table(rows, "The same photographs with each history")
     paper = checks["paper_protocol"]
     print(f"false alarm rate of the authors' threshold: {paper['false_alarm_rate']:.3f}")
     print(f"real-against-real AUC {checks['real_against_real_auc']:.3f}")
@@ -150,6 +202,10 @@ def _show(checks: dict[str, Any]) -> None:
         if kind == "warning" or at["qualifier"]:
             text = f"{kind}: false alarm rate {at['chosen']:g} {at['verdict']}: {at['reason']}"
             print(textwrap.fill(text, terminal.WIDTH))
+
+
+def _interval(rate: dict[str, Any]) -> str:
+    return f"{rate['exact_95']['low']:.4f} to {rate['exact_95']['high']:.4f}"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     warnings = fitted.warnings
     mixtures = {}
     for name, fit in fitted.fits.items():
-        mixtures[name], sentences = _figures(fit, getattr(seen, name), getattr(unseen, name))
+        mixtures[name], sentences = _figures(
+            fit, getattr(seen, name), getattr(unseen, name), shrunk=p.gmm.shrinkage != "none"
+        )
         warnings += [f"{name}: {one}" if len(fitted.fits) > 1 else one for one in sentences]
     artifacts.write_npz(options.gmm, **fitted.density.to_arrays())
     artifacts.write_json(options.metrics, {"mixtures": mixtures, "warnings": warnings})
@@ -49,12 +51,15 @@ def main(argv: list[str] | None = None) -> None:
         print(f"warning: {warning}")
 
 
-def _figures(fit: Fit, fitted: np.ndarray, unseen: np.ndarray) -> tuple[dict[str, Any], list[str]]:
+def _figures(
+    fit: Fit, fitted: np.ndarray, unseen: np.ndarray, *, shrunk: bool
+) -> tuple[dict[str, Any], list[str]]:
     """What is written of a mixture, and warnings, from the table (n, D) that it was fitted on and
     one (m, D) of unseen photographs.
     """
     mixture = fit.mixture
-    figures, warnings = generalisation(mixture.anomaly_score(fitted), mixture.anomaly_score(unseen))
+    scores = mixture.anomaly_score(fitted), mixture.anomaly_score(unseen)
+    figures, warnings = generalisation(*scores, shrunk=shrunk)
     return {
         "components": len(mixture.weights),
         "dimensions": mixture.dimensions,

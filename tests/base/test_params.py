@@ -87,6 +87,10 @@ def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
     ("changes", "message"),
     [
         ({"gmm__shrinkage": "oas", "gmm__components": 3}, "set gmm.components to 1 and"),
+        ({"calibration__histories": ["jpeg_75", "none"]}, "needs none, photographs as they are, f"),
+        ({"calibration__histories": []}, "calibration.histories = []"),
+        ({"calibration__histories": ["none", "jpeg"]}, "calibration.histories.1 = 'jpeg': unknown"),
+        ({"calibration__histories": ["none", "none"]}, "none stands twice"),
         ({"gmm__residual": True, "gmm__pca_components": 0}, "or gmm.pca_components above 0"),
     ],
 )

@@ -16,7 +16,7 @@ THRESHOLDS = {
     "paper_protocol": {"threshold": 7.0},
 }
 CALIBRATED = {
-    "scores": np.arange(10.0),
+    "scores": np.arange(10.0)[None],  # of one history
     "head_means": np.arange(5.0),
     "head_deviations": np.array([1.0, 2, 4, 0, 0.5]),
 }
@@ -38,6 +38,23 @@ def test_what_is_said_about_each_face():
     assert (z["iso"], z["f_number"], z["exposure_time_s"], z["manipulation"]) == (2, 1, 0.5, 4)
     assert np.isnan(columns["z_focal_length_mm"]).all()
     assert read().constant_heads == ["focal_length_mm"]
+
+
+def test_of_several_histories_the_most_cautious_judges():
+    """Verdicts by the largest threshold and p-values by the largest of the histories agree."""
+    draw = np.random.default_rng(0)
+    own = np.stack([draw.normal(size=19), 2 * draw.normal(size=19), draw.normal(size=19) - 1])
+    thresholds = {
+        f"at_{rate}_percent": {"threshold": max(np.sort(row)[19 - rate // 5] for row in own)}
+        for rate in (10, 20)
+    }
+    judge = read({**THRESHOLDS, "rates": thresholds}, {**CALIBRATED, "scores": own})
+    scores = np.linspace(-6, 6, 50)
+    columns = judge.columns(scores, np.zeros((50, 5)))
+    each = [[(1 + sum(row >= score)) / 20 for row in own] for score in scores]
+    assert columns["p_value"].tolist() == [max(values) for values in each]
+    for rate in (10, 20):
+        assert (columns[f"at_{rate}_percent"] == (columns["p_value"] <= rate / 100)).all()
 
 
 def test_the_files_of_calibrate():
@@ -70,8 +87,9 @@ def test_malformed_thresholds_are_named(content):
 @pytest.mark.parametrize(
     "change",
     [
-        {"scores": np.array([np.nan])},
-        {"scores": np.array(["x"])},
+        {"scores": np.array([[np.nan]])},
+        {"scores": np.array([["x"]])},
+        {"scores": np.arange(10.0)},
         {"head_means": np.zeros(4)},
         {"head_deviations": np.zeros((5, 1))},
         {"head_deviations": None},

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.covariance import LedoitWolf
+from threadpoolctl import threadpool_limits
 
 from pipeline.base.errors import PipelineError
 from pipeline.calibration.thresholds import conformal_threshold
@@ -141,8 +142,14 @@ def test_arrays_come_back_the_same(seen, sides, tmp_path):
     np.testing.assert_array_equal(again.anomaly_score(*NEW), density.anomaly_score(*NEW))
 
 
-def test_the_same_photographs_give_the_same_arrays():
-    one, two = (made.__wrapped__("both").density.to_arrays() for _ in range(2))
+def test_the_same_photographs_give_the_same_arrays_on_any_number_of_cores():
+    wide = np.random.default_rng(0).normal(size=(240, 200))
+    settings = {**SETTINGS, **SHRUNK, "input": "both", "sides": "both"}
+    seed, found = settings.pop("seed"), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(fit_density(wide, HEADS, PERSONS, settings, seed).density.to_arrays())
+    one, two = found
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 

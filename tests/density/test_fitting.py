@@ -165,4 +165,5 @@ def test_a_memorised_fit_is_called_a_collapse():
     score = fit(x[:80]).mixture.anomaly_score
     figures, warnings = generalisation(score(x[:80]), score(x[80:]))
     assert "collapses" in warnings[0]
+    assert generalisation(score(x[:80]), score(x[80:]), shrunk=True) == (figures, [])
     assert figures["paper_protocol_false_alarm_rate_unseen"] > 0.5

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.report import findings
+from pipeline.report.wording import CONSISTENT
 from tests.report.world import FLAG, REVIEW
 
 
@@ -48,6 +49,18 @@ def test_warnings_come_first(results):
 def test_every_verdict_but_the_consistent_one_is_a_warning_with_its_reason(fine, verdict):
     fine.calibration["rates"][REVIEW] |= {"verdict": verdict, "qualifier": "few", "reason": "two."}
     assert said(findings.find(fine)) == [f"Chosen false alarm rate 10 %: {verdict} (few). Two."]
+
+
+def test_the_rate_with_each_history_is_told_and_warned_of_where_it_does_not_hold(fine):
+    histories = fine.calibration["histories"]
+    for name, verdict in {"jpeg_75": CONSISTENT, "blur_1": "exceeds the chosen rate"}.items():
+        verdicts = {"verdict": verdict, "qualifier": "", "reason": "so it is"}
+        rate = {**histories["none"][REVIEW], **verdicts, "false_alarm_rate": 0.05}
+        histories[name] = {REVIEW: rate}
+    said_of = "Chosen false alarm rate 10 %, photographs with the history blur σ 1: exceeds the"
+    assert said(findings.find(fine)) == [f"{said_of} chosen rate. So it is."]
+    holds = "The chosen 10 % holds for photographs with these histories: JPEG 75 (5.0 %)."
+    assert holds in said(findings.find(fine), "good")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +165,8 @@ def test_perturbations_that_raise_false_alarms_or_hide_faces_are_warned_of(fine)
     fine.robustness["blur_1"]["mean"][REVIEW] = {"clean": 0.8, "perturbed": 0.3}
     raised, hidden = said(findings.find(fine))
     assert "beyond the chosen 10 % under JPEG 75 (40.0 %)" in raised
+    fine.calibration["histories"]["jpeg_75"] = fine.calibration["rates"]  # judged there
+    assert said(findings.find(fine)) == [hidden]
     assert hidden.endswith("pass under blur σ 1 (30.0 % instead of 80.0 %).")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from copy import deepcopy
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -155,6 +156,34 @@ def test_calibration_says_what_was_chosen_achieved_and_expected(reader):
     assert list(rows) == ["flag", "review", "paper_protocol"]
     assert rows["flag"][:2] == ["exceeds the chosen rate (few calibration photographs)", "5 %"]
     assert rows["flag"][3:] == ["26.7 % (7.8–55.1 %)", "8 of 30", "0.16–20.6 %", "299"]
+
+
+def test_each_history_has_its_rates_thresholds_and_detection(results):
+    calibration = results.calibration
+    assert not [t for t in read(results).tables if "with each history" in t.caption]
+    calibration["histories"]["jpeg_75"] = deepcopy(calibration["histories"]["none"])
+    calibration["histories"]["noise_2"] = deepcopy(calibration["histories"]["none"])
+    calibration["histories"]["jpeg_75"][REVIEW] |= {
+        "false_alarm_rate": 0.1, "exact_95": {"low": 0.05, "high": 0.2}, "own_threshold": 7.5,
+        "verdict": "consistent with the chosen rate",
+    }  # fmt: skip
+    table = read(results).table("with each history")
+    assert list(table.rows) == ["as they are", "JPEG 75", "noise σ 2"]
+    detected = results.robustness["jpeg_75"]["mean"][REVIEW]["perturbed"]
+    assert table.rows["JPEG 75"][1:4] == [
+        "10.0 % (5.0–20.0 %)", "consistent with the chosen rate", f"{100 * detected:.1f} %"
+    ]  # fmt: skip
+    assert table.rows["JPEG 75"][-1] == "7.50" and table.rows["noise σ 2"][3] == "–"
+
+
+def test_both_sides_are_said_and_counted(results):
+    results.calibration["sides"] = "both"
+    results.calibration["rates"][REVIEW]["too_typical"] = 3
+    results.generators["sim_latent"]["too_typical"] = 2
+    reader = read(results)
+    rows = reader.table("Faces by verdict").rows
+    assert (rows["photographs (test)"][-1], rows["sim_latent"][-1]) == ("3", "2")
+    assert any("Both sides count" in text for text in reader.said["p"])
 
 
 def test_controls_that_came_out_too_high_are_marked(reader):

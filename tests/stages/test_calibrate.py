@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,21 @@ from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
 from pipeline.density.density import Density
 from pipeline.density.mixture import Mixture
+from pipeline.face_sets import feature_sets
 from pipeline.stages import calibrate
 from tests.small_features import write_set
 
 SIZES = {"fit": 200, "calibration": 199, "test": 400}
 PARAMS = """
 seed: 3
-calibration: {false_alarm_rates: %s, review_rate: %s, flag_rate: %s, sides: upper}
+calibration: {false_alarm_rates: %s, review_rate: %s, flag_rate: %s, sides: upper, histories: %s}
 """
+
+
+def params(rates, review, flag, histories="[none]"):
+    return PARAMS % (rates, review, flag, histories)
+
+
 FILES = ("threshold.json", "scores.npz", "out/calibration.json", "out/sizes.csv")
 
 
@@ -36,7 +44,7 @@ def mixture(tmp_path, monkeypatch):
     each person.
     """
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(PARAMS % ([0.01, 0.05], 0.05, 0.01))
+    (tmp_path / "params.yaml").write_text(params([0.01, 0.05], 0.05, 0.01))
     ones, none = np.ones(1), np.zeros((0, 3))
     mixture = Mixture("spherical", np.zeros(3), np.ones(3), none, ones, np.zeros((1, 3)), ones)
     artifacts.write_npz("gmm.npz", **Density({"features": mixture}).to_arrays())
@@ -75,7 +83,7 @@ def test_threshold_file(mixture):
 def test_calibration_scores_file(mixture):
     run()
     arrays, heads = artifacts.read_npz("scores.npz"), artifacts.read_npz("calibration.npz")["heads"]
-    assert arrays["scores"].tolist() == sorted(scores(mixture, "calibration"))
+    assert arrays["scores"].tolist() == [sorted(scores(mixture, "calibration"))]
     assert arrays["scores"].dtype == np.float64
     heads = heads.astype(np.float64)
     np.testing.assert_allclose(arrays["head_means"], heads.mean(axis=0))
@@ -124,6 +132,69 @@ def test_persons_of_the_other_sets_among_the_test_photographs_are_counted(mixtur
         "test", np.random.default_rng(1).normal(size=(400, 3)), persons=np.r_[*persons, own]
     )
     assert run()[1]["test_people_known"] == 40
+
+
+SPREADS = {"jpeg_75": 2.0, "blur_1": 0.5}  # of features with a history, exact in float32
+
+
+def with_histories(name, plain):
+    """Write a set with features as they are and, wider or narrower, with histories."""
+    write_faces(name, plain)
+    path = Path(f"{name}.npz")
+    faces = feature_sets.read(path, name)
+    others = {h: replace(faces, features=scale * faces.features) for h, scale in SPREADS.items()}
+    feature_sets.write(path, faces, others)
+
+
+def test_with_histories_the_largest_threshold_counts_and_each_is_checked(mixture, tmp_path, capsys):
+    rates = params([0.01, 0.05], 0.05, 0.01, "[none, jpeg_75, blur_1]")
+    (tmp_path / "params.yaml").write_text(rates)
+    plain = {
+        name: artifacts.read_npz(f"{name}.npz")["features"] for name in ("calibration", "test")
+    }
+    for name, features in plain.items():
+        with_histories(name, features)
+    threshold, checks = run()
+    own = {
+        history: sorted(mixture.anomaly_score(scale * plain["calibration"]))
+        for history, scale in {"none": 1.0, **SPREADS}.items()
+    }
+    np.testing.assert_allclose(artifacts.read_npz("scores.npz")["scores"], list(own.values()))
+    value = pytest.approx(own["jpeg_75"][190 - 1])
+    assert threshold["rates"]["at_5_percent"]["threshold"] == value
+    assert threshold["histories"] == list(own) and set(checks["histories"]) == set(own)
+    for history, rates in checks["histories"].items():
+        at, scale = rates["at_5_percent"], {"none": 1.0, **SPREADS}[history]
+        alarms = mixture.anomaly_score(scale * plain["test"]) > own["jpeg_75"][190 - 1]
+        assert (at["threshold"], at["false_alarms"]) == (value, alarms.sum())
+        assert at["own_threshold"] == pytest.approx(own[history][190 - 1])
+        of_persons = alarms.mean() * 200  # the trials; SciPy's beta is the exact interval's law
+        low, high = at["exact_95"]["low"], at["exact_95"]["high"]
+        expected = stats.beta(of_persons, 201 - of_persons).ppf(0.025) if of_persons else 0
+        assert low == pytest.approx(expected)
+        assert high == pytest.approx(stats.beta(of_persons + 1, 200 - of_persons).ppf(0.975))
+    assert checks["rates"]["at_5_percent"]["threshold"] == value
+    shown = capsys.readouterr().out
+    assert "with each history" in shown and max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_rate_holds_for_each_history_and_exactly_for_that_of_the_threshold(tmp_path):
+    """A thousand draws of 19 calibration photographs, each with a history that widens, narrows or
+    changes nothing, and of one new photograph. For 10 % the threshold is the 18th of 19 scores: the
+    widest history is flagged in 2 of 20 cases, the others in fewer.
+    """
+    draw, scales = np.random.default_rng(0), np.array([1.0, 1.6, 0.7])
+    x = np.abs(draw.normal(size=(4000, 1, 20))) * scales[:, None]  # scores by history
+    thresholds = np.array([max(conformal_threshold(own, 0.1) for own in d) for d in x[..., :19]])
+    alarms = (x[..., 19] > thresholds[:, None]).mean(axis=0)
+    error = 3 * np.sqrt(0.1 * 0.9 / 4000)
+    assert alarms[1] == pytest.approx(0.1, abs=error) and (alarms[[0, 2]] < 0.1 - error).all()
+
+
+def test_features_without_a_history_are_refused(mixture, tmp_path):
+    (tmp_path / "params.yaml").write_text(params([0.05], 0.05, 0.05, "[none, jpeg_75]"))
+    with pytest.raises(PipelineError, match=r"calibration\.npz: no features of jpeg_75"):
+        run()
 
 
 def test_the_curve_of_sizes_is_by_person(mixture):
@@ -192,7 +263,7 @@ def test_what_to_know_of_a_rate_is_shown(mixture, capsys, test, verdict, words):
 
 
 def test_the_rates_are_parameters(mixture, tmp_path):
-    (tmp_path / "params.yaml").write_text(PARAMS % ([0.1, 0.2, 0.25], 0.2, 0.2))
+    (tmp_path / "params.yaml").write_text(params([0.1, 0.2, 0.25], 0.2, 0.2))
     threshold, checks = run()
     expected = {"at_10_percent", "at_20_percent", "at_25_percent"}
     assert set(threshold["rates"]) == set(checks["rates"]) == expected

@@ -53,7 +53,7 @@ def digest(name):
 
 def write_calibration(deviations):
     rng = np.random.default_rng(9)
-    scores = np.sort(MIXTURE.anomaly_score(rng.normal(size=(150, 2))))
+    scores = np.sort(MIXTURE.anomaly_score(rng.normal(size=(150, 2))))[None]
     arrays = {"head_means": np.ones(5), "head_deviations": deviations}
     artifacts.write_npz("calibration.npz", scores=scores, **arrays)
 

@@ -65,7 +65,7 @@ def world(tmp_path, monkeypatch):
     artifacts.write_npz("gmm.npz", **Density({"features": MIXTURE}).to_arrays())
     artifacts.write_json("threshold.json", THRESHOLD)
     arrays = {"head_means": np.arange(5.0), "head_deviations": np.full(5, 0.5)}
-    artifacts.write_npz("calibration.npz", scores=np.linspace(3, 12, 99), **arrays)
+    artifacts.write_npz("calibration.npz", scores=np.linspace(3, 12, 99)[None], **arrays)
     encoder = small_encoder(D, seed=1)
     save_encoder(tmp_path / "encoder.safetensors", encoder, Preprocessing(32))
     return tmp_path

@@ -19,7 +19,8 @@ seed: 3
 gmm: {components: 2, covariance_type: full, standardise: true, pca_components: %d,
       regularisation: 1e-6, maximum_iterations: 100, tolerance: 1e-3, starts: 1, device: %s,
       shrinkage: none, residual: false, input: features}
-calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper}
+calibration: {false_alarm_rates: [0.05], review_rate: 0.05, flag_rate: 0.05, sides: upper,
+              histories: [none]}
 """
 
 
@@ -54,6 +55,24 @@ def test_writes_a_mixture_that_reproduces_its_figures(run, capsys):
     assert content["n_over_k_d"] == 300 / 8
     assert content["converged"] and content["covariance_type"] == "full"
     assert "log_likelihood_unseen" in capsys.readouterr().out
+
+
+def test_features_and_heads_have_figures_each_and_one_density(run, tmp_path, capsys):
+    run()
+    text = (tmp_path / "params.yaml").read_text()
+    for old, new in {"input: features": "input: both", "sides: upper": "sides: both"}.items():
+        text = text.replace(old, new)
+    (tmp_path / "params.yaml").write_text(text)
+    stage()
+    content = json.loads((tmp_path / "gmm.json").read_text())
+    density = Density.from_arrays(artifacts.read_npz("gmm.npz"))
+    assert density.sides == "both" and list(density.laws) == ["features", "heads"]
+    for name, dimensions in {"features": 4, "heads": 5}.items():
+        unseen = density.mixtures[name].log_likelihood(artifacts.read_npz("unseen.npz")[name])
+        figures = content["mixtures"][name]
+        assert figures["log_likelihood_unseen"] == pytest.approx(unseen.mean())
+        assert figures["dimensions"] == dimensions
+    assert "photographic faces, heads" in capsys.readouterr().out
 
 
 def test_a_small_mixture_has_the_same_bytes_again_and_does_not_load_torch(run, tmp_path):

@@ -18,7 +18,8 @@ seed: 1
 data: {root: data, person_pattern: '^([^_]+)_', maximum_unreadable_share: 0.1,
   maximum_fit_faces: 1000, maximum_faces: 1000}
 split: {validation: 0.1, calibration: 0.4}
-calibration: {false_alarm_rates: [0.05, 0.1], review_rate: 0.1, flag_rate: 0.05, sides: upper}
+calibration: {false_alarm_rates: [0.05, 0.1], review_rate: 0.1, flag_rate: 0.05, sides: upper,
+              histories: [none]}
 generators: [sdxl, flux]
 """
 FACES = "data/data/celeba-face"
