@@ -47,7 +47,7 @@ def main() -> None:
         for title, *arguments in (
             ("from nothing", "repro"),
             ("again, nothing changed", "repro"),
-            ("gmm.components=4", "exp", "run", "-S", "gmm.components=4"),
+            ("gmm.input=heads", "exp", "run", "-S", "gmm.input=heads"),
         ):
             rows = [{"stage": stage, "s": round(s, 1)} for stage, s in run(folder, *arguments)]
             terminal.table(rows, f"dvc {' '.join(arguments)}: {title}")

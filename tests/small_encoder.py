@@ -6,11 +6,13 @@ from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 
 
-def small(feature_dim: int = 8, levels: str = "last") -> Architecture:
+def small(feature_dim: int = 8, levels: str = "last", pooling: str = "mean") -> Architecture:
     """Three narrow levels for pictures of 32 pixels."""
-    return Architecture("native", levels, feature_dim, widths=(4, 8, 16))
+    return Architecture("native", levels, pooling, feature_dim, widths=(4, 8, 16))
 
 
-def small_encoder(feature_dim: int = 8, levels: str = "last", **how: Any) -> Encoder:
+def small_encoder(
+    feature_dim: int = 8, levels: str = "last", pooling: str = "mean", **how: Any
+) -> Encoder:
     """The encoder of that architecture."""
-    return Encoder(small(feature_dim, levels), **how)
+    return Encoder(small(feature_dim, levels, pooling), **how)

@@ -162,6 +162,7 @@ class Pretext(Section):
     widths: Annotated[tuple[Count, ...], NotStrict, Field(min_length=2)]
     blocks: Count
     levels: Literal["last", "all"]
+    pooling: Literal["mean", "statistics"]
     feature_dim: Count
     start: Text
     input_size: int = Field(ge=32, le=1024)

@@ -18,21 +18,22 @@ class Architecture:
     """What an encoder is built from; stored in its file."""
 
     name: str  # `native`, or a timm model with convolutional levels
-    levels: str = "last"  # last: a linear layer on the last level | all: the means of every level
-    feature_dim: int = 768  # outputs of that linear layer
+    levels: str = "last"  # that the feature is made of: last | all
+    pooling: str = "mean"  # of all levels: a channel's mean | statistics, its deviation as well
+    feature_dim: int = 768  # of last, outputs of its linear layer
     widths: tuple[int, ...] = (16, 32, 64, 128)  # channels of each level of `native`
     blocks: int = 1  # residual blocks of each level of `native`
 
     @classmethod
     def of(cls, settings: Pretext) -> "Architecture":
         """That of params.yaml's section `pretext`."""
-        own = settings.architecture, settings.levels, settings.feature_dim
+        own = settings.architecture, settings.levels, settings.pooling, settings.feature_dim
         return cls(*own, settings.widths, settings.blocks)
 
     def __str__(self) -> str:
-        if self.levels == "all":
-            return f"{self.name} with all levels"
-        return f"{self.name} with {self.feature_dim} features"
+        if self.levels == "last":
+            return f"{self.name} with {self.feature_dim} features"
+        return f"{self.name} with all levels"
 
     def to_json(self) -> dict[str, Any]:
         """Its values for JSON."""
@@ -95,8 +96,8 @@ class Native(nn.Module):
 def build(architecture: Architecture, *, stochastic_depth: float = 0.0) -> Any:
     """The backbone with random weights from torch's global state; nothing is downloaded.
 
-    With `last` its classifier has feature_dim outputs; with `all` what follows the last level is
-    left out. PipelineError for a name that stands for no network with convolutional levels."""
+    With `last` its classifier has feature_dim outputs; else what follows the last level is left
+    out. PipelineError for a name that stands for no network with convolutional levels."""
     classes = architecture.feature_dim if architecture.levels == "last" else 0
     if architecture.name == NATIVE:
         widths, blocks = architecture.widths, architecture.blocks
@@ -114,7 +115,7 @@ def build(architecture: Architecture, *, stochastic_depth: float = 0.0) -> Any:
     drop: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
     try:
         backbone: Any = timm.create_model(name, num_classes=classes, **drop)
-        if architecture.levels == "all":
+        if architecture.levels != "last":
             last = len(backbone.feature_info) - 1
             backbone.prune_intermediate_layers(list(range(last + 1)), prune_head=True)
         _check_levels(backbone, architecture.levels)
@@ -135,7 +136,7 @@ def _check_levels(backbone: Any, levels: str) -> None:
     if len(set(shrinking)) < 2:
         raise ValueError("all levels have one resolution")
     trial, x = deepcopy(backbone).to("meta").eval(), torch.zeros(1, 3, 64, 64, device="meta")
-    if levels == "all":
+    if levels != "last":
         shapes = [tuple(m.shape) for m in trial.forward_intermediates(x, intermediates_only=True)]
         channels = [level["num_chs"] for level in backbone.feature_info]
     else:

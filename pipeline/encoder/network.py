@@ -16,10 +16,12 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class Encoder(nn.Module):
     """A backbone, its feature, and five heads with one output each (one matrix, rows as HEADS).
 
-    The feature is a linear layer on the mean of the last level (`last`, the paper's), or the
-    channel means of all levels, brought to one scale by their running mean and variance (`all`):
-    early levels keep the traces of single pixels that later ones have averaged away. Both, like the
-    heads, compute in float32 under autocast, too: rankings live on small differences.
+    With `last` the feature is a linear layer on the mean of the last level, as the paper's. With
+    `all` it is the mean of each channel of every level, and with the pooling `statistics` also its
+    standard deviation (Snyder et al. 2018, "X-vectors", section 2.1): early levels keep the traces
+    of single pixels that later ones have averaged away. Each is brought to one scale by its running
+    mean and variance. Features and heads compute in float32 under autocast, too: rankings live on
+    small differences.
 
     mean, std: of pixels in 0..1, by which the encoder normalises its inputs. dropout: before the
     heads; stochastic_depth: of the last block, rising linearly to it; both in training alone. The
@@ -45,11 +47,11 @@ class Encoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(randomness.key(seed, "encoder start", architecture.name) % 2**63)
             self.backbone = build(architecture, stochastic_depth=stochastic_depth)
+            width, self.scale = architecture.feature_dim, None
             if architecture.levels == "all":
-                width = sum(level["num_chs"] for level in self.backbone.feature_info)
+                channels = sum(level["num_chs"] for level in self.backbone.feature_info)
+                width = channels * (2 if architecture.pooling == "statistics" else 1)
                 self.scale = nn.BatchNorm1d(width, affine=False)
-            else:
-                width = architecture.feature_dim
             self.dropout = nn.Dropout(dropout)
             self.heads = nn.Linear(width, len(HEADS))
 
@@ -64,15 +66,20 @@ class Encoder(nn.Module):
         """
         faces = (pixels - self.mean) / self.std
         faces = faces.contiguous(memory_format=torch.channels_last)
+        wide = torch.promote_types(self.heads.weight.dtype, torch.float32)
         if self.architecture.levels == "all":
             maps = self.backbone.forward_intermediates(faces, intermediates_only=True)
         else:
             maps = [self.backbone.forward_features(faces)]  # (n, c, h, w)
-        wide = torch.promote_types(self.heads.weight.dtype, torch.float32)
-        means = [level.to(wide).mean(dim=(2, 3)) for level in maps]  # (n, c) each
         with torch.autocast(pixels.device.type, enabled=False):
-            if self.architecture.levels == "all":
-                features = self.scale(torch.cat(means, dim=1))
-            else:
-                features = self.backbone.get_classifier()(means[0])
+            pooled = torch.cat([self._pool(level.to(wide)) for level in maps], dim=1)
+            features = self.scale(pooled) if self.scale else self.backbone.get_classifier()(pooled)
             return features, self.heads(self.dropout(features))
+
+    def _pool(self, level: torch.Tensor) -> torch.Tensor:
+        """A level (n, c, h, w) -> (n, c), or (n, 2 c) with deviations."""
+        if self.architecture.levels == "last" or self.architecture.pooling == "mean":
+            return level.mean(dim=(2, 3))
+        variance, mean = torch.var_mean(level, dim=(2, 3), correction=0)
+        # The square root has no slope at 0, where a channel is silent.
+        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=1)

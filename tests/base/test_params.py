@@ -216,4 +216,4 @@ def test_values_set_by_dvc_exp_run_are_read(tmp_path):
         tree["pretext"]["learning_rate"] = 1e-5
         tree["generators"] = ["a"]
     p = params.load_all(path)
-    assert (p.pretext.learning_rate, p.generators, p.gmm.components) == (1e-5, ["a"], 2)
+    assert (p.pretext.learning_rate, p.generators, p.gmm.components) == (1e-5, ["a"], 1)

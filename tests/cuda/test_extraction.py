@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cuda
     "architecture",
     [
         Architecture("native", "all"),
-        Architecture("resnet50", "last", 16),
+        Architecture("resnet50", "last", "mean", 16),
         Architecture("tf_efficientnet_lite0", "all"),
     ],
     ids=str,

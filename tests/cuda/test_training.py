@@ -17,7 +17,7 @@ from pipeline.pretext.training import Run, score, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 
 pytestmark = pytest.mark.cuda
-RESNET, NATIVE = Architecture("resnet18", "last", 8), Architecture("native", "all")
+RESNET, NATIVE = Architecture("resnet18", "last", "mean", 8), Architecture("native", "all")
 FACES, VALIDATION = bright_faces(64), bright_faces(20, "v")
 DRAWN = {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}}
 CYCLE = {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.2}

@@ -25,7 +25,7 @@ def authors_weights(dim=8):
 
 def test_heads_are_unswapped_and_exposure_turned():
     weights = authors_weights()
-    encoder = Encoder(Architecture("resnet18", "last", 8)).eval()
+    encoder = Encoder(Architecture("resnet18", "last", "mean", 8)).eval()
     encoder.load_state_dict(rename(weights))
     features, scores = encoder(torch.randn(2, 3, 64, 64))
 
@@ -54,10 +54,10 @@ def test_training_starts_from_a_checkpoint_with_its_optimiser(tmp_path):
     path, weights = tmp_path / "ckpt.pth", authors_weights()
     optimiser = {"state": {}, "param_groups": [{"lr": 1e-5}]}
     torch.save({"epoch": 3, "model": weights, "optimizer": optimiser}, path)
-    encoder = start_encoder(str(path), Architecture("resnet18", "last", 8), seed=1)
+    encoder = start_encoder(str(path), Architecture("resnet18", "last", "mean", 8), seed=1)
     assert torch.equal(encoder.backbone.fc.weight, weights["model.visual.fc.weight"])
     with pytest.raises(PipelineError, match="do not fit resnet34"):
-        start_encoder(str(path), Architecture("resnet34", "last", 8), seed=1)
+        start_encoder(str(path), Architecture("resnet34", "last", "mean", 8), seed=1)
 
 
 class Hostile:

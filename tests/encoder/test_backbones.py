@@ -13,7 +13,10 @@ from pipeline.encoder.backbones import Architecture, Native, build
 
 
 def test_timms_resnet_has_torchvisions_names_and_computes_the_same():
-    ours, theirs = build(Architecture("resnet50", "last", 16)).eval(), models.resnet50().eval()
+    ours, theirs = (
+        build(Architecture("resnet50", "last", "mean", 16)).eval(),
+        models.resnet50().eval(),
+    )
     theirs.fc = nn.Linear(2048, 16)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, 64, 64)

@@ -40,8 +40,11 @@ def norms(encoder: Encoder) -> int:
     "architecture",
     [
         small(12),
-        small(levels="all"),
-        *(Architecture(name, "last", 12) for name in ("resnet18", "resnet50", "resnext50_32x4d")),
+        small(levels="all", pooling="statistics"),
+        *(
+            Architecture(name, "last", "mean", 12)
+            for name in ("resnet18", "resnet50", "resnext50_32x4d")
+        ),
         Architecture("tf_efficientnet_lite0", "all"),
     ],
     ids=str,

@@ -32,7 +32,7 @@ def test_the_packages_weights_lie_under_timms_names():
 
 @pytest.mark.parametrize("levels", ["last", "all"])
 def test_a_start_fills_the_backbone_and_leaves_feature_layer_and_heads_random(levels):
-    architecture = Architecture(PACKAGED, levels, 16)
+    architecture = Architecture(PACKAGED, levels, "mean", 16)
     started, fresh = (start_encoder(how, architecture, seed=1) for how in ("imagenet", "none"))
     theirs, random = imagenet(PACKAGED), ("heads.", "scale.", "backbone.classifier.")
     for name, value in started.state_dict().items():

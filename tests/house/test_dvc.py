@@ -24,8 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = {
     "simulation": {"photographs": 60, "portraits": 120, "generated": 12},
     "data": {"maximum_unreadable_share": 0.2},
-    "pretext": {"feature_dim": 16, "input_size": 32, "epochs": 1, "schedule_epochs": 1},
-    "gmm": {"pca_components": 4},
+    "pretext": {"widths": [8, 16, 32], "input_size": 32, "epochs": 1, "schedule_epochs": 1},
     "bootstrap": {"resamples": 200},
     "robustness": {"faces": 6},
     "controls": {"faces": 6},
@@ -164,7 +163,7 @@ def test_metrics_parameters_and_plots_can_be_compared(clone):
 
 
 def test_a_change_of_the_mixture_runs_nothing_before_it(clone):
-    clone.edit({"gmm": {"components": 2}})
+    clone.edit({"gmm": {"input": "heads"}})
     ran = clone.repro()
     assert ran[0] == "fit_gmm" and set(ran) <= {"fit_gmm", "calibrate", *TOGETHER}
     assert "metrics/evaluation.json" in clone.dvc("metrics", "diff", "--md", "--all").stdout
@@ -201,11 +200,11 @@ def test_a_new_generator_is_encoded_alone_and_a_removed_one_leaves_nothing(clone
 
 
 def test_an_experiment_changes_parameters_and_can_be_compared(clone):
-    clone.dvc("exp", "run", "-n", "two", "-S", "gmm.components=2")
+    clone.dvc("exp", "run", "-n", "heads", "-S", "gmm.input=heads")
     shown = clone.dvc("exp", "show", "--csv", "--only-changed").stdout
-    assert "gmm.components" in shown and "mean.auc" in shown
+    assert "gmm.input" in shown and "mean.auc" in shown
     clone.restore()
-    done = clone.run(sys.executable, "-m", "pipeline.comparison", "HEAD", "two")
+    done = clone.run(sys.executable, "-m", "pipeline.comparison", "HEAD", "heads")
     assert "sim_latent" in done.stdout and "auc" in done.stdout.lower()
 
 
