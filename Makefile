@@ -24,7 +24,7 @@ repro: git-repository env ## make the sample, run the whole pipeline, print the 
 	dvc repro
 	@$(BIN)/python -m pipeline.report.summary
 
-profile: env ## set in params.yaml what a profile names: make profile NAME=paper (or ci, small)
+profile: env ## set in params.yaml what a profile names: make profile NAME=paper (or ci, photos, small)
 	@$(BIN)/python -m pipeline.base.profile '$(NAME)'
 
 git-repository:

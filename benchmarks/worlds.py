@@ -27,7 +27,8 @@ starting weights. Nothing was chosen by looking at these.
 
 In brackets are 95 % intervals. They cover which faces were tested; what chance does in training,
 the spread among worlds shows. Of a mean over some generators the ends are the means of their ends.
-A false alarm rate is consistent with 5 % where its interval contains 5 % or lies below. *Bytes per
+A false alarm rate is consistent with 5 % where its interval contains 5 % or lies below; under a
+perturbation its trials are photographs, not persons, which makes it somewhat too narrow. *Bytes per
 pixel* counts in each generator's better direction; compare it, and the controls, with the detector
 that is fitted as they are, on the same faces.
 """

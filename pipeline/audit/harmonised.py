@@ -28,7 +28,8 @@ def figures(
     for state, sets in states.items():
         title = state.replace("_", " ")
         try:
-            # fit_gmm's seed: with all photographs chosen, as found is the pipeline's own.
+            # fit_gmm's seed: with all photographs chosen, as found is the pipeline's own, but for
+            # the threshold where calibration.histories names more than none.
             fit, own = sets[FIT], sets[CALIBRATION]
             fitted = fit_density(fit.features, fit.heads, fit.persons, gmm, key(seed, "fit_gmm"))
             scores = fitted.density.anomaly_score(own.features, own.heads)

@@ -1,7 +1,7 @@
 """Processes: which of torchrun's this one is, and worker processes for local work.
 
 torchrun tells each process its place in the environment (RANK, WORLD_SIZE, LOCAL_RANK). Results
-never depend on the number of processes."""
+depend on their number by rounding alone, or by what each of them drops out in training."""
 
 import itertools
 import multiprocessing

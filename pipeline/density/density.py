@@ -189,6 +189,12 @@ def _unseen(table: np.ndarray, persons: np.ndarray, settings: Mapping[str, Any])
     from threadpoolctl import threadpool_limits
 
     distance = np.empty(len(table))
+    if (count := len(np.unique(persons))) < FOLDS:
+        raise PipelineError(
+            f"photographs to fit of {count} persons, {FOLDS} are needed to combine two inputs or "
+            "to judge both sides: add some, or set gmm.input to features or heads and "
+            "calibration.sides to upper"
+        )
     fold = folds(persons, FOLDS, randomness.key(settings["seed"], "cross-fitting"))
     for i in range(FOLDS):
         others = fit(table[fold != i], **settings).mixture

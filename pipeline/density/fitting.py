@@ -52,7 +52,11 @@ def fit(
 
     with threadpool_limits(1 if np.size(features) <= _ONE_THREAD else None):
         x, transform, notes = _prepare(
-            features, standardise=standardise, pca_components=pca_components, residual=residual
+            features,
+            standardise=standardise,
+            pca_components=pca_components,
+            residual=residual,
+            shrinkage=model.get("shrinkage", "none"),
         )
         found, warnings = _estimate(x, seed=seed, **model)
     arrays = {**transform._asdict(), **dict(zip(_ESTIMATED, found.arrays, strict=True))}
@@ -146,7 +150,12 @@ class _Transform(NamedTuple):
 
 
 def _prepare(
-    features: np.ndarray, *, standardise: bool, pca_components: int, residual: bool
+    features: np.ndarray,
+    *,
+    standardise: bool,
+    pca_components: int,
+    residual: bool,
+    shrinkage: str = "none",
 ) -> tuple[np.ndarray, _Transform, list[str]]:
     """Transformed features (n, d), the transform, and warnings."""
     if fault := residual_fault(residual, pca_components):
@@ -160,16 +169,19 @@ def _prepare(
             f"{same}: give at least 2 different faces; with more, the encoder has collapsed: train "
             "it anew with a lower pretext.learning_rate"
         )
-    if constant.any() and not pca_components:
+    if constant.any() and not pca_components and shrinkage == "none":
         raise PipelineError(
             f"{same} (first: column {np.flatnonzero(constant)[0]}), which has no density: set "
-            f"gmm.pca_components to at most {(~constant).sum()}"
+            f"gmm.pca_components to at most {(~constant).sum()}, or use gmm.shrinkage"
         )
     shift = centre if standardise or pca_components else np.zeros_like(centre)
     scale = np.where(constant, 1.0, spread) if standardise else np.ones_like(spread)
     x = (x - shift) / scale
     projection = _principal_directions(x, pca_components)  # (d, D)
-    notes = [f"{same} and are left to PCA to drop"] if constant.any() else []
+    left = (
+        "are left to PCA to drop" if pca_components else "count with the variance of the shrinkage"
+    )
+    notes = [f"{same} and {left}"] if constant.any() else []
     variance = _residual_variance(x, projection) if residual else np.zeros(0)
     projected = x @ projection.T if pca_components else x
     return projected, _Transform(shift, scale, projection, variance), notes

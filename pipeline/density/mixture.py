@@ -69,11 +69,16 @@ class Mixture:
         return self._residual(self._standardise(features))
 
     def log_likelihood(self, features: np.ndarray) -> np.ndarray:
-        """Natural log of the mixture's density at each face, (n, D) to float64 (n,)."""
-        standard = self._standardise(features)
-        x = self._project(standard)  # (n, d)
-        terms = [self._log_normal(x, k) for k in range(len(self.weights))]
-        return self._sum(np.stack(terms, axis=1)) + self._log_residual(self._residual(standard))
+        """Natural log of the mixture's density at each face, (n, D) to float64 (n,). In one thread:
+        the bits of a matrix product depend on their number.
+        """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            standard = self._standardise(features)
+            x = self._project(standard)  # (n, d)
+            terms = [self._log_normal(x, k) for k in range(len(self.weights))]
+            return self._sum(np.stack(terms, axis=1)) + self._log_residual(self._residual(standard))
 
     def anomaly_score(self, features: np.ndarray) -> np.ndarray:
         """Negative log-likelihood, (n, D) to float64 (n,): higher means more anomalous."""

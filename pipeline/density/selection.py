@@ -54,23 +54,26 @@ def mean_by_person(values: np.ndarray, persons: np.ndarray) -> tuple[float, floa
 
 def judge(
     features: np.ndarray, fold: np.ndarray, candidate: Candidate, **settings: Any
-) -> tuple[dict[str, float], np.ndarray]:
+) -> tuple[dict[str, float | None], np.ndarray]:
     """Faces per component and dimension and BIC (Schwarz 1978; lower is better) of a mixture of
     features (n, D), and each face's log-likelihood (n,) under the mixture fitted without its fold.
 
     `settings` are `fit`'s others. Raises PipelineError where the faces cannot carry the candidate.
     """
     settings |= candidate._asdict()
+    if (candidate.components, candidate.covariance_type) != (1, "full"):
+        settings["shrinkage"] = "none"  # there is none for others
     mixture, n = fit(features, **settings).mixture, len(features)
     k, d = mixture.means.shape
     symmetric = (d + 1) / (2 * d) if candidate.covariance_type in ("full", "tied") else 1
     parameters = k - 1 + k * d + symmetric * mixture.precisions_cholesky.size
-    bic = parameters * np.log(n) - 2 * mixture.log_likelihood(features).sum()
+    bic = float(parameters * np.log(n) - 2 * mixture.log_likelihood(features).sum())
+    shrunk = settings.get("shrinkage", "none") != "none"  # with fewer parameters, unknown how many
     unseen = np.empty(n)
     for i in np.unique(fold):
         others = fit(features[fold != i], **settings).mixture
         unseen[fold == i] = others.log_likelihood(features[fold == i])
-    return {"n_over_k_d": n / (k * d), "bic": float(bic)}, unseen
+    return {"n_over_k_d": n / (k * d), "bic": None if shrunk else bic}, unseen
 
 
 def compare(
@@ -135,11 +138,18 @@ def main(argv: list[str] | None = None) -> None:
         raise PipelineError(f"{options.features}: missing {missing}: run extract_features again")
     features, persons = arrays["features"], arrays["persons"]
     fold = folds(persons, options.folds, p.seed)
-    grid = product(options.pca_components, options.covariance_types, options.components)
+    grid = product(
+        options.pca_components or [current.pca_components],
+        options.covariance_types,
+        options.components,
+    )
     candidates = sorted({current, *map(Candidate._make, grid)})
     rows = compare(features, persons, candidates, current, fold=fold, settings=settings)
 
-    shown = [{**row, "bic": round(row["bic"])}.values() for row in rows.values()]
+    shown = [
+        {**row, "bic": None if row["bic"] is None else round(row["bic"])}.values()
+        for row in rows.values()
+    ]
     title = f"Mixtures of {len(features):,} photographic faces"
     terminal.table([dict(zip(TITLES, row, strict=True)) for row in shown], title)
     print(f"{NOTES}\nadvice: {advice(rows, current)}")
@@ -157,7 +167,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     add("--features", type=Path, required=True, help="features of the fit photographs, .npz")
     add("--components", type=int, nargs="+", default=[1, 2, 4, 8])
     add("--covariance-types", nargs="+", default=["full", "diag"], choices=COVARIANCE_TYPES)
-    add("--pca-components", type=int, nargs="+", default=[6, 16, 64], help="0 = no PCA")
+    add("--pca-components", type=int, nargs="+", help="0 = no PCA; default: those of params.yaml")
     add("--folds", type=int, default=3, help="of the cross-validation")
     add("--output", type=Path, help="table to write, .csv")
     return parser.parse_args(argv)

@@ -115,15 +115,20 @@ def build(architecture: Architecture, *, stochastic_depth: float = 0.0) -> Any:
     drop: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
     try:
         backbone: Any = timm.create_model(name, num_classes=classes, **drop)
+    except TypeError as error:
+        raise PipelineError(
+            f"pretext.stochastic_depth: {name} does not know it; set it to 0"
+        ) from error
+    try:
         if architecture.levels != "last":
             last = len(backbone.feature_info) - 1
             backbone.prune_intermediate_layers(list(range(last + 1)), prune_head=True)
         _check_levels(backbone, architecture.levels)
     except (AttributeError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise PipelineError(
-            f"pretext.architecture: {name} has no convolutional levels that can be read "
-            f"({str(error).partition(chr(10))[0]:.100}); allowed are {NATIVE}, resnet50, "
-            "tf_efficientnet_lite0 and their like"
+            f"pretext.architecture: {name} has no convolutional levels that can be read with "
+            f"pretext.levels {architecture.levels} ({str(error).partition(chr(10))[0]:.100}); try "
+            f"the other levels, or {NATIVE}, resnet50, tf_efficientnet_lite0 and their like"
         ) from error
     return backbone
 

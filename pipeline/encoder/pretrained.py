@@ -46,7 +46,10 @@ def _packaged(name: str) -> Weights:
         raise _unreadable(name, path, error) from error
     with torch.device("meta"):
         names = list(timm.create_model(name).state_dict())
-    return dict(zip(names, found.values(), strict=True))
+    tensors = list(found.values()) if isinstance(found, dict) else []
+    if len(tensors) != len(names) or not all(map(torch.is_tensor, tensors)):
+        raise _unreadable(name, path, ValueError(f"not {len(names)} tensors"))
+    return dict(zip(names, tensors, strict=True))
 
 
 def _from_hub(name: str, repository: str) -> Weights:

@@ -191,5 +191,5 @@ def test_what_cannot_be_fitted_says_of_which_mixture():
         PipelineError, match=r"gmm\.input both, heads: 5 of 5 features are the same"
     ):
         fit_density(FEATURES, np.ones((240, 5)), PERSONS, settings, seed)
-    with pytest.raises(PipelineError, match="5 folds need as many persons, got 3"):
+    with pytest.raises(PipelineError, match="photographs to fit of 3 persons, 5 are needed"):
         fit_density(FEATURES, HEADS, np.repeat(["a", "b", "c"], 80), settings, seed)

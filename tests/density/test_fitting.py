@@ -128,6 +128,14 @@ def test_a_constant_feature_is_left_to_pca_with_a_warning():
     np.testing.assert_allclose(result.mixture.anomaly_score(x), expected, rtol=1e-6)
 
 
+def test_a_constant_feature_has_the_variance_of_the_shrinkage():
+    x = np.c_[clusters(), np.ones(300)]
+    result = fit(x, components=1, shrinkage="ledoit_wolf")
+    assert "1 of 7 features are the same" in result.warnings[0]
+    odd = x[:1] + np.eye(7)[6]  # differs in that feature alone
+    assert result.mixture.anomaly_score(odd) > result.mixture.anomaly_score(x[:1])
+
+
 def test_what_a_fit_is_warned_of():
     x = np.random.default_rng(0).normal(size=(300, 4))
     result = fit(x, components=6, maximum_iterations=1, tolerance=1e-9)

