@@ -96,7 +96,7 @@ def read_histories(path: Path, name: str, histories: Sequence[str]) -> dict[str,
         if history == CLEAN:
             found[history] = faces
         elif any(table is None or len(table) != len(faces) for table in own.values()):
-            raise PipelineError(f"{path}: no features of {history}; run extract_features again")
+            raise PipelineError(f"{path}: no features of {history}; run extract_photographs again")
         else:
             features, heads = (
                 check_features(np.asarray(table), f"{path}, {history}") for table in own.values()

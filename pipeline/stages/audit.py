@@ -24,20 +24,21 @@ from pipeline.face_sets import feature_sets
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load("seed", "gmm", "bootstrap", "generators", "perturbations")
+    p = params.load("seed", "gmm", "bootstrap")
     draws = {"resamples": p.bootstrap.resamples, "seed": p.seed}
-    sets = feature_sets.read_all(options.features, (*PHOTOGRAPHIC, *p.generators))
+    details = artifacts.read_json(options.variants / "details.json")
+    sets = feature_sets.read_all(options.features, (*PHOTOGRAPHIC, *details["generators"]))
     density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     gmm = {**p.gmm.model_dump(), "sides": density.sides}
     threshold = artifacts.read_json(options.threshold)
     thresholds, review, _ = decisions.thresholds(threshold, options.threshold)
-    details = artifacts.read_json(options.variants / "details.json")
 
     def variant(name: str, among: Sets = sets) -> tuple[Sets, Sets]:
         """The faces of a variant as they are, and with the variant's features and heads."""
         return feature_sets.split(artifacts.read_npz(options.variants / f"{name}.npz"), among)
 
-    perturbed = {name: variant(f"perturbed/{name}", tested(sets)) for name in p.perturbations}
+    names = details["perturbations"]
+    perturbed = {name: variant(f"perturbed/{name}", tested(sets)) for name in names}
     robust = robustness.compare(perturbed, density, thresholds, **draws)
     for name, content in robust.items():
         content["kind"], content["strength"] = parse(name)

@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> None:
         "epochs": _epochs(options.encoder),
         "shuffled_epochs": _epochs(options.shuffled),
         "harmonisation": p.harmonisation.model_dump(),
+        "generators": p.generators,
+        "perturbations": p.perturbations,
     }
     names = (*PHOTOGRAPHIC, *p.generators)
     sets = {name: face_list.read(options.face_sets / f"{name}.csv") for name in names}

@@ -12,15 +12,11 @@ from pipeline.report.figures import detection
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = _options(argv)
-    p = params.load(
-        "seed", "data", "simulation", "exif", "split", "manipulation", "pretext", "features",
-        "gmm", "calibration", "bootstrap", "robustness", "harmonisation", "controls", "shuffled",
-        "explanation", "generators", "perturbations",
-    )  # fmt: skip
+    p = params.load_all(options.params)
     every = results.read(options.data, options.metrics, p.generators, p.perturbations)
     code = {"code (last commit that touched it)": provenance.revision()}
-    written = params.read_yaml("params.yaml")
-    parameters = {name: written[name] for name in vars(p)}
+    written = params.read_yaml(options.params)
+    parameters = {name: written[name] for name in vars(p) if name != "launcher"}
     html = page.html(every, parameters, code | provenance.versions(), options.root)
 
     title = f"AI-generated faces as anomalies{', simulated data' if every.simulated else ''}"
@@ -36,6 +32,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     for name, meaning in {
         "data": "folder of the other stages' outputs",
         "metrics": "folder of their metrics and plots, and of sample.png",
+        "params": "params.yaml",
         "figure": "picture for the README to write, .png",
         "output": "folder to write: index.html",
     }.items():

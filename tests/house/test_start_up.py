@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WITH_AN_ENCODER = {"train_pretext", "extract_features", "extract_variants", "explain"}
+ENCODERS = {"extract_features", "extract_photographs", "extract_variants", "train_pretext"}
+WITH_AN_ENCODER = ENCODERS | {"explain"}
 STAGES = {path.stem for path in (ROOT / "pipeline/stages").glob("[a-z]*.py")} - WITH_AN_ENCODER
 # Imported at once by stages, besides these everything is imported where it is used.
 AT_ONCE = {"simulate_sample": ["scipy"]}
@@ -17,7 +18,8 @@ HELPS = """
 import contextlib, importlib, io, json, multiprocessing, sys
 
 HEAVY = {"PIL", "dvc", "ijson", "jinja2", "matplotlib", "pandas", "pyarrow", "safetensors",
-         "scipy", "sklearn", "torch", "torchvision", "cv2", "hypothesis", "pytest", "skimage"}
+         "scipy", "sklearn", "timm", "torch", "torchvision", "cv2", "hypothesis", "pytest",
+         "skimage"}
 
 def start(name):
     printed = io.StringIO()

@@ -20,7 +20,7 @@ GENERATORS, PERTURBATIONS = ["sim_latent", "sim_rolloff"], ["jpeg_75", "blur_1"]
 REVIEW, FLAG = "at_10_percent", "at_5_percent"
 COMMAND = [
     "--data", "data", "--metrics", "metrics", "--root", "data/sample",
-    "--figure", "metrics/overview.png", "--output", "data/report",
+    "--params", "params.yaml", "--figure", "metrics/overview.png", "--output", "data/report",
 ]  # fmt: skip
 
 

@@ -38,8 +38,6 @@ PARAMS = f"""
 seed: 3
 gmm: {GMM}
 bootstrap: {{resamples: 100}}
-generators: {[*GENERATORS]}
-perturbations: [jpeg_40, blur_0.5]
 """.replace("True", "true").replace("False", "false")
 OPTIONS = ["--features", "features", "--variants", "variants", "--gmm", "gmm.npz"]
 OPTIONS += ["--threshold", "threshold.json", "--output"]
@@ -83,6 +81,7 @@ def build(folder, sim_b=30):
         "shuffled_epochs": 1,
     }
     details["harmonisation"] = {"side": 28, "kernel": "bicubic", "jpeg_quality": 80}
+    details |= {"generators": [*GENERATORS], "perturbations": ["jpeg_40", "blur_0.5"]}
     artifacts.write_json(folder / "variants/details.json", details)
     rows = [
         {"set": name, "name": face, "state": state, **file._asdict()}
@@ -363,5 +362,6 @@ def test_a_missing_file_stops_the_stage(world, tmp_path, name):
 
 
 def test_without_perturbations_robustness_is_empty(world, tmp_path):
-    (tmp_path / "params.yaml").write_text(PARAMS.replace("[jpeg_40, blur_0.5]", "[]"))
+    details = artifacts.read_json("variants/details.json")
+    artifacts.write_json(tmp_path / "variants/details.json", details | {"perturbations": []})
     assert run()[0] == {}

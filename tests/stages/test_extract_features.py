@@ -14,7 +14,6 @@ from pipeline.common import artifacts
 from pipeline.encoder.checkpoints import load_encoder
 from pipeline.extraction.features import View, extract
 from pipeline.face_sets import face_list, feature_sets
-from pipeline.perturbation.pictures import perturb
 from pipeline.stages import extract_features
 from tests import picture_world
 
@@ -44,29 +43,6 @@ def test_the_listed_faces_are_encoded(sets, tmp_path, capsys):
     assert "sim_a" in shown and "6" in shown
 
 
-def test_with_histories_the_same_faces_are_encoded_perturbed_too(sets, tmp_path):
-    """The clean ones first and to the same bits; a set without `--histories` has none."""
-    text = (tmp_path / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("[none]", "[none, jpeg_40, noise_20]"))
-    extract_features.main([*OPTIONS, "with.npz", "--histories"])
-    extract_features.main([*OPTIONS, "without.npz"])
-    histories = ["none", "jpeg_40", "noise_20"]
-    found = feature_sets.read_histories(tmp_path / "with.npz", "sim_a", histories)
-    plain = feature_sets.read(tmp_path / "without.npz", "sim_a")
-    view = View(*load_encoder(tmp_path / "encoder.safetensors"))
-    settings = params.load("features").features
-    for history, faces in found.items():
-        change = None if history == "none" else perturb(history, 3)
-        views = {"": View(view.encoder, view.preprocessing, change)}
-        one = extract(views, tmp_path / "root", {"s": sets["sim_a"]}, settings)[""]["s"]
-        np.testing.assert_array_equal(faces.features, one.features)
-        np.testing.assert_array_equal(faces.heads, one.heads)
-        assert faces.names.tolist() == plain.names.tolist()
-        assert (faces.features == plain.features).all() == (history == "none")
-    with pytest.raises(PipelineError, match=r"without\.npz: no features of jpeg_40; run extract_f"):
-        feature_sets.read_histories(tmp_path / "without.npz", "sim_a", histories)
-
-
 def test_a_changed_file_leaves_no_output(sets, tmp_path):
     (tmp_path / "root" / sets["sim_a"][2].name).write_bytes(b"")
     with pytest.raises(PipelineError, match="run dvc repro list_faces"):
@@ -77,7 +53,7 @@ def test_a_changed_file_leaves_no_output(sets, tmp_path):
 def test_later_processes_write_and_print_nothing(sets, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(
-        extract_features, "extract", lambda *_: {"none": {"sim_a": SimpleNamespace()}}
+        extract_features, "extract", lambda *_: {"as they are": {"sim_a": SimpleNamespace()}}
     )
     extract_features.main([*OPTIONS, "out/sim_a.npz"])
     assert not (tmp_path / "out").exists() and capsys.readouterr().out == ""

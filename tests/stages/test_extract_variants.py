@@ -112,6 +112,8 @@ def test_the_details_tell_what_the_audit_says_of_encoders(world):
         "epochs": 5,
         "shuffled_epochs": 1,
         "harmonisation": {"side": 28, "kernel": "bicubic", "jpeg_quality": 80},
+        "generators": ["sim_a", "sim_b"],
+        "perturbations": [*PERTURBATIONS],
     }
 
 
