@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> None:
         "output": "features to write, .npz",
     }.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=text)
-    parser.add_argument("--histories", action="store_true", help="not only as they are")
+    flag = argparse.BooleanOptionalAction
+    parser.add_argument("--histories", action=flag, default=False, help="not only as they are")
     options = parser.parse_args(argv)
     p = params.load("seed", "features", "calibration")
 

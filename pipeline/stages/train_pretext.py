@@ -28,7 +28,10 @@ ENDED_ON_REQUEST = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run again
 def arguments(argv: list[str] | None) -> Any:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shuffled", action="store_true", help="shuffle the tags, for a control")
+    flag = argparse.BooleanOptionalAction
+    parser.add_argument(
+        "--shuffled", action=flag, default=False, help="shuffle the tags, for a control"
+    )
     for name, text in (
         ("faces", "folder that filter_exif wrote"),
         ("manipulated", "folder that manipulate_faces wrote"),
