@@ -147,7 +147,8 @@ def face_set(stored: shards.Shards, settings: schema.Pretext, count: int) -> Fac
 def ceiling(case: Case) -> Callable[[], float]:
     """The bare step on one batch, already resized and on the device."""
     s, device = case.settings, case.device
-    encoder: Any = start(case).to(device, memory_format=training.LAYOUT)  # type: ignore[call-overload]
+    encoder: Any = start(case)
+    encoder.to(device, memory_format=training.LAYOUT)
     optimiser = optimisation.optimiser(encoder, s)
     inputs = 255 * torch.rand(s.batch_size, 3, s.input_size, s.input_size)
     inputs = inputs.to(device, memory_format=training.LAYOUT)

@@ -1,7 +1,7 @@
 """The sample's recipe in several simulated worlds: `python -m benchmarks.worlds --seeds 11 12 13`.
 
 A world is the last commit with another `seed`: other persons, cameras, backgrounds, splits and
-weights. Each has a clone of its own in .dvc/tmp/worlds, which shares DVC's cache, so that a world
+weights. Each has a clone of its own in .worlds, which shares DVC's cache, so that a world
 that is finished is not run again and one that was interrupted continues. What was chosen by looking
 at some worlds is to be reported from others: 1 to 3 are for choosing, 11 to 13 for the report."""
 
@@ -17,7 +17,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
-WORLDS = ROOT / ".dvc/tmp/worlds"  # neither git nor DVC looks in there
+WORLDS = ROOT / ".worlds"  # which git and DVC ignore
 GOALS = ("evaluate", "audit")
 HEAD = """# Simulated worlds
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.calibration.decisions import Decisions
 from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common import artifacts
@@ -101,18 +101,17 @@ def content(name: str, figures: Figures, columns: Columns, decisions: Decisions)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, text in {
-        "--root": "data root, which the names of faces are relative to",
-        "--features": "folder with the features of all face sets, .npz",
-        "--gmm": "mixture, .npz",
-        "--threshold": "thresholds, .json",
-        "--calibration": "scores of the calibration photographs, .npz",
-        "--output": "folder to write: figures, scores, histograms, faces",
-        "--metrics": "headline figures to write, .json",
-        "--roc": "ROC curves to write, .csv",
-    }.items():
-        parser.add_argument(name, type=Path, required=True, help=text)
+    parser = command_line.paths(
+        __doc__,
+        root="data root, which the names of faces are relative to",
+        features="folder with the features of all face sets, .npz",
+        gmm="mixture, .npz",
+        threshold="thresholds, .json",
+        calibration="scores of the calibration photographs, .npz",
+        output="folder to write: figures, scores, histograms, faces",
+        metrics="headline figures to write, .json",
+        roc="ROC curves to write, .csv",
+    )
     return parser.parse_args(argv)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.calibration.decisions import Decisions
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
@@ -61,17 +61,16 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, meaning in {
-        "root": "data root, which names in the feature files are relative to",
-        "features": "folder of the feature files",
-        "encoder": "encoder that train_pretext wrote, .safetensors",
-        "gmm": "mixture, .npz",
-        "threshold": "thresholds, .json",
-        "calibration": "calibration scores and heads, .npz",
-        "output": "folder to write: faces.json, <generator>.png, projection.csv",
-    }.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=meaning)
+    parser = command_line.paths(
+        __doc__,
+        root="data root, which names in the feature files are relative to",
+        features="folder of the feature files",
+        encoder="encoder that train_pretext wrote, .safetensors",
+        gmm="mixture, .npz",
+        threshold="thresholds, .json",
+        calibration="calibration scores and heads, .npz",
+        output="folder to write: faces.json, <generator>.png, projection.csv",
+    )
     return parser.parse_args(argv)
 
 

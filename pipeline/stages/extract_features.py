@@ -1,9 +1,6 @@
 """Compute the features of one generator's pictures."""
 
-import argparse
-from pathlib import Path
-
-from pipeline.base import params, processes, terminal
+from pipeline.base import command_line, params, processes, terminal
 from pipeline.encoder.checkpoints import load_encoder
 from pipeline.extraction.features import View, extract
 from pipeline.face_sets import face_list, feature_sets
@@ -11,14 +8,13 @@ from pipeline.face_sets import face_list, feature_sets
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, text in {
-        "root": "data root of the faces' names",
-        "faces": "list that list_faces wrote, .csv",
-        "encoder": "encoder, .safetensors",
-        "output": "features to write, .npz",
-    }.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser = command_line.paths(
+        __doc__,
+        root="data root of the faces' names",
+        faces="list that list_faces wrote, .csv",
+        encoder="encoder, .safetensors",
+        output="features to write, .npz",
+    )
     options = parser.parse_args(argv)
     p = params.load("features")
 

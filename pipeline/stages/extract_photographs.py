@@ -2,9 +2,8 @@
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
-from pipeline.base import params, processes, terminal
+from pipeline.base import command_line, params, processes, terminal
 from pipeline.base.perturbation_names import CLEAN
 from pipeline.encoder.checkpoints import load_encoder
 from pipeline.extraction.features import View, extract
@@ -14,14 +13,13 @@ from pipeline.perturbation.pictures import perturb
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, text in {
-        "root": "data root of the faces' names",
-        "faces": "list that list_faces wrote, .csv",
-        "encoder": "encoder, .safetensors",
-        "output": "features to write, .npz",
-    }.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser = command_line.paths(
+        __doc__,
+        root="data root of the faces' names",
+        faces="list that list_faces wrote, .csv",
+        encoder="encoder, .safetensors",
+        output="features to write, .npz",
+    )
     flag = argparse.BooleanOptionalAction
     parser.add_argument("--histories", action=flag, default=False, help="not only as they are")
     options = parser.parse_args(argv)

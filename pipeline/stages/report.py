@@ -1,9 +1,8 @@
 """Put all results on one HTML page, draw a picture for the README, print a summary."""
 
 import argparse
-from pathlib import Path
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.common import artifacts
 from pipeline.report import page, provenance, results, summary
 from pipeline.report.figures import detection
@@ -28,15 +27,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, meaning in {
-        "data": "folder of the other stages' outputs",
-        "metrics": "folder of their metrics and plots, and of sample.png",
-        "params": "params.yaml",
-        "figure": "picture for the README to write, .png",
-        "output": "folder to write: index.html",
-    }.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=meaning)
+    parser = command_line.paths(
+        __doc__,
+        data="folder of the other stages' outputs",
+        metrics="folder of their metrics and plots, and of sample.png",
+        params="params.yaml",
+        figure="picture for the README to write, .png",
+        output="folder to write: index.html",
+    )
     parser.add_argument("--root", required=True, help="data root, named on the page")
     return parser.parse_args(argv)
 

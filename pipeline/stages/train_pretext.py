@@ -5,10 +5,9 @@ Asked to end, the stage saves a checkpoint and exits with status 75; started aga
 parameters, faces and code it resumes from there, to the same bytes."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from pipeline.base import ending, params, processes, terminal
+from pipeline.base import command_line, ending, params, processes, terminal
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS, TAGS
 from pipeline.encoder import checkpoints
@@ -27,20 +26,17 @@ ENDED_ON_REQUEST = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run again
 
 def arguments(argv: list[str] | None) -> Any:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    flag = argparse.BooleanOptionalAction
-    parser.add_argument(
-        "--shuffled", action=flag, default=False, help="shuffle the tags, for a control"
+    parser = command_line.paths(
+        __doc__,
+        faces="folder that filter_exif wrote",
+        manipulated="folder that manipulate_faces wrote",
+        encoder="encoder to write, .safetensors",
+        details="all results of the last epoch to write, .json",
+        metrics="the main ones to write, .json",
+        history="one row per epoch to write, .csv",
     )
-    for name, text in (
-        ("faces", "folder that filter_exif wrote"),
-        ("manipulated", "folder that manipulate_faces wrote"),
-        ("encoder", "encoder to write, .safetensors"),
-        ("details", "all results of the last epoch to write, .json"),
-        ("metrics", "the main ones to write, .json"),
-        ("history", "one row per epoch to write, .csv"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    flag, text = argparse.BooleanOptionalAction, "shuffle the tags, for a control"
+    parser.add_argument("--shuffled", action=flag, default=False, help=text)
     return parser.parse_args(argv)
 
 

@@ -191,7 +191,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     (root / "params.yaml").write_text("# numbers\nseed: 1   # whole\ngmm: {}\n", encoding="utf-8")
     (root / "dvc.lock").write_text("committed\n", encoding="utf-8")
     monkeypatch.setattr(worlds, "ROOT", root)
-    monkeypatch.setattr(worlds, "WORLDS", root / ".dvc/tmp/worlds")
+    monkeypatch.setattr(worlds, "WORLDS", root / ".worlds")
     worlds.git(root, "init", "-q")
     commit(root)
     return root
@@ -206,7 +206,7 @@ def commit(root: Path) -> str:
 
 def test_a_world_is_the_commit_with_its_seed_and_the_shared_cache(repository):
     head = worlds.git(repository, "rev-parse", "HEAD")
-    folder = repository / ".dvc/tmp/worlds/12"
+    folder = repository / ".worlds/12"
     worlds.prepare(folder, head, 12)
     assert (folder / "params.yaml").read_text() == "# numbers\nseed: 12   # whole\ngmm: {}\n"
     assert f"dir = {repository}/.dvc/cache" in (folder / ".dvc/config.local").read_text()
@@ -222,7 +222,7 @@ def test_a_world_is_the_commit_with_its_seed_and_the_shared_cache(repository):
 def test_a_world_whose_seed_cannot_be_set_is_refused(repository):
     (repository / "params.yaml").write_text("gmm: {}\n", encoding="utf-8")
     with pytest.raises(PipelineError, match=r"params.yaml: 0 lines begin with `seed: <number>`"):
-        worlds.prepare(repository / ".dvc/tmp/worlds/1", commit(repository), 1)
+        worlds.prepare(repository / ".worlds/1", commit(repository), 1)
     with pytest.raises(PipelineError, match="nothing"):
         worlds.git(repository, "rev-parse", "nothing")
 
