@@ -7,8 +7,10 @@ from pipeline.encoder.network import Encoder
 
 
 def small(feature_dim: int = 8, levels: str = "last", pooling: str = "mean") -> Architecture:
-    """Three narrow levels for pictures of 32 pixels."""
-    return Architecture("native", levels, pooling, feature_dim, widths=(4, 8, 16))
+    """Three narrow levels for pictures of 32 pixels. Not below 8: with fewer inputs the shortcut's
+    convolution writes beyond its memory on processors without AVX-512 (oneDNN of PyTorch 2.12).
+    """
+    return Architecture("native", levels, pooling, feature_dim, widths=(8, 8, 16))
 
 
 def small_encoder(

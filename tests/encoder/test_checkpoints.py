@@ -46,7 +46,7 @@ def test_header_is_readable_without_torch(tmp_path):
     meta = json.loads(header["__metadata__"]["encoder"])
     assert (meta["input_size"], meta["resize"], meta["antialias"]) == (64, "bilinear", False)
     assert (meta["mean"], meta["std"]) == ([0.4, 0.5, 0.6], [0.1, 0.2, 0.3])
-    assert meta["architecture"]["widths"] == [4, 8, 16]
+    assert meta["architecture"]["widths"] == [8, 8, 16]
     assert load_encoder(tmp_path / "e")[0].normalisation == NORMALISATION
 
 
