@@ -189,7 +189,7 @@ class Pretext(Section):
     precision: Precision
     tf32: bool
     deterministic: bool
-    compile: bool
+    compile: Literal[True, False, "cuda_graphs"]
 
 
 class FeatureExtraction(Section):

@@ -79,7 +79,7 @@ def group(device: "torch.device | None" = None) -> Iterator[ProcessGroup]:
     device = device or torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    _connect("nccl" if device.type == "cuda" else "gloo")
+    _connect(device)
     try:
         yield ProcessGroup(rank(), world(), device)
     except RuntimeError as error:
@@ -92,11 +92,15 @@ def group(device: "torch.device | None" = None) -> Iterator[ProcessGroup]:
     torch.distributed.destroy_process_group()  # after an error the connections die with the process
 
 
-def _connect(backend: str) -> None:
+def _connect(device: "torch.device") -> None:
     import torch.distributed
 
+    # NCCL connects at once where it is told the GPU; else at the first message, to a guessed one.
+    how: dict[str, Any] = {"backend": "gloo"}
+    if device.type == "cuda":
+        how = {"backend": "nccl", "device_id": device}
     try:
-        torch.distributed.init_process_group(backend, timeout=PATIENCE)
+        torch.distributed.init_process_group(**how, timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:  # an incomplete environment, or nobody answers
         line = str(error).partition("\n")[0]
         raise PipelineError(

@@ -44,27 +44,33 @@ def square_box(
     return np.concatenate([np.maximum(centre - half, 0), np.minimum(centre + half, limit)], axis=1)
 
 
-def crop_resize(
-    images: Tensor, boxes: Tensor | NDArray[Any], size: int, *, antialias: bool = True
-) -> Tensor:
+def check_boxes(boxes: NDArray[np.floating[Any]], width: int, height: int) -> None:
+    """ValueError unless all boxes (n, 4) are x0 < x1 and y0 < y1 within pictures of width x height
+    pixels: what `crop_resize` relies on.
+    """
+    x0, y0, x1, y1 = np.asarray(boxes).reshape(-1, 4).T
+    inside = (x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1) & (x1 <= width) & (y1 <= height)
+    if not inside.all():
+        row = int(np.argmin(inside))
+        raise ValueError(
+            f"box {boxes[row].tolist()} in row {row}: every box must have x0 < x1, y0 < y1 and lie "
+            f"within the {width} x {height} picture"
+        )
+
+
+def crop_resize(images: Tensor, boxes: Tensor, size: int, *, antialias: bool = True) -> Tensor:
     """Box i of picture i as a size x size picture, in one bilinear resampling of the stored pixels.
 
-    images: uint8 (n, H, W, 3) on any device; boxes: (n, 4) x0, y0, x1, y1 in pixels, fractions
-    allowed, within the picture. Returns float32 (n, 3, size, size) in 0..255, not rounded, on the
-    same device. With `antialias` the kernel widens when shrinking: equals PIL's
-    `Image.resize(box=...)`; without, torch's `interpolate(align_corners=False)`. As in PIL, pixels
-    just outside the box count at its edge."""
+    images: uint8 (n, H, W, 3); boxes: (n, 4) x0, y0, x1, y1 in pixels, fractions allowed, on the
+    same device, as `check_boxes` wants them. Returns float32 (n, 3, size, size) in 0..255, not
+    rounded. No value is read on the way, so that a GPU is not waited for and all is compiled as one
+    graph. With `antialias` the kernel widens when shrinking: equals PIL's `Image.resize(box=...)`;
+    without, torch's `interpolate(align_corners=False)`. As in PIL, pixels just outside the box
+    count at its edge."""
     n, height, width, _ = images.shape
-    boxes = torch.as_tensor(boxes, dtype=torch.float64)
     if boxes.shape != (n, 4):
         raise ValueError(f"{n} pictures need boxes of shape ({n}, 4), got {tuple(boxes.shape)}")
-    x0, y0, x1, y1 = boxes.unbind(dim=1)
-    inside = (x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1) & (x1 <= width) & (y1 <= height)
-    if not bool(inside.all()):
-        raise ValueError(
-            f"every box must have x0 < x1, y0 < y1 and lie within the {width} x {height} picture"
-        )
-    x0, y0, x1, y1 = (edge.to(images.device, non_blocking=True) for edge in (x0, y0, x1, y1))
+    x0, y0, x1, y1 = boxes.double().unbind(dim=1)
     rows = _weights(y0, y1, height, size, antialias=antialias)  # (n, size, H)
     columns = _weights(x0, x1, width, size, antialias=antialias)  # (n, size, W)
     some = max(1, FLOATS // (height * width * 3))  # pictures that become float32 at a time

@@ -30,6 +30,7 @@ FACES_PER_CORE = 16  # in a batch on a CPU: more is no faster, and takes memory 
 PIXELS_ON_DEVICE = 2**21
 Picture = NDArray[np.uint8]  # (H, W, 3)
 Change = Callable[[Picture, str], Picture]  # of a picture, given its name
+Fetched = tuple[torch.Tensor, Callable[[], None]]  # rows on the CPU, and what waits until they are
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _on_cpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
         decoded = [_decode(job, row) for row in batch]
         for name in job.views:
             inputs = torch.stack(list(map(partial(_input, job, name), batch, decoded)))
-            _store(job, name, batch, encode(job.models[name], inputs, job.precision))
+            _store(job, name, batch, _fetch(encode(job.models[name], inputs, job.precision)))
         return len(job.views) * len(batch)
 
     with _threads() as pool:
@@ -134,7 +135,7 @@ def _on_cpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
 
 
 def _on_gpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
-    """As `_on_cpu`: inputs are prepared two batches ahead and outputs fetched one batch late, so
+    """As `_on_cpu`: inputs are prepared two batches ahead and outputs waited for one batch late, so
     that the device never waits.
     """
 
@@ -149,17 +150,18 @@ def _on_gpu(job: Job, batches: Sequence[range]) -> Iterator[int]:
                 yield partial(prepare, name, batch, decode)
 
     tasks = [(name, batch) for batch in batches for name in job.views]
-    late: list[tuple[str, range, tuple[torch.Tensor, torch.Tensor]]] = []
+    late: list[tuple[str, range, Fetched]] = []
     with _threads() as pool:
         for (name, batch), inputs in zip(tasks, read_ahead(loads()), strict=True):
             moved = [tensor.to(job.device, non_blocking=True) for tensor in inputs]
             pixels = torch.stack([_resized(job, name, tensor) for tensor in moved])
-            late.append((name, batch, encode(job.models[name], pixels, job.precision)))
+            outputs = encode(job.models[name], pixels, job.precision)
+            late.append((name, batch, _fetch(outputs)))
             if len(late) > 1:
                 _store(job, *late.pop(0))
             yield len(batch)
-    for outputs in late:
-        _store(job, *outputs)
+    for last in late:
+        _store(job, *last)
 
 
 def _threads() -> ThreadPoolExecutor:
@@ -187,9 +189,23 @@ def _resized(job: Job, name: str, tensor: torch.Tensor) -> torch.Tensor:
     return inference.resize(tensor[None], job.views[name].preprocessing)[0]
 
 
-def _store(job: Job, name: str, batch: range, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Put the outputs of a batch into their rows; waits for the device."""
-    job.outputs[name][batch.start : batch.stop] = torch.cat(outputs, dim=1).cpu().numpy()
+def _fetch(outputs: tuple[torch.Tensor, torch.Tensor]) -> Fetched:
+    """Outputs (n, feature_dim) and (n, 5), side by side and on their way to the CPU.
+
+    From a GPU the copy stands in line before what is computed next, and alone is waited for."""
+    rows = torch.cat(outputs, dim=1)
+    if rows.device.type != "cuda":
+        return rows.cpu(), lambda: None
+    there, done = rows.to("cpu", non_blocking=True), torch.cuda.Event()
+    done.record(torch.cuda.current_stream(rows.device))
+    return there, done.synchronize
+
+
+def _store(job: Job, name: str, batch: range, fetched: Fetched) -> None:
+    """Put the outputs of a batch into their rows, once they are there."""
+    rows, wait = fetched
+    wait()
+    job.outputs[name][batch.start : batch.stop] = rows.numpy()
 
 
 def _by_set(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.base import processes
 from pipeline.common import randomness
 from pipeline.common.read_ahead import read_ahead
+from pipeline.encoder.preprocessing import check_boxes
 from pipeline.pretext.augmentation import Change
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 
@@ -71,8 +72,8 @@ def batches(
     """The batches of these slices of a plan, read ahead by one thread.
 
     own: which of the n faces of a batch this process computes. change: what is done to their
-    pictures, by a pool of threads. pin: into page-locked memory, from which a GPU copies while it
-    computes."""
+    pictures, by a pool of threads. pin: into page-locked memory. ValueError for a box that does not
+    lie within its picture: found here, where no device has to be waited for."""
     order, shown = plan
 
     def load(part: slice) -> Batch:
@@ -83,7 +84,8 @@ def batches(
             pair = change(batch.pixels.numpy(), batch.boxes.numpy(), hashes, each=pool.map)
             pixels, boxes = map(torch.from_numpy, pair)
             batch = dataclasses.replace(batch, pixels=pixels, boxes=boxes)
-        return dataclasses.replace(batch, pixels=batch.pixels.pin_memory()) if pin else batch
+        check_boxes(batch.boxes.numpy(), *batch.pixels.shape[2:0:-1])
+        return batch.pinned() if pin else batch
 
     with ThreadPoolExecutor(processes.workers()) as pool:
         yield from read_ahead(partial(load, part) for part in slices)

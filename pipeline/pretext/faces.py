@@ -1,6 +1,7 @@
 """The faces of one split, their tags, and where the pictures of each are stored."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.tags)
 
+    def pinned(self) -> "Batch":
+        """The batch in page-locked memory, from which a GPU copies while it computes; PyTorch keeps
+        the memory until the copy is done.
+        """
+        return self._each(torch.Tensor.pin_memory)
+
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device; the boxes stay, since crop_resize checks them on the CPU."""
-        pixels, tags, manipulated = (
-            part.to(device, non_blocking=True)
-            for part in (self.pixels, self.tags, self.manipulated)
-        )
-        return Batch(pixels, self.boxes, tags, manipulated)
+        """The batch on a device, which from page-locked memory does not wait for the copy."""
+        return self._each(lambda part: part.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        return Batch(*(change(part) for part in vars(self).values()))
 
 
 @dataclass(frozen=True)

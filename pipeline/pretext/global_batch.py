@@ -19,25 +19,25 @@ def own_slice(n: int, group: ProcessGroup) -> slice:
     return slice(n * group.rank // group.count, n * (group.rank + 1) // group.count)
 
 
-def distribute(encoder: nn.Module, group: ProcessGroup) -> Any:
-    """The encoder as one of a group that trains together: averaged gradients, batch normalisation
+def distribute(model: nn.Module, group: ProcessGroup) -> Any:
+    """The model as one of a group that trains together: averaged gradients, batch normalisation
     over the global batch.
 
-    The encoder itself is changed in place and keeps the names of its weights; alone it is returned
-    as it is."""
+    The model itself is changed in place and keeps the names of its weights; alone it is returned as
+    it is."""
     if group.count == 1:
-        return encoder
-    device = next(encoder.parameters()).device
+        return model
+    device = next(model.parameters()).device
     if device.type == "cuda":
         from timm.layers import convert_sync_batchnorm  # keeps the activations in timm's layers
 
-        encoder = convert_sync_batchnorm(encoder)
+        model = convert_sync_batchnorm(model)
     else:  # PyTorch's own needs a GPU
-        for module in encoder.modules():
+        for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.__class__ = GlobalBatchNorm  # type: ignore[assignment]
     numbers = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(encoder, device_ids=numbers, broadcast_buffers=False)
+    return DistributedDataParallel(model, device_ids=numbers, broadcast_buffers=False)
 
 
 def gather_scores(scores: torch.Tensor, n: int, group: ProcessGroup) -> torch.Tensor:

@@ -21,13 +21,13 @@ from pipeline.common.devices import arithmetic, resolve_precision, select_device
 from pipeline.common.names import HEADS
 from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
-from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses
 from pipeline.pretext.augmentation import change_of_epoch
 from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
 from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
+from pipeline.pretext.model import PretextModel, check_compiler, compiled
 from pipeline.pretext.optimisation import learning_rate, optimiser
 from pipeline.pretext.validation import NAMES, validation_metrics
 
@@ -48,7 +48,8 @@ class Result:
 class Run:
     """What stays the same from step to step."""
 
-    model: Any  # the encoder, perhaps compiled, or as one of several processes
+    plain: PretextModel  # from stored pictures to scores
+    model: Any  # the same, perhaps compiled, or as one of several processes
     settings: Pretext
     seed: int
     device: torch.device
@@ -95,9 +96,9 @@ def train(
         saved = checkpoint.read() if checkpoint and group.first else None
         if saved := group.broadcast(saved):
             restore(state, saved)
-        model = distribute(encoder, group)
-        model = torch.compile(model) if settings.compile else model
-        run = Run(model, settings, seed, device, group, checkpoint, asked_to_end)
+        plain = PretextModel(encoder, settings)
+        model = compiled(distribute(plain, group), settings)
+        run = Run(plain, model, settings, seed, device, group, checkpoint, asked_to_end)
         complete = run_epochs(run, state, faces, validation_set)
         encoder.eval().cpu()
     speed = run.faces / run.seconds if run.seconds else None
@@ -105,8 +106,11 @@ def train(
 
 
 def resolved(settings: Pretext) -> tuple[Pretext, torch.device]:
-    """The settings with the precision that `auto` means on their device, and that device."""
+    """The settings with the precision that `auto` means on their device, and that device;
+    PipelineError where it is not there or nothing compiles for it.
+    """
     device = select_device(settings.device, key="pretext.device", number=processes.local_rank())
+    check_compiler(settings, device)
     precision = resolve_precision(settings.precision, device)
     return settings.model_copy(update={"precision": precision}), device
 
@@ -122,7 +126,7 @@ def run_epochs(run: Run, state: State, faces: FaceSet, validation_set: FaceSet) 
             # Only at the end is every manipulation of every face scored.
             per_face = 1 if state.epoch + 1 < epochs else None
             plan = validation_plan(validation_set, per_face=per_face)
-            scores = score(run, state.encoder, validation_set, plan)
+            scores = score(run, validation_set, plan)
             if scores is not None:
                 manipulated = plan[1] != PHOTOGRAPH
                 metrics = validation_metrics(scores, manipulated, validation_set, run.settings)
@@ -143,7 +147,7 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     slices = batch_slices(len(faces), settings.batch_size)
     own = partial(own_slice, group=run.group)
     change = change_of_epoch(settings.augmentation, seed=run.seed, epoch=epoch)
-    state.encoder.train()
+    run.plain.train()
     started = time.perf_counter()
     unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device
     left = batches(faces, plan, slices[state.step :], own=own, change=change, pin=pin)
@@ -179,8 +183,9 @@ def step(run: Run, state: State, batch: Batch) -> torch.Tensor:
     """One step of the optimiser; returns the five losses (5,), on the device."""
     # A batch of another size would be compiled, for one step of an epoch.
     whole = len(batch) == run.settings.batch_size or run.group.count > 1
-    five = pretext_losses(run.model if whole else state.encoder, batch, run.settings, run.group)
-    state.optimiser.zero_grad(set_to_none=True)
+    model = run.model if whole else run.plain
+    state.optimiser.zero_grad(set_to_none=True)  # first: its memory is free for what follows
+    five = pretext_losses(model, batch, run.settings, run.group)
     (run.weights * five).sum().backward()
     state.optimiser.step()
     return five.detach()
@@ -194,22 +199,11 @@ def pretext_losses(
 
     The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
     in place."""
-    scores = forward(model, batch, settings)  # (m, 5), of this process's m faces
+    scores = model(batch.pixels, batch.boxes)  # (m, 5), of this process's m faces
     scores = gather_scores(scores, len(batch), group)  # (n, 5)
     ranking = losses.ranking_losses(scores, batch.tags, settings.tie_stops)  # (4,)
     manipulation = losses.manipulation_loss(scores[:, -1], batch.manipulated)  # ()
     return torch.cat([ranking, manipulation[None]])
-
-
-def forward(model: Any, batch: Batch, settings: Pretext) -> torch.Tensor:
-    """Scores (m, 5) float32 of a batch on the model's device: crop, resize, encode."""
-    with torch.no_grad():
-        size, antialias = settings.input_size, settings.antialias
-        pixels = crop_resize(batch.pixels, batch.boxes, size, antialias=antialias)
-    bfloat16 = settings.precision == "bfloat16"
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bfloat16):
-        _, scores = model(pixels)  # pixels (m, 3, size, size), scores (m, 5)
-    return scores
 
 
 def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
@@ -227,7 +221,7 @@ def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
 
 
 @torch.no_grad()
-def score(run: Run, encoder: Encoder, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
+def score(run: Run, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
     """Scores (m, 5) of the m pictures of a plan; None if asked to end.
 
     They stay on the device until the last is computed, which alone is waited for. Several processes
@@ -235,12 +229,13 @@ def score(run: Run, encoder: Encoder, faces: FaceSet, plan: Plan) -> NDArray[np.
     """
     settings, group = run.settings, run.group
     slices = batch_slices(len(plan[0]), settings.batch_size)[group.rank :: group.count]
-    encoder.eval()
+    run.plain.eval()
     found = [torch.zeros(0, len(HEADS), device=run.device)]
     for batch in batches(faces, plan, slices, pin=run.device.type != "cpu"):
         if group.count == 1 and run.asked_to_end():
             return None
-        found.append(forward(encoder, batch.to(run.device), settings))
+        there = batch.to(run.device)
+        found.append(run.plain(there.pixels, there.boxes))
     scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
     rows = [np.arange(part.start, part.stop) for part in slices]
     scores[np.concatenate([np.zeros(0, np.int64), *rows])] = torch.cat(found).cpu().numpy()

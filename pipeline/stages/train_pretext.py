@@ -44,12 +44,11 @@ def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
     options = arguments(argv)
     p = params.load("seed", "pretext", "shuffled")
-    settings = p.pretext
+    settings, _ = resolved(p.pretext)  # first: what is missing is said before any work
     faces, validation_set = read_faces(options.faces, options.manipulated, settings.face_scale)
     if options.shuffled:
         epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
         settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
-    settings, _ = resolved(settings)
     encoder = checkpoints.start_encoder(
         settings.start,
         Architecture.of(settings),

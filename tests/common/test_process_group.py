@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import process_group
@@ -42,6 +43,26 @@ def test_processes_of_torchrun_exchange_every_bit(tmp_path, root):
     expected: dict[str, object] = {kind: digest(rows(3, kind).tobytes()) for kind in kinds}
     expected |= {"broadcast": list(map(digest, BROADCAST)), "any": [False, True, True, True]}
     assert got == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", {"backend": "gloo"}),
+        ("cuda:1", {"backend": "nccl", "device_id": torch.device("cuda", 1)}),
+    ],
+)
+def test_a_process_connects_by_its_own_gpu(monkeypatch, device, expected):
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(torch.cuda, "set_device", lambda own: seen.update(own=own))
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: seen.update(how))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with process_group.group(torch.device(device)) as group:
+        assert (group.rank, group.count, group.device) == (1, 2, torch.device(device))
+    assert seen.pop("own", None) == expected.get("device_id")
+    assert seen == expected | {"timeout": process_group.PATIENCE}
 
 
 TWO = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}

@@ -118,7 +118,7 @@ def test_antialiased_resize_is_pils(shape):
 @pytest.mark.parametrize("shape", [(61, 83), (20, 90), (32, 32)])
 def test_whole_pictures_are_resized_as_in_training(shape, antialias):
     pictures = picture(*shape)
-    whole = np.tile([0.0, 0.0, shape[1], shape[0]], (2, 1))
+    whole = torch.tensor([[0.0, 0, shape[1], shape[0]]] * 2)
     theirs = crop_resize(pictures, whole, 32, antialias=antialias)
     ours = resize(pictures, Preprocessing(32, antialias=antialias))
     assert ours.numpy() == pytest.approx(theirs.numpy(), abs=0.01)

@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.encoder import preprocessing
-from pipeline.encoder.preprocessing import crop_resize, square_box
+from pipeline.encoder.preprocessing import check_boxes, crop_resize, square_box
 
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
 def pictures(n=3, height=40, width=52, seed=0):
@@ -36,7 +31,8 @@ def pil_resize(picture, box, size):
 def test_antialiased_crops_are_those_of_pil(size, device):
     images = pictures()
     boxes = np.array([[0.0, 0.0, 52.0, 40.0], [3.25, 5.5, 33.75, 36.125], [20.3, 0.0, 52.0, 31.7]])
-    ours = crop_resize(torch.from_numpy(images).to(device), boxes, size)
+    there = torch.from_numpy(images).to(device), torch.from_numpy(boxes).to(device)
+    ours = crop_resize(*there, size)
     assert (
         ours.shape == (3, 3, size, size)
         and ours.dtype == torch.float32
@@ -51,7 +47,8 @@ def test_antialiased_crops_are_those_of_pil(size, device):
 @pytest.mark.parametrize("size", [9, 25, 64])
 def test_whole_pictures_without_antialiasing_are_those_of_torch(size):
     images = torch.from_numpy(pictures())
-    ours = crop_resize(images, np.tile([0, 0, 52, 40], (3, 1)), size, antialias=False)
+    whole = torch.tensor([[0.0, 0, 52, 40]] * 3)
+    ours = crop_resize(images, whole, size, antialias=False)
     theirs = torch.nn.functional.interpolate(
         images.permute(0, 3, 1, 2).float(), (size, size), mode="bilinear", align_corners=False
     )
@@ -80,7 +77,7 @@ def test_integer_boxes_without_antialiasing_are_those_of_torch(size):
 @pytest.mark.parametrize("antialias", [True, False])
 def test_a_box_at_its_own_size_is_a_copy(antialias):
     images = torch.from_numpy(pictures())
-    boxes = np.tile([5.0, 3.0, 21.0, 19.0], (3, 1))
+    boxes = torch.tensor([[5.0, 3, 21, 19]] * 3)
     ours = crop_resize(images, boxes, 16, antialias=antialias)
     assert torch.equal(ours, images[:, 3:19, 5:21].permute(0, 3, 1, 2).float())
 
@@ -94,14 +91,15 @@ def test_a_box_at_its_own_size_is_a_copy(antialias):
 )
 def test_a_uniform_picture_stays_uniform(box, size, antialias, value):
     images = torch.full((1, 40, 40, 3), value, dtype=torch.uint8)
-    ours = crop_resize(images, np.array([box]), size, antialias=antialias)
+    boxes = torch.tensor([box], dtype=torch.float64)
+    ours = crop_resize(images, boxes, size, antialias=antialias)
     torch.testing.assert_close(
         ours, torch.full((1, 3, size, size), float(value)), atol=1e-3, rtol=0
     )
 
 
 def test_faces_do_not_depend_on_their_batch():
-    images, boxes = torch.from_numpy(pictures(8)), np.tile([2.5, 3.5, 30.0, 31.0], (8, 1))
+    images, boxes = torch.from_numpy(pictures(8)), torch.tensor([[2.5, 3.5, 30, 31]] * 8)
     together = crop_resize(images, boxes, 20)
     alone = torch.cat([crop_resize(images[i : i + 1], boxes[i : i + 1], 20) for i in range(8)])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
@@ -114,16 +112,23 @@ def test_faces_do_not_depend_on_their_batch():
         (np.array([[-0.1, 0.0, 5.0, 5.0]]), "within"),
         (np.array([[5.0, 0.0, 5.0, 5.0]]), "x0 < x1"),
         (np.array([[np.nan, 0.0, 5.0, 5.0]]), "x0 < x1"),
-        (np.zeros((2, 4)), r"shape \(1, 4\)"),
     ],
 )
-def test_bad_boxes_are_refused(boxes, message):
-    with pytest.raises(ValueError, match=message):
-        crop_resize(torch.from_numpy(pictures(1)), boxes, 8)
+def test_bad_boxes_are_refused_and_named(boxes, message):
+    good = np.array([[0.0, 0.0, 52.0, 40.0]])
+    check_boxes(good, 52, 40)
+    check_boxes(np.zeros((0, 4)), 52, 40)
+    with pytest.raises(ValueError, match=rf"in row 1: .*{message}"):
+        check_boxes(np.concatenate([good, boxes, boxes]), 52, 40)
+
+
+def test_every_picture_needs_a_box():
+    with pytest.raises(ValueError, match=r"shape \(1, 4\)"):
+        crop_resize(torch.from_numpy(pictures(1)), torch.zeros(2, 4), 8)
 
 
 def test_large_pictures_are_resampled_a_few_at_a_time(monkeypatch):
-    images, boxes = torch.from_numpy(pictures(5)), np.tile([1.0, 2, 30, 31], (5, 1))
+    images, boxes = torch.from_numpy(pictures(5)), torch.tensor([[1.0, 2, 30, 31]] * 5)
     whole = crop_resize(images, boxes, 8)
     monkeypatch.setattr(preprocessing, "FLOATS", 2 * 40 * 52 * 3)
     sizes, bmm = [], torch.bmm
@@ -137,12 +142,8 @@ def test_large_pictures_are_resampled_a_few_at_a_time(monkeypatch):
 
 
 def test_no_pictures():
-    assert crop_resize(torch.zeros((0, 4, 4, 3), dtype=torch.uint8), np.zeros((0, 4)), 8).shape == (
-        0,
-        3,
-        8,
-        8,
-    )
+    none = torch.zeros((0, 4, 4, 3), dtype=torch.uint8), torch.zeros((0, 4))
+    assert crop_resize(*none, 8).shape == (0, 3, 8, 8)
 
 
 def test_square_box_by_hand():

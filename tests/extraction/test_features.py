@@ -139,6 +139,12 @@ def test_the_way_of_a_gpu_gives_the_same(encoded, monkeypatch, largest):
         assert late == pytest.approx(expected, abs=1e-5)
 
 
+def test_outputs_are_taken_when_they_have_arrived():
+    arriving, job = torch.zeros(2, 3), SimpleNamespace(outputs={"v": np.zeros((4, 3), np.float32)})
+    features._store(job, "v", range(1, 3), (arriving, lambda: arriving.fill_(7)))  # type: ignore
+    assert job.outputs["v"][:, 0].tolist() == [0, 7, 7, 0]
+
+
 # Faces in a batch, and pixels of the largest pictures that are resized on the device
 @pytest.mark.parametrize("case", [(2, 0), (2, 1100), (3, 10**6), (16, 1100)])
 def test_everything_goes_to_the_device_which_is_read_once_a_batch(

@@ -1,5 +1,6 @@
 import dataclasses
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def make(n=20, per_face=4, offset=0):
         .repeat(4, 2)
         .repeat(3, 3)
     )
-    boxes = np.tile(np.array([0.0, 0.0, 4.0, 4.0]), (n, 1)) + np.arange(n)[:, None] / 100
+    boxes = np.tile(np.array([0.0, 0.0, 3.0, 3.0]), (n, 1)) + np.arange(n)[:, None] / 100 % 1
     return face_set(faces, photographs, manipulated, manipulations, boxes)
 
 
@@ -157,6 +158,31 @@ def test_batches_follow_the_plan():
     ]
     assert values.tolist() == expected
     assert [len(batch) for batch in batches(faces, plan, batch_slices(9, 4))] == [4, 5]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_box_outside_its_picture_is_refused_before_any_device_sees_it(changed):
+    faces = make(9)
+    plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
+    change: Any = None
+    if changed:
+        change = lambda pixels, boxes, hashes, each: (pixels, boxes + 2)  # noqa: E731
+    else:
+        faces.boxes[4, 2] = 4.5
+    with pytest.raises(ValueError, match="within the 4 x 4 picture"):
+        list(batches(faces, plan, batch_slices(9, 4), change=change))
+
+
+def test_all_of_a_batch_is_pinned_and_sent(monkeypatch):
+    """To a device that computes shapes alone."""
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda part: pinned.append(part) or part)
+    faces = make(4)
+    plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
+    (batch,) = batches(faces, plan, [slice(0, 4)], pin=True)
+    assert len(pinned) == 4 and len(batch) == 4
+    sent = batch.to(torch.device("meta"))
+    assert all(part.is_meta for part in (sent.pixels, sent.boxes, sent.tags, sent.manipulated))
 
 
 def test_processes_load_parts_that_make_the_batch_and_know_all_its_tags():

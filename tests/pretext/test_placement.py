@@ -11,6 +11,7 @@ from pipeline.common.process_group import ProcessGroup
 from pipeline.pretext import training
 from pipeline.pretext.batches import batch_slices, validation_plan
 from pipeline.pretext.checkpoint import CheckpointFile
+from pipeline.pretext.model import PretextModel
 from pipeline.pretext.optimisation import optimiser
 from pipeline.pretext.training import Run, score, train
 from tests.elsewhere import META, elsewhere
@@ -53,16 +54,17 @@ def test_training_puts_everything_on_the_device_and_seldom_waits(device, way, ba
     losses = [(min(2, steps - i), 5) for i in range(0, steps, 2)]
     expected = [*losses, (15, 5)]  # then the trained weights
     assert device.reads[: len(expected)] == expected and (15, 5) not in device.reads[3:]
-    assert device.pinned == steps + validation and device.operations > 100
+    assert device.pinned == 4 * (steps + validation) and device.operations > 100
 
 
 @pytest.mark.parametrize("batch_size", [4, 7, 99])
 def test_validation_waits_once_however_many_batches(device, batch_size):
-    encoder = small_encoder(8).to(META)
-    run = Run(encoder, pretext(batch_size=batch_size), 1, META, ProcessGroup(), None, lambda: False)
-    scores = score(run, encoder, VALIDATION, validation_plan(VALIDATION))
+    settings = pretext(batch_size=batch_size)
+    model = PretextModel(small_encoder(8).to(META), settings)
+    run = Run(model, model, settings, 1, META, ProcessGroup(), None, lambda: False)
+    scores = score(run, VALIDATION, validation_plan(VALIDATION))
     assert scores is not None and scores.shape == (15, 5)
-    assert device.reads == [(15, 5)] and device.pinned == len(batch_slices(15, batch_size))
+    assert device.reads == [(15, 5)] and device.pinned == 4 * len(batch_slices(15, batch_size))
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # of no content

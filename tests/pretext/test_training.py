@@ -15,8 +15,9 @@ from pipeline.encoder.preprocessing import crop_resize
 from pipeline.pretext import losses, training
 from pipeline.pretext.batches import epoch_plan
 from pipeline.pretext.checkpoint import State
+from pipeline.pretext.model import PretextModel
 from pipeline.pretext.optimisation import learning_rate, optimiser
-from pipeline.pretext.training import Run, forward, pretext_losses, read_losses, step, train
+from pipeline.pretext.training import Run, pretext_losses, read_losses, step, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 from tests.small_encoder import small_encoder
 
@@ -133,12 +134,13 @@ def test_the_sum_that_is_minimised_is_weighted():
     encoder = small_encoder(8, seed=1).train()
     batch = faces.load(np.arange(8), np.array([-1, 4] * 4))
     settings = pretext(loss_weights=weights, learning_rate=1e-12)
-    run = Run(encoder, settings, 1, torch.device("cpu"), ProcessGroup(), None, lambda: False)
+    model, cpu = PretextModel(encoder, settings), torch.device("cpu")
+    run = Run(model, model, settings, 1, cpu, ProcessGroup(), None, lambda: False)
     state = State(encoder, optimiser(encoder, settings))
     step(run, state, batch)
     found = [parameter.grad for parameter in encoder.parameters()]
     encoder.zero_grad(set_to_none=True)
-    five = pretext_losses(encoder, batch, settings, ProcessGroup())
+    five = pretext_losses(model, batch, settings, ProcessGroup())
     (0.5 * five[:4].sum() + 3 * five[4]).backward()
     for one, parameter in zip(found, encoder.parameters(), strict=True):
         torch.testing.assert_close(one, parameter.grad, rtol=1e-3, atol=1e-5)
@@ -171,28 +173,22 @@ def test_dropout_is_drawn_by_seed_and_step_and_leaves_torchs_state_alone():
     assert runs[0] == runs[1] and len({*runs[0], *runs[2]}) == 8
 
 
-class Scores(nn.Module):
-    """In place of an encoder: notes its inputs; the score of all heads is the mean pixel."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def forward(self, x):
-        self.seen.append(x)
-        return None, x.mean(dim=(1, 2, 3)).div(255)[:, None].repeat(1, 5).requires_grad_()
+def mean_pixel(pictures, boxes):
+    """In place of a model: the score of all heads is the mean pixel."""
+    means = pictures.float().mean(dim=(1, 2, 3)).div(255)
+    return means[:, None].repeat(1, 5).requires_grad_()
 
 
 def test_tags_count_for_manipulated_faces_too():
     batch = bright_faces(4).load(np.arange(4), np.arange(4) * 4)  # all manipulated
-    five = pretext_losses(Scores(), batch, pretext(), ProcessGroup())
+    five = pretext_losses(mean_pixel, batch, pretext(), ProcessGroup())
     assert five.shape == (5,) and (five[:4] > 1e-3).all()
 
 
 def test_ties_are_those_of_the_parameters():
     batch = bright_faces(4).load(np.arange(4), np.full(4, -1))
     default, none, all_tied = (
-        pretext_losses(Scores(), batch, pretext(tie_stops=t), ProcessGroup())
+        pretext_losses(mean_pixel, batch, pretext(tie_stops=t), ProcessGroup())
         for t in (0.1667, 0, 2)
     )
     tags, scores = batch.tags[:, 0], torch.zeros(4)
@@ -200,37 +196,19 @@ def test_ties_are_those_of_the_parameters():
     assert losses.ranking_loss(scores, tags, tolerance=9) == pytest.approx(0, abs=1e-6)
 
 
-def test_crop_comes_from_the_box():
-    faces, model = bright_faces(2), Scores()
-    faces.boxes[:] = [0, 26, 48, 48]  # within the lower half, which the manipulation leaves alone
-    forward(model, faces.load(np.array([0, 0]), np.array([-1, 0])), pretext())
-    assert model.seen[0].shape == (2, 3, 32, 32)
-    torch.testing.assert_close(model.seen[0][0], model.seen[0][1])
-
-
-def test_bfloat16_is_for_the_backbone_and_not_for_feature_and_heads():
-    seen, encoder = [], small_encoder(8).eval()
-    for layer in (encoder.backbone.stem.conv, encoder.backbone.fc, encoder.heads):
-        layer.register_forward_hook(lambda *given: seen.append(given[2].dtype))
-    batch = bright_faces(2).load(np.arange(2), np.full(2, -1))
-    with torch.no_grad():
-        assert forward(encoder, batch, pretext(precision="bfloat16")).dtype == torch.float32
-        forward(encoder, batch, pretext())
-    assert seen == [torch.bfloat16, torch.float32, torch.float32, *[torch.float32] * 3]
-
-
 def test_only_whole_training_batches_are_compiled(monkeypatch):
     seen = []
 
-    def fake_compile(encoder):
-        def compiled(inputs):
-            seen.append((len(inputs), encoder.training))
-            return encoder(inputs)
+    def fake_compile(model, **how):
+        def compiled(pictures, boxes):
+            seen.append((len(pictures), model.encoder.training))
+            return model(pictures, boxes)
 
         return compiled
 
     plain, _ = trained(19, 9)
     monkeypatch.setattr(torch, "compile", fake_compile)
+    monkeypatch.setattr(training, "check_compiler", lambda *_: None)
     compiled, _ = trained(19, 9, compile=True)
     assert seen == [(8, True), (8, True)]  # not the last three faces, nor the validation set
     assert same(weights_of(plain), weights_of(compiled))

@@ -5,7 +5,10 @@ end on request, and the errors a user can cause.
 import csv
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -231,3 +234,23 @@ def test_torch_keeps_its_global_state(workspace):
     before = torch.random.get_rng_state()
     run("out")
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["CXX", "PATH"])
+def test_without_a_compiler_the_stage_says_so_before_it_reads_anything(workspace, root, variable):
+    shutil.rmtree("faces")
+    change(workspace, "compile: false", "compile: true")
+    paths = (
+        "--faces faces --manipulated manipulated --encoder e --details d --metrics m --history h"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.stages.train_pretext", *paths.split()],
+        env=os.environ | {"PYTHONPATH": str(root), variable: "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: pretext.compile: PyTorch cannot compile here (")
