@@ -65,6 +65,8 @@ def test_the_repositorys_file_is_valid_and_every_parameter_has_its_comment():
         ("gmm__standardise", "no"),
         ("pretext__learning_rate", float("nan")),
         ("pretext__device", "gpu"),
+        ("pretext__compile", 1),
+        ("pretext__compile", "graphs"),
         ("exif__iso", 100),
         ("generators", []),
         ("launcher", {"low": 1}),

@@ -120,6 +120,20 @@ def test_scikit_learn_is_left_as_it_was(wrong):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_no_tensor_is_made_an_array_on_the_way_as_none_of_a_gpu_can_be(kind, monkeypatch):
+    real = GaussianMixture.fit
+
+    def fit_without_arrays(model, data):
+        with monkeypatch.context() as patch:
+            for name in ("__array__", "numpy"):
+                patch.setattr(torch.Tensor, name, lambda *_, **__: pytest.fail("an array"))
+            return real(model, data)
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit_without_arrays)
+    assert em(faces(), CPU, covariance_type=kind, n_init=2).converged
+
+
 def test_the_quick_replacements_change_no_number_beyond_rounding(monkeypatch):
     quick = em(faces(), CPU).arrays[2]
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
