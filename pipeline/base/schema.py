@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -23,6 +24,12 @@ def _one_group(pattern: str) -> str:
     except re.error as error:
         raise ValueError(f"no regular expression: {error}") from None
     return pattern
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):  # Python's 1 == True
+        raise ValueError("a number is neither true nor false")
+    return value
 
 
 def _ascending(values: Any) -> Any:
@@ -189,7 +196,7 @@ class Pretext(Section):
     precision: Precision
     tf32: bool
     deterministic: bool
-    compile: Literal[True, False, "cuda_graphs"]
+    compile: Annotated[Literal[True, False, "cuda_graphs"], BeforeValidator(_no_number)]
 
 
 class FeatureExtraction(Section):

@@ -21,13 +21,14 @@ class PretextModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.size, self.antialias = settings.input_size, settings.antialias
-        self.bfloat16 = settings.precision == "bfloat16"
+        self.precision = settings.precision
 
     def forward(self, pictures: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         """Pictures uint8 (m, H, W, 3) and their boxes (m, 4) -> scores (m, 5) float32."""
         # Outside of autocast, which would resample in bfloat16.
         faces = crop_resize(pictures, boxes, self.size, antialias=self.antialias)
-        with torch.autocast(faces.device.type, torch.bfloat16, enabled=self.bfloat16):
+        bfloat16 = self.precision == "bfloat16"
+        with torch.autocast(faces.device.type, torch.bfloat16, enabled=bfloat16):
             _, scores = self.encoder(faces)  # faces (m, 3, size, size)
         return scores
 
@@ -36,7 +37,7 @@ def compiled(model: Any, settings: Pretext) -> Any:
     """The model compiled for one size of batch, if pretext.compile says so."""
     if not settings.compile:
         return model
-    options = {
+    options: dict[str, Any] = {
         # Nothing that changes bits is chosen by how fast it was just now.
         "deterministic": settings.deterministic,
         "triton.cudagraphs": settings.compile == CUDA_GRAPHS,

@@ -127,7 +127,7 @@ def test_streamed_validation_scores_as_the_cpu_does(batch_size):
 
 def test_no_batch_is_waited_for(monkeypatch):
     """PyTorch itself refuses what waits, while a batch is sent, a step computed, or scores."""
-    unpinned = []
+    unpinned: list[torch.Tensor] = []
 
     def without_waiting(function):
         def call(*given, **named):

@@ -48,7 +48,7 @@ def test_all_levels_are_channel_statistics_on_one_scale(pooling, training):
     if training:
         shift, spread = whole.mean(dim=0), whole.var(dim=0, correction=0)
     scaled = (whole - shift) / (spread + encoder.scale.eps).sqrt()
-    assert encoder.feature_dim == len(pooled) // 3 * (4 + 8 + 16) == features.shape[1]
+    assert encoder.feature_dim == len(pooled) // 3 * (8 + 8 + 16) == features.shape[1]
     close: Any = {"rtol": 1e-3, "atol": 2e-3}  # a silent channel's deviation is not quite 0
     torch.testing.assert_close(features, scaled, **close)
     torch.testing.assert_close(scores, encoder.heads(scaled), **close)

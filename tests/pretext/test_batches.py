@@ -176,7 +176,12 @@ def test_a_box_outside_its_picture_is_refused_before_any_device_sees_it(changed)
 def test_all_of_a_batch_is_pinned_and_sent(monkeypatch):
     """To a device that computes shapes alone."""
     pinned: list[torch.Tensor] = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda part: pinned.append(part) or part)
+
+    def pin(part):
+        pinned.append(part)
+        return part
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     faces = make(4)
     plan = epoch_plan(faces, seed=1, epoch=1, photograph_probability=0.5)
     (batch,) = batches(faces, plan, [slice(0, 4)], pin=True)

@@ -1,7 +1,5 @@
 """Crop, resize and encode as one graph, compiled once; what is said where nothing compiles."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -119,9 +117,13 @@ def test_a_compiled_model_has_the_gradients_of_the_plain_one():
 )
 def test_options_are_those_of_the_parameters(monkeypatch, changes, options):
     """Names that PyTorch knows: it refuses others."""
-    seen: list[Any] = []
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda m, **how: seen.append(how) or real(m, **how))
+    seen, real = [], torch.compile
+
+    def noted(given, **how):
+        seen.append(how)
+        return real(given, **how)
+
+    monkeypatch.setattr(torch, "compile", noted)
     whole = PretextModel(Seen(), pretext())
     assert compiled(whole, pretext()) is whole and not seen
     assert compiled(whole, pretext(**changes)) is not whole

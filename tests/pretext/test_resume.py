@@ -79,7 +79,7 @@ def test_a_run_killed_after_its_last_epoch_has_nothing_left_to_train(tmp_path, m
         small_encoder(8),
     )
     first = train(encoder, FACES, VALIDATION, settings, seed=1, checkpoint=file)
-    monkeypatch.setattr(training, "forward", None)  # computing anything would fail
+    monkeypatch.setattr(training, "batches", None)  # computing anything would fail
     second = train(small_encoder(8), FACES, VALIDATION, settings, seed=1, checkpoint=file)
     assert first and second and first.history == second.history
 
@@ -140,7 +140,7 @@ class Log:
 def test_no_process_leaves_before_the_first_one_has_saved(asked, other, rank):
     log = Log(rank, other)
     cpu, parts = torch.device("cpu"), (log, log, lambda: asked)
-    run = Run(None, pretext(), 1, cpu, *parts)  # type: ignore[arg-type]
+    run = Run(None, None, pretext(), 1, cpu, *parts)  # type: ignore[arg-type]
     ends = save_if_due(run, None)  # type: ignore[arg-type]
     assert ends == (asked or other)
     expected = ["any", "save", "wait"] if rank == 0 else ["any", "wait"]
