@@ -94,15 +94,18 @@ def test_compiled_crops_are_those_of_the_formula(antialias):
 
 @pytest.mark.slow
 def test_a_compiled_model_has_the_gradients_of_the_plain_one():
+    """On noise: of flat pictures gradients are rounding, divided by next to nothing."""
     encoder = small_encoder(8, "all", "statistics").train()
     whole = PretextModel(encoder, pretext(compile=True))
+    noise = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (8, 48, 48, 3), dtype=torch.uint8, generator=noise)
     found = []
     for each in (whole, compiled(whole, pretext(compile=True))):
         encoder.zero_grad()
-        each(*batch()).square().sum().backward()
+        each(pictures, batch()[1]).square().sum().backward()
         found.append([weight.grad for weight in encoder.parameters()])
     for plain, quick in zip(*found, strict=True):
-        torch.testing.assert_close(quick, plain, rtol=1e-3, atol=1e-3)
+        assert (quick - plain).norm() <= 1e-3 * plain.norm()
 
 
 @pytest.mark.parametrize(
