@@ -2,9 +2,7 @@
 the exit status.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,20 +11,9 @@ import pytest
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.comparison.revisions import read_scores
+from tests.small_repository import commit, dvc, new_repository, run
 from tests.two_runs import table
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "PYTHONPATH": str(ROOT),
-    "DVC_NO_ANALYTICS": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    **{
-        f"GIT_{role}_{what}": "t@x"
-        for role in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    },
-}
 EARLIER = """
 stages:
   aggregate:
@@ -45,23 +32,6 @@ vars: [source.yaml]
 """
 
 
-def run(folder: Path, *command: str, status: int = 0) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    return run(folder, sys.executable, "-m", "dvc", *arguments)
-
-
-def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-q", "-m", message)
-
-
 def repro(folder: Path, source: str) -> None:
     (folder / "source.yaml").write_text(f"source: {source}\n")
     dvc(folder, "repro", "-q")
@@ -76,9 +46,7 @@ def repository(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("compare") / "repository"
     for name in ("runs", "data/evaluation"):
         (folder / name).mkdir(parents=True)
-    run(folder, "git", "init", "-q", "-b", "trunk")
-    dvc(folder, "init", "-q")
-    commit(folder, "nothing yet")
+    new_repository(folder, "trunk")
     run(folder, "git", "tag", "empty")
     for i in (1, 2, 3):
         artifacts.write_table(folder / f"runs/{i}.parquet", table(i, gain=0.5 * i))
