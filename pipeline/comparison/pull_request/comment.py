@@ -6,12 +6,16 @@ from typing import Any, NamedTuple
 from pipeline.comparison.pairs import MEAN, Row
 from pipeline.comparison.pull_request import evidence
 from pipeline.comparison.pull_request.committed import Change, Changes
-from pipeline.comparison.pull_request.evidence import Evidence
+from pipeline.comparison.pull_request.evidence import SHORT, Evidence
 
 MARKER = "<!-- comparison-with-the-merge-base -->"  # .ci/post finds its last comment by this line
 MOST_ROWS, LONGEST = 40, 60  # of a table, characters of a value: GitHub limits a comment
+NUMBERS = {"base", "head", "change", "95 % interval"}  # columns set to the right
 NOTHING = "—"
-CHANCE = "Intervals cover which faces were tested, not the chance in training or calibration."
+CAUTION = (
+    "Intervals cover which faces were tested, not the chance in training or calibration; worst is "
+    "the lowest generator of each commit."
+)
 
 
 class Review(NamedTuple):
@@ -50,7 +54,8 @@ def _mean(review: Review) -> str:
     if not review.evidence.rows:
         return "**First results**: the base has none to compare with"
     row = next(row for row in review.evidence.rows if row.of == MEAN)
-    text = f"**Mean AUC {row.a:.3f} → {row.b:.3f}: {row.verdict}** ({_interval(row)})"
+    interval = f"{row.difference:+.4f}, 95 % interval {_ends(row)}"
+    text = f"**Mean AUC {row.a:.3f} → {row.b:.3f}: {row.verdict}** ({interval})"
     return f"{text}. Must not hold: {_code(review.broken)}" if review.broken else text
 
 
@@ -74,7 +79,7 @@ def _auc_rows(evidence: Evidence) -> Iterator[Sequence[str]]:
     rows = {row.of: row for row in evidence.rows}
     for name, change in evidence.aucs.items():
         row = rows.get(name)
-        ends = (f"{row.low:+.4f} to {row.high:+.4f}", row.verdict) if row else (NOTHING, NOTHING)
+        ends = (_ends(row), row.verdict) if row else (NOTHING, _only(change))
         label = f"**{name}**" if name == MEAN else name
         yield label, *(_number(value, "{:.3f}") for value in change), _difference(change), *ends
 
@@ -99,21 +104,29 @@ def _others(review: Review) -> str:
         (_code(name), *(_number(value, "{:.4f}") for value in change), _difference(change))
         for name, change in changed.items()
     ]
-    title = f"<details><summary>{len(changed)} other figures changed</summary>"
+    title = f"<details><summary>Other figures that changed: {len(changed)}</summary>"
     return f"{title}\n\n{_table([('figure', 'base', 'head', 'change'), *rows])}\n\n</details>"
 
 
 def _notes(review: Review) -> Iterator[str]:
     base, head = review.commits
     if base:
-        yield f"Base {base[:10]} (where the branch left {_code(review.branch)}), head {head[:10]}."
+        where = f"where the branch left {_code(review.branch)}"
+        yield f"Base {base[:SHORT]} ({where}), head {head[:SHORT]}."
     yield from review.evidence.remarks
     if review.evidence.rows:
-        yield CHANCE
+        yield CAUTION
 
 
-def _interval(row: Row) -> str:
-    return f"{row.difference:+.4f}, 95 % interval {row.low:+.4f} to {row.high:+.4f}"
+def _ends(row: Row) -> str:
+    return f"{row.low:+.4f} to {row.high:+.4f}"
+
+
+def _only(change: Change) -> str:
+    """What a generator without an interval is."""
+    if None not in change:
+        return NOTHING
+    return "new" if change.base is None else "removed"
 
 
 def _difference(change: Change) -> str:
@@ -133,7 +146,8 @@ def _table(rows: list[Sequence[str]]) -> str:
         return ""
     head, *rest = rows
     left_out = len(rest) - MOST_ROWS
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rest[:MOST_ROWS]]
+    sides = ["---:" if name in NUMBERS else "---" for name in head]
+    lines = [head, sides, *rest[:MOST_ROWS]]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{text}\n\n… and {left_out} more" if left_out > 0 else text
 

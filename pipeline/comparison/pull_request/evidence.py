@@ -11,6 +11,7 @@ from pipeline.comparison.pull_request.committed import Change, Changes
 from pipeline.comparison.revisions import read_scores
 
 AUC, ENDS = "auc", ("auc_low", "auc_high")
+SHORT = 10  # characters of a commit's SHA
 FILE = "metrics/evaluation.json:"
 TOLERANCE = 0.02  # of the mean AUC, where no interval is committed
 
@@ -33,19 +34,18 @@ def gather(metrics: Changes, revisions: tuple[str | None, str], **draws: Any) ->
 
     `draws`: resamples and seed of the bootstrap. Raises PipelineError where the head has no AUC."""
     aucs = _aucs(metrics)
-    base, head = revisions
+    base, head = (sha and sha[:SHORT] for sha in revisions)
     mean = aucs.get(MEAN, Change(None, None))
     if mean.head is None:
         raise PipelineError(
-            f"{FILE[:-1]} of {head[:10]} has no mean.auc: run `dvc repro`, commit dvc.lock and "
-            "metrics"
+            f"{FILE[:-1]} of {head} has no mean.auc: run `dvc repro`, commit dvc.lock and metrics"
         )
     if base is None or mean.base is None:
         return Evidence(aucs, [], [])
     try:
         paired = pairs.pair(read_scores(base), read_scores(head), ("the base", "the head"))
     except PipelineError as error:
-        return _unpaired(aucs, metrics, str(error))
+        return _unpaired(aucs, metrics, str(error).partition(". ")[0])
     rows = [row for row in pairs.compare(paired, **draws) if row.measure == AUC]
     shared = {row.of: Change(row.a, row.b) for row in rows}
     return Evidence(aucs | shared, rows, paired.remarks)
@@ -76,7 +76,7 @@ def _unpaired(aucs: Changes, metrics: Changes, reason: str) -> Evidence:
     noise, basis = _noise(metrics)
     difference = mean.head - mean.base
     row = Row(AUC, MEAN, *mean, difference, difference - noise, difference + noise)
-    remark = f"Not paired by face, but from committed figures, {basis}. {reason}"
+    remark = f"Not paired by face but from committed figures, {basis}, as {reason}."
     return Evidence(aucs | {MEAN: mean}, [row], [remark])
 
 
