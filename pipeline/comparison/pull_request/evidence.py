@@ -76,7 +76,7 @@ def _unpaired(aucs: Changes, metrics: Changes, reason: str) -> Evidence:
     noise, basis = _noise(metrics)
     difference = mean.head - mean.base
     row = Row(AUC, MEAN, *mean, difference, difference - noise, difference + noise)
-    remark = f"Not paired by face but from committed figures, {basis}, as {reason}."
+    remark = f"Not paired by face: {reason}. From committed figures, {basis}."
     return Evidence(aucs | {MEAN: mean}, [row], [remark])
 
 
