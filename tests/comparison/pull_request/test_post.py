@@ -69,7 +69,12 @@ def test_any_other_answer_is_one(tmp_path):
     assert done.returncode == 1 and done.stderr == "error: gh: Server Error (HTTP 502)\n"
 
 
-@pytest.mark.parametrize("text", ["", "well\n", '<!-- a") or ("" -->\n'])
+def test_of_a_comparison_that_ended_with_an_error_nothing_is_written(tmp_path):
+    done, asked = post(tmp_path, "")
+    assert done.returncode == 0 and "::notice::no comment" in done.stdout and not asked
+
+
+@pytest.mark.parametrize("text", ["well\n", '<!-- a") or ("" -->\n'])
 def test_without_a_marker_nothing_is_asked(tmp_path, text):
     done, asked = post(tmp_path, text)
     assert done.returncode == 1 and "no marker in line 1" in done.stderr and not asked
