@@ -113,6 +113,17 @@ def test_what_the_cache_lost_comes_from_the_remote_or_is_asked_for(
         assert read_scores(revision).equals(table(i, gain=0.5 * i))
 
 
+@pytest.mark.slow
+def test_an_experiment_s_name_on_two_commits_is_refused_and_its_sha_is_not(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    for revision in ("empty", "earlier"):
+        sha = run(repository, "git", "rev-parse", revision).strip()
+        run(repository, "git", "update-ref", f"refs/exps/{sha[:2]}/{sha[2:]}/twice", sha)
+    with pytest.raises(PipelineError, match=r"ambiguous .*'twice'; see .* name its SHA$"):
+        read_scores("twice")
+    assert read_scores(sha[:10]).equals(table(1, gain=0.5))
+
+
 def test_a_workspace_without_scores_says_how_to_make_them(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match=r"scores.parquet: no such file; run `dvc repro`"):

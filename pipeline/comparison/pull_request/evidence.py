@@ -34,7 +34,7 @@ def gather(metrics: Changes, revisions: tuple[str | None, str], **draws: Any) ->
 
     `draws`: resamples and seed of the bootstrap. Raises PipelineError where the head has no AUC."""
     aucs = _aucs(metrics)
-    base, head = (sha and sha[:SHORT] for sha in revisions)
+    base, head = revisions[0] and revisions[0][:SHORT], revisions[1][:SHORT]
     mean = aucs.get(MEAN, Change(None, None))
     if mean.head is None:
         raise PipelineError(

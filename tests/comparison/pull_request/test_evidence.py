@@ -39,7 +39,8 @@ def test_scores_give_the_paired_rows_of_the_auc(monkeypatch):
     monkeypatch.setattr(evidence, "read_scores", lambda revision: runs[revision])
     metrics = figures(mean=(0.1, 0.2), ddpm=(0.1, 0.2), sim_b=(0.1, 0.2), other=(None, 0.3))
     got = evidence.gather(metrics, COMMITS, **DRAWS)
-    paired = pair(*runs.values(), ("the base", "the head"))
+    a, b = runs.values()
+    paired = pair(a, b, ("the base", "the head"))
     assert got.rows == [row for row in compare(paired, **DRAWS) if row.measure == "auc"]
     assert got.aucs["ddpm"] == (got.rows[2].a, got.rows[2].b)  # of the faces that both have
     assert got.aucs["other"] == (None, 0.3)
@@ -62,9 +63,10 @@ def test_two_intervals_add_as_those_of_independent_means():
 
 
 @pytest.mark.usefixtures("no_scores")
-@pytest.mark.parametrize("low", [(0.67, None), (None, 0.67)])
-def test_one_interval_stands_for_both(low):
-    high = tuple(end and 0.73 for end in low)
+@pytest.mark.parametrize(
+    ("low", "high"), [((0.67, None), (0.73, None)), ((None, 0.67), (None, 0.73))]
+)
+def test_one_interval_stands_for_both(low, high):
     metrics = figures(mean=(0.7, 0.7), a=(0.7, 0.7), mean_auc_low=low, mean_auc_high=high)
     (row,) = evidence.gather(metrics, COMMITS, **DRAWS).rows
     assert row.high == pytest.approx(math.hypot(0.03, 0.03))
