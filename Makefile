@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository profile repro test test-slow check bench gpu worlds clean
+.PHONY: help env git-repository profile repro test test-slow check lint types bench gpu worlds clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,9 +37,13 @@ test: env ## the fast tests
 test-slow: env ## the slow tests: whole pipelines, real dvc, a real browser
 	$(BIN)/python -m pytest -m slow
 
-check: env ## ruff and mypy
+check: lint types ## ruff and mypy
+
+lint: env
 	ruff check .
 	ruff format --check .
+
+types: env
 	mypy
 
 bench: env ## measure the hot stages against the published recipe and the hardware

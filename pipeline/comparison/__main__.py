@@ -7,16 +7,14 @@ REV_A (HEAD) and REV_B (workspace): git commits, branches, tags, names of dvc ex
 import argparse
 import textwrap
 from pathlib import Path
-from typing import NoReturn
 
 from pipeline.base import params, terminal
 from pipeline.base.atomic import atomic
-from pipeline.base.errors import PipelineError
 from pipeline.comparison import pairs, rules
+from pipeline.comparison.command_line import A_RULE_HOLDS, Parser
 from pipeline.comparison.pairs import Row
 from pipeline.comparison.revisions import WORKSPACE, read_scores
 
-A_RULE_HOLDS = 2
 NOTE = (
     "B - A with 95 % intervals over {:,} paired resamples of persons, each run at its own "
     "thresholds. They cover which faces were tested, not the luck of training or calibration: "
@@ -24,12 +22,6 @@ NOTE = (
     f'shows one; "{pairs.SAME}" means: none shown by these faces, more faces may show one. worst: '
     "the lowest generator of each run, which need not be the same."
 )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Exit status 1: argparse's own 2 would look like a rule that holds."""
-        raise PipelineError(f"{message}; see python -m pipeline.comparison --help")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -111,19 +103,12 @@ def _wrapped(text: str) -> str:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m pipeline.comparison", description=__doc__)
+    parser = Parser("pipeline.comparison", __doc__)
     parser.add_argument("rev_a", metavar="REV_A", nargs="?", default="HEAD")
     parser.add_argument("rev_b", metavar="REV_B", nargs="?", default=WORKSPACE)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write Markdown to a file, print the tables"
-    )
-    parser.add_argument(
-        "--fail-if",
-        action="append",
-        default=[],
-        metavar="RULE",
-        help=f"exit with status {A_RULE_HOLDS} if it holds (repeatable): {rules.GRAMMAR}",
     )
     return parser.parse_args(argv)
 

@@ -97,7 +97,7 @@ def pair(a: "pd.DataFrame", b: "pd.DataFrame", named: tuple[str, str] = ("A", "B
     compared = (
         f"Compared: {len(photographs):,} photographs and {sum(map(len, frames.values())):,} faces "
         f"of {len(frames)} generators, which both runs have. Left out: {only[0]:,} faces only in "
-        f"A, {only[1]:,} only in B, {replaced.sum():,} whose picture changed."
+        f"{named[0]}, {only[1]:,} only in {named[1]}, {replaced.sum():,} whose picture changed."
     )
     return Pairs(photographs, frames, rates, [compared, *remarks])
 

@@ -45,7 +45,8 @@ def _read(revision: str) -> bytes:
         return content
     except DvcException as error:
         raise PipelineError(
-            f"{revision}: {error}; see `git log`, `git branch -a` and `dvc exp list -A`"
+            f"{revision}: {error}; see `git log`, `git branch -a` and `dvc exp list -A`. Where a "
+            "name stands for several, name its SHA"
         ) from None
     except (FileNotFoundError, DataIndexDirError):
         raise PipelineError(

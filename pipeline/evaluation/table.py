@@ -37,13 +37,16 @@ def table(generators: Mapping[str, Figures]) -> dict[str, dict[str, Any]]:
 
 
 def headline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The few numbers of the table that are compared between runs, for metrics/evaluation.json."""
+    """The few numbers of the table that are compared between runs, for metrics/evaluation.json.
+
+    The mean's interval is among them: a commit without its scores then still tells its noise."""
     rates = [key for key in rows[MEAN] if key.startswith("at_")]
     numbers: dict[str, Any] = {
         name: {"auc": row["auc"]}
         | {f"detection_rate_{key}": row[key]["detection_rate"] for key in rates if key in row}
         for name, row in rows.items()
     }
+    numbers[MEAN] |= {f"auc_{end}": rows[MEAN][f"auc_{end}"] for end in ("low", "high")}
     alarms = {f"false_alarm_rate_{key}": rows[MEAN][key]["false_alarm_rate"] for key in rates}
     return numbers | alarms
 

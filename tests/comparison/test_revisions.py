@@ -2,9 +2,7 @@
 the exit status.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,20 +11,9 @@ import pytest
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.comparison.revisions import read_scores
+from tests.small_repository import commit, dvc, new_repository, run
 from tests.two_runs import table
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "PYTHONPATH": str(ROOT),
-    "DVC_NO_ANALYTICS": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    **{
-        f"GIT_{role}_{what}": "t@x"
-        for role in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    },
-}
 EARLIER = """
 stages:
   aggregate:
@@ -45,23 +32,6 @@ vars: [source.yaml]
 """
 
 
-def run(folder: Path, *command: str, status: int = 0) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    return run(folder, sys.executable, "-m", "dvc", *arguments)
-
-
-def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-q", "-m", message)
-
-
 def repro(folder: Path, source: str) -> None:
     (folder / "source.yaml").write_text(f"source: {source}\n")
     dvc(folder, "repro", "-q")
@@ -76,9 +46,7 @@ def repository(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("compare") / "repository"
     for name in ("runs", "data/evaluation"):
         (folder / name).mkdir(parents=True)
-    run(folder, "git", "init", "-q", "-b", "trunk")
-    dvc(folder, "init", "-q")
-    commit(folder, "nothing yet")
+    new_repository(folder, "trunk")
     run(folder, "git", "tag", "empty")
     for i in (1, 2, 3):
         artifacts.write_table(folder / f"runs/{i}.parquet", table(i, gain=0.5 * i))
@@ -143,6 +111,17 @@ def test_what_the_cache_lost_comes_from_the_remote_or_is_asked_for(
     dvc(clone, *remote)
     for revision, i in (("earlier", 1), ("HEAD", 2)):
         assert read_scores(revision).equals(table(i, gain=0.5 * i))
+
+
+@pytest.mark.slow
+def test_an_experiment_s_name_on_two_commits_is_refused_and_its_sha_is_not(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    for revision in ("empty", "earlier"):
+        sha = run(repository, "git", "rev-parse", revision).strip()
+        run(repository, "git", "update-ref", f"refs/exps/{sha[:2]}/{sha[2:]}/twice", sha)
+    with pytest.raises(PipelineError, match=r"ambiguous .*'twice'; see .* name its SHA$"):
+        read_scores("twice")
+    assert read_scores(sha[:10]).equals(table(1, gain=0.5))
 
 
 def test_a_workspace_without_scores_says_how_to_make_them(monkeypatch, tmp_path):

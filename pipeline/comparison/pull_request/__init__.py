@@ -1,0 +1,1 @@
+"""What a pull request changes: the committed results of its branch against the merge base."""
