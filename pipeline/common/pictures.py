@@ -6,7 +6,6 @@ that can be counted, a bad list as a whole is a PipelineError, and no name leads
 
 import io
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.metadata import JPEG, PNG, take_apart
 
+FORMATS = ("PNG", "JPEG", "WEBP")  # as PIL names them; a file's content decides, not its name
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; PIL warns of a bomb above this
 MAXIMUM_BYTES = 256 * 2**20  # of one picture file
 _READ = 2**16  # bytes at a time: room for the largest file would be reserved for every small one
-# What PIL's decoders raise on damaged bytes
-_DAMAGE: tuple[type[Exception], ...]
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
-_DAMAGE += (struct.error, MemoryError)
+# What brings a picture of EXIF's orientation upright; names of PIL's Transpose
+_UPRIGHT = {
+    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
+    **{6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
+}
 
 
 def read_bytes(path: str | Path, maximum: int) -> bytes:
@@ -81,24 +83,27 @@ def read_picture_file(path: str | Path) -> bytes:
 
 def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
     """As `read_picture`, from the file's bytes; `path` is for the message."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
+    parts = take_apart(data)
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        with Image.open(io.BytesIO(parts.pixels), formats=FORMATS) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise UnreadablePicture(path, "too_large", f"{image.width} x {image.height}")
             image.load()
-            turned = image.getexif().get(0x0112, 1) != 1  # the tag Orientation
-            return _rgb(ImageOps.exif_transpose(image) if turned else image)
+            how = _UPRIGHT.get(parts.orientation)
+            return _rgb(image.transpose(Image.Transpose[how]) if how else image)
+    except UnreadablePicture:
+        raise
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(path, "too_large", str(error)) from None
     except UnidentifiedImageError:
-        known = data.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff"))
-        known = known or data[:4] + data[8:12] == b"RIFFWEBP"
+        known = data.startswith((PNG, JPEG)) or data[:4] + data[8:12] == b"RIFFWEBP"
         raise UnreadablePicture(path, "broken" if known else "not_a_picture") from None
-    except _DAMAGE as error:
+    except Exception as error:  # a decoder raises nearly any on damaged bytes
         reason = "truncated" if "truncated" in str(error) else "broken"
-        raise UnreadablePicture(path, reason, str(error)) from None
+        cause = str(error) or type(error).__name__
+        raise UnreadablePicture(path, reason, cause) from None
 
 
 def _rgb(image: Any) -> NDArray[np.uint8]:
