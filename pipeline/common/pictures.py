@@ -4,8 +4,10 @@ Everything in it comes from elsewhere and may be broken or hostile: a bad pictur
 that can be counted, a bad list as a whole is a PipelineError, and no name leads out of the folder.
 """
 
+import errno
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,16 @@ _UPRIGHT = {
 
 def read_bytes(path: str | Path, maximum: int) -> bytes:
     """A file's content; of one larger than `maximum` bytes only some more bytes than that. OSError
-    as `open` raises it.
+    as `open` raises it, and for what is no regular file.
 
     Straight from the system: `Path` and `open` would cost more than all else that is done with a
     photograph's record. Only an empty read is the end: some file systems give less than asked."""
     parts, size = [], 0
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # Not to wait for somebody who writes into a pipe of that name
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         while size <= maximum and (part := os.read(descriptor, _READ)):
             parts.append(part)
             size += len(part)

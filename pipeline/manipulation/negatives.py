@@ -165,6 +165,8 @@ def _regions(
 def _read_68(path: Path) -> tuple[NDArray[np.float64], str]:
     """Landmarks (68, 2) in pixels, or NaN and the reason why."""
     none = np.full((68, 2), np.nan)
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        return none, "unreadable"
     try:
         # Memory-mapped: a header that promises more than the file holds is refused before any
         # memory is taken for it.

@@ -139,6 +139,11 @@ def test_reasons(tmp_path):
         assert reason_of(path) == reason
 
 
+def test_a_pipe_of_a_pictures_name_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    assert reason_of(tmp_path / "a.png") == "missing"
+
+
 def test_a_worker_process_can_send_the_error(tmp_path):
     assert reason_of(tmp_path) == "missing"  # a folder
     error = pictures.UnreadablePicture("a.png", "not_a_picture", "GIF")
