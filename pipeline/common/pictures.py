@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")  # as PIL names them; a file's content decides
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; PIL warns of a bomb above this
 MAXIMUM_BYTES = 256 * 2**20  # of one picture file
+# Behind what is transparent: white, as pages and viewers show it. The colours that a file stores
+# where nothing is seen are an accident of its editor, and differ among pictures that look alike.
+BACKGROUND = (255, 255, 255)
 _READ = 2**16  # bytes at a time: room for the largest file would be reserved for every small one
 # What brings a picture of EXIF's orientation upright; names of PIL's Transpose
 _UPRIGHT = {
@@ -51,12 +54,12 @@ def read_bytes(path: str | Path, maximum: int) -> bytes:
 
 class UnreadablePicture(PipelineError):
     """A picture that cannot be used; `reason` is one of missing, empty, not_a_picture, too_large,
-    truncated, broken.
+    truncated, broken, and `cause` what is known beside it, or "".
     """
 
     def __init__(self, path: str | Path, reason: str, detail: str = "") -> None:
         super().__init__(path, reason, detail)  # the arguments, as worker processes send errors
-        self.reason = reason
+        self.reason, self.cause = reason, detail
 
     def __str__(self) -> str:
         path, reason, detail = self.args
@@ -64,9 +67,16 @@ class UnreadablePicture(PipelineError):
         return f"{path}: {reason.replace('_', ' ')}{details}; leave it out or fetch it again"
 
 
+class Decoded(NamedTuple):
+    """A picture as it is seen."""
+
+    pixels: NDArray[np.uint8]  # RGB (height, width, 3)
+    transparent: bool  # some of it shows BACKGROUND
+
+
 def read_picture(path: str | Path) -> NDArray[np.uint8]:
     """A PNG, JPEG or WebP file as uint8 RGB (height, width, 3), turned as its EXIF orientation
-    says; transparency is dropped.
+    says; what is transparent shows BACKGROUND.
 
     Only the first frame of an animation. UnreadablePicture for files that are missing, damaged or
     larger than MAXIMUM_PIXELS."""
@@ -80,14 +90,26 @@ def read_picture_file(path: str | Path) -> bytes:
     try:
         data = read_bytes(path, MAXIMUM_BYTES)
     except OSError as error:
-        raise UnreadablePicture(path, "missing", str(error.strerror)) from None
+        raise UnreadablePicture(path, "missing", _why_missing(path, error)) from None
     if not data or len(data) > MAXIMUM_BYTES:
         raise UnreadablePicture(path, "too_large" if data else "empty")
     return data
 
 
+def _why_missing(path: str | Path, error: OSError) -> str:
+    """What there is to say beside that a picture is missing."""
+    if not isinstance(error, FileNotFoundError):
+        return str(error.strerror)
+    return f"a link to {os.readlink(path)}, where nothing is" if os.path.islink(path) else ""
+
+
 def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
     """As `read_picture`, from the file's bytes; `path` is for the message."""
+    return decode(data, path).pixels
+
+
+def decode(data: bytes, path: str | Path) -> Decoded:
+    """As `decode_picture`, and whether any of the picture is transparent."""
     from PIL import Image, UnidentifiedImageError
 
     parts = take_apart(data)
@@ -111,10 +133,16 @@ def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
         raise UnreadablePicture(path, reason, cause) from None
 
 
-def _rgb(image: Any) -> NDArray[np.uint8]:
+def _rgb(image: Any) -> Decoded:
+    from PIL import Image
+
     if image.mode.startswith(("I", "F")):  # 16-bit grey: PIL would clip it to white
         grey = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        return Decoded(np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2), False)
+    transparent = False
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        transparent = image.getextrema()[3][0] < 255
+        if transparent:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
+    return Decoded(np.array(image if image.mode == "RGB" else image.convert("RGB")), transparent)

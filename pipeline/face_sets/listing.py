@@ -102,8 +102,8 @@ def list_pictures(folder: str, root: Path, passed_over: Tally) -> list[str]:
         for name in filter(lambda name: os.path.islink(os.path.join(parent, name)), folders):
             passed_over.add("linked_folder", str(prefix / name))  # and os.walk does not follow it
     for error in unreadable:
-        name = PurePosixPath(folder, os.path.relpath(error.filename, roots[1]))
-        passed_over.add("unreadable_folder", str(name), str(error.strerror))
+        closed = PurePosixPath(folder, os.path.relpath(error.filename, roots[1]))
+        passed_over.add("unreadable_folder", str(closed), str(error.strerror))
     if not names:
         counted = f" (passed over: {passed_over})" if passed_over else ""
         raise PipelineError(f"{top}: no {SUFFIXES} file that counts here{counted}")
