@@ -12,17 +12,36 @@ class Tally(dict[str, dict[str, Any]]):
         entry = self.setdefault(reason, {"count": 0, "first": plain(name), **known})
         entry["count"] += 1
 
+    def join(self, other: "Tally") -> None:
+        """Add what another one has counted, behind what this one has."""
+        for reason, entry in other.items():
+            own = self.setdefault(reason, {**entry, "count": 0})
+            own["count"] += entry["count"]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many for each reason."""
+        return {reason: entry["count"] for reason, entry in self.items()}
+
+    @property
+    def firsts(self) -> dict[str, str]:
+        """For each reason the first name, and its cause where one is known."""
+        return {
+            reason: ": ".join(entry[key] for key in ("first", "cause") if key in entry)
+            for reason, entry in self.items()
+        }
+
     @property
     def total(self) -> int:
         """How many over all reasons."""
         return sum(entry["count"] for entry in self.values())
 
     def __str__(self) -> str:
-        texts = []
-        for reason, entry in self.items():
-            cause = f": {entry['cause']}" if "cause" in entry else ""
-            texts.append(f"{entry['count']:,} x {reason} (first: {entry['first']}{cause})")
-        return ", ".join(texts)
+        firsts = self.firsts
+        return ", ".join(
+            f"{count:,} x {reason} (first: {firsts[reason]})"
+            for reason, count in self.counts.items()
+        )
 
 
 def plain(text: str) -> str:

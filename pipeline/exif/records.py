@@ -10,7 +10,6 @@ import pickle
 import pickletools
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
@@ -20,6 +19,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.common.layout import Layout
 from pipeline.common.pictures import read_bytes
 from pipeline.common.splits import group_of
+from pipeline.common.tally import Tally
 from pipeline.exif.tags import Rejection
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
@@ -49,7 +49,7 @@ class Face(NamedTuple):
     landmarks: tuple[float, ...]  # 14: x, y of FDF's seven; NaN where absent
 
 
-def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Face]:
+def listed_faces(layout: Layout, reasons: Tally) -> Iterator[Face]:
     """The faces of `fdf_metainfo.json` in its order, streamed; unusable ones are counted in
     `reasons`. Raises PipelineError for a broken list or mapping."""
     photo_ids = read_mapping(layout.mapping)
@@ -64,7 +64,7 @@ def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Face]:
             if groups.setdefault(photo_id, group) != group:  # else on both sides of a split
                 raise Rejection("photo_of_two_authors")
         except Rejection as rejection:
-            reasons[rejection.reason] += 1
+            reasons.add(rejection.reason, face_id, rejection.cause)
             continue
         yield Face(face_id, photo_id, author, box, landmarks)
 
@@ -205,15 +205,15 @@ def read_exif(path: str | Path) -> dict[str, Any]:
         data = read_bytes(path, MAXIMUM_JSON_BYTES)
     except FileNotFoundError:
         raise Rejection("photo_json_missing") from None
-    except OSError:
-        raise Rejection("photo_json_unreadable") from None
+    except OSError as error:
+        raise Rejection("photo_json_unreadable", str(error.strerror)) from None
     if len(data) > MAXIMUM_JSON_BYTES:
         raise Rejection("photo_json_too_large")
     try:
         # Camera names that are not UTF-8 do not make the four tags unreadable.
         record = json.loads(data.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
-        raise Rejection("photo_json_broken") from None
+    except (ValueError, RecursionError) as error:
+        raise Rejection("photo_json_broken", str(error)) from None
     if not isinstance(record, dict):
         raise Rejection("photo_json_not_an_object")
     exif = record.get("EXIF")

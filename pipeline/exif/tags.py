@@ -43,11 +43,13 @@ _LIST = re.compile(r"[\s,;]+")
 
 
 class Rejection(ValueError):
-    """A record or tag that cannot be used, with a short, stable reason that can be counted."""
+    """A record or tag that cannot be used, with a short, stable reason that can be counted, and
+    what is known beside it, or "".
+    """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cause: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.cause = reason, cause
 
 
 def _text(value: Any) -> str:
@@ -136,11 +138,15 @@ def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> dict[str, float]:
         try:
             tags[tag] = PARSERS[tag](exif.get(key))
         except Rejection as rejection:
-            raise Rejection(f"{tag}_{rejection.reason}") from None
+            raise Rejection(f"{tag}_{rejection.reason}", _shown(exif, key)) from None
         lowest, highest = bounds[tag]
         if not lowest <= tags[tag] <= highest:
-            raise Rejection(f"{tag}_out_of_range")
+            raise Rejection(f"{tag}_out_of_range", _shown(exif, key))
     return tags
+
+
+def _shown(exif: Mapping[str, Any], key: str) -> str:
+    return f"{key} = {exif[key]!r:.60}" if key in exif else f"no {key}"
 
 
 def tie_rate(values: NDArray[np.float64]) -> float:

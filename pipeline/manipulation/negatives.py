@@ -125,8 +125,9 @@ def _replace(
 ) -> None:
     """Put the authors' negative in the place of ours; where it is unusable, ours stays."""
     try:
-        picture = pictures.read_picture(path)
-        problem = "" if picture.shape == ours.shape else "wrong_size"
+        picture, transparent = pictures.decode(pictures.read_picture_file(path), path)
+        problem = "transparent" if transparent else ""
+        problem = problem if picture.shape == ours.shape else "wrong_size"
     except pictures.UnreadablePicture as error:
         problem = error.reason
     if problem:

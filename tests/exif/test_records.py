@@ -5,7 +5,6 @@ import json
 import math
 import os
 import pickle
-from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.layout import Layout
+from pipeline.common.tally import Tally
 from pipeline.exif import records
 from pipeline.exif.tags import Rejection
 
@@ -43,8 +43,8 @@ def layout(tmp_path):
 def listed(layout, content):
     """The faces of a face list, and why others are rejected."""
     write(layout.metainfo, content)
-    reasons = Counter[str]()
-    return list(records.listed_faces(layout, reasons)), reasons
+    reasons = Tally()
+    return list(records.listed_faces(layout, reasons)), reasons.counts
 
 
 def test_faces_come_in_order_with_their_numbers(layout):
@@ -106,7 +106,7 @@ def test_a_broken_face_list_is_an_error(layout, content):
 
 def test_a_missing_face_list_names_the_parameter(layout):
     with pytest.raises(PipelineError, match=r"no such file; set data\.root in params\.yaml"):
-        list(records.listed_faces(layout, Counter()))
+        list(records.listed_faces(layout, Tally()))
 
 
 # ---- mapping

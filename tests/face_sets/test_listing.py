@@ -5,8 +5,8 @@ import os
 import pytest
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.tally import Tally
 from pipeline.face_sets import listing
-from pipeline.face_sets.listing import Tally
 
 
 @pytest.fixture
