@@ -9,7 +9,7 @@ import torch
 
 from pipeline.base.errors import PipelineError
 from pipeline.pretext import checkpoint
-from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
+from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore, to_bytes
 from pipeline.pretext.optimisation import optimiser
 from tests.pretext_world import pretext
 from tests.small_encoder import small_encoder
@@ -43,7 +43,7 @@ def advanced(steps=3, kind="adam"):
 @pytest.mark.parametrize("kind", ["adam", "adamw"])  # with one group of weights, and with two
 def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike(kind):
     state, copy = advanced(kind=kind), started(seed=9, kind=kind)
-    restore(copy, to_bytes(state))
+    restore(copy, diverged, to_bytes(state))
     assert to_bytes(copy) == to_bytes(state)
     plain = ("epoch", "step", "faces", "loss_sums", "history", "metrics")
     assert all(getattr(copy, name) == getattr(state, name) for name in plain)
@@ -57,7 +57,7 @@ def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike(kind):
 
 def test_the_state_before_the_first_step_has_no_moments():
     copy = started(seed=2)
-    restore(copy, to_bytes(advanced(steps=0)))
+    restore(copy, diverged, to_bytes(advanced(steps=0)))
     assert not copy.optimiser.state
 
 
@@ -67,6 +67,13 @@ def test_a_state_that_has_diverged_is_not_kept():
     message = r"encoder\.heads\.weight not finite in epoch 2, step 3, at learning rate"
     with pytest.raises(PipelineError, match=message):
         to_bytes(state)
+
+
+def test_before_any_step_the_start_is_to_blame():
+    state = advanced()
+    state.epoch = state.step = 0
+    error = diverged(state, "loss of iso", 1)
+    assert "pretext.start" in str(error) and "learning_rate" not in str(error)
 
 
 # --- the file
