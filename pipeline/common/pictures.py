@@ -21,6 +21,18 @@ FORMATS = ("PNG", "JPEG", "WEBP")  # as PIL names them; a file's content decides
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAXIMUM_PIXELS = 80_000_000  # of one picture, before decoding; PIL warns of a bomb above this
 MAXIMUM_BYTES = 256 * 2**20  # of one picture file
+# Other formats by what stands among a file's first bytes
+_OTHERS = {
+    **{b"GIF8": "a GIF", b"BM": "a BMP", b"II*\0": "a TIFF", b"MM\0*": "a TIFF"},
+    **{
+        b"ftyphei": "a HEIC",
+        b"ftypmif1": "a HEIC",
+        b"ftypavif": "an AVIF",
+        b"\xff\x0a": "a JPEG XL",
+    },
+    **{b"%PDF": "a PDF", b"<!DOCTYPE": "an HTML page", b"<html": "an HTML page"},
+    b"version http": "a pointer of Git LFS",
+}
 # Behind what is transparent: white, as pages and viewers show it. The colours that a file stores
 # where nothing is seen are an accident of its editor, and differ among pictures that look alike.
 BACKGROUND = (255, 255, 255)
@@ -125,8 +137,10 @@ def decode(data: bytes, path: str | Path) -> Decoded:
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(path, "too_large", str(error)) from None
     except UnidentifiedImageError:
-        known = data.startswith((PNG, JPEG)) or data[:4] + data[8:12] == b"RIFFWEBP"
-        raise UnreadablePicture(path, "broken" if known else "not_a_picture") from None
+        if data.startswith((PNG, JPEG)) or data[:4] + data[8:12] == b"RIFFWEBP":
+            raise UnreadablePicture(path, "broken", "no header of a picture") from None
+        other = next((name for start, name in _OTHERS.items() if start in data[:12]), "")
+        raise UnreadablePicture(path, "not_a_picture", other) from None
     except Exception as error:  # a decoder raises nearly any on damaged bytes
         reason = "truncated" if "truncated" in str(error) else "broken"
         cause = str(error) or type(error).__name__

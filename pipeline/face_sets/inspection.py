@@ -1,9 +1,12 @@
 """A look at the pictures of face sets: readable or not, there twice, shared by two sets."""
 
+import functools
 import hashlib
+import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -30,18 +33,36 @@ class Inspected(NamedTuple):
 
 def inspect(names: Sequence[str], root: Path) -> list[Inspected]:
     """Read and decode each of the pictures below `root`; runs in a worker process."""
-    inspected = []
+    inspected, entries = [], functools.cache(_entries)
     for name in names:
         try:
             content = pictures.read_picture_file(root / name)
             pixels, transparent = pictures.decode(content, name)
         except pictures.UnreadablePicture as error:
-            inspected.append(Inspected(name, "", error.reason, error.cause))
+            cause = error.cause
+            if error.reason == "missing" and not cause:
+                cause = _alike(name, entries((root / name).parent))
+            inspected.append(Inspected(name, "", error.reason, cause))
         else:
             look = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
             digest = hashlib.sha256(content).hexdigest()
             inspected.append(Inspected(name, digest, "", "", look, transparent))
     return inspected
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _alike(name: str, entries: Sequence[str]) -> str:
+    """What to say of a missing picture whose name is there in another Unicode form or case."""
+    own = PurePosixPath(name).name
+    plain = unicodedata.normalize("NFC", own).casefold()
+    others = [x for x in entries if unicodedata.normalize("NFC", x).casefold() == plain]
+    return f"there is {ascii(others[0])}, the list has {ascii(own)}" if others else ""
 
 
 def usable(

@@ -63,7 +63,7 @@ def read_list(path: Path, root: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
-        return content.decode("utf-8-sig").splitlines()
+        return re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such list file") from None
     except UnicodeDecodeError as error:
