@@ -161,24 +161,26 @@ def read_mapping(path: Path) -> dict[str, str]:
             f"{path}: refused, not a plain {path.suffix} mapping of image names to photo ids: "
             f"{error}; get it from its authors again"
         ) from None
-    if type(content) is dict:
-        content = list(content.items())
-    if type(content) is not list or not all(type(pair) is tuple for pair in content):
+    pairs = content.items() if type(content) is dict else content
+    if type(content) not in (dict, _Pairs):
         raise PipelineError(
             f"{path}: holds a {type(content).__name__}, not a dict of image names to photo ids"
         )
-    for key, value in content:
+    found: dict[str, str] = {}
+    for name, value in pairs:
         number = type(value) is int and abs(value) < 2**63
-        if type(key) is not str or not (number or type(value) is str):
+        if type(name) is not str or not (number or type(value) is str):
             raise PipelineError(
-                f"{path}: an entry is {type(key).__name__} to {type(value).__name__}, "
+                f"{path}: an entry is {type(name).__name__} to {type(value).__name__}, "
                 "not an image name (str) to a photo id (str or int)"
             )
-    found: dict[str, str] = {}
-    for name, photo_id in content:
-        face_id, photo_id = name.removesuffix(".png"), str(photo_id)
+        face_id, photo_id = name.removesuffix(".png"), str(value)
         found[face_id] = photo_id if found.get(face_id, photo_id) == photo_id else _AMBIGUOUS
     return found
+
+
+class _Pairs(list[tuple[Any, Any]]):
+    """Names and values of a mapping in which a name may stand twice."""
 
 
 class _DataUnpickler(pickle.Unpickler):
@@ -200,15 +202,14 @@ def _load_pickle(file: IO[bytes], size: int) -> Any:
 
 
 def _load_json(file: IO[bytes]) -> Any:
-    """The pairs of an object, in which a name may stand twice; anything else as it is."""
-    return json.load(file, object_pairs_hook=list)
+    return json.load(file, object_pairs_hook=_Pairs)
 
 
-def _load_csv(file: IO[bytes]) -> list[tuple[str, str]]:
+def _load_csv(file: IO[bytes]) -> _Pairs:
     lines = csv.reader(line.decode("utf-8-sig") for line in file)
     if (header := next(lines, None)) != ["image", "photo_id"]:
         raise ValueError(f"the header is {header}, not image,photo_id")
-    content = list[tuple[str, str]]()
+    content = _Pairs()
     for row in lines:
         if len(row) != 2:
             raise ValueError(f"line {lines.line_num} has {len(row)} cells, not two")

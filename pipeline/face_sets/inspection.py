@@ -62,7 +62,7 @@ def _alike(name: str, entries: Sequence[str]) -> str:
     own = PurePosixPath(name).name
     plain = unicodedata.normalize("NFC", own).casefold()
     others = [x for x in entries if unicodedata.normalize("NFC", x).casefold() == plain]
-    return f"there is {ascii(others[0])}, the list has {ascii(own)}" if others else ""
+    return f"there is {others[0]!a}, the list has {own!a}" if others else ""
 
 
 def usable(

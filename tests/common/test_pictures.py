@@ -170,6 +170,16 @@ def test_reasons(tmp_path):
         assert reason_of(path) == reason
 
 
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [(b"GIF89a", "a GIF"), (b"\0\0\0\x18ftypheic", "a HEIC"), (b"<!DOCTYPE html>", "an HTML page")],
+)
+def test_a_file_of_another_format_is_called_by_its_name(tmp_path, start, what):
+    (tmp_path / "a.jpg").write_bytes(start + bytes(50))
+    with pytest.raises(pictures.UnreadablePicture, match=rf"not a picture \({what}\)"):
+        pictures.read_picture(tmp_path / "a.jpg")
+
+
 def test_a_pipe_of_a_pictures_name_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     assert reason_of(tmp_path / "a.png") == "missing"

@@ -27,6 +27,19 @@ def test_pictures_are_decoded_and_hashed(tmp_path):
     assert "truncated" in bad[0].cause and bad[2].cause == ""
 
 
+def test_a_missing_name_that_is_there_in_another_form_says_so(tmp_path):
+    """As copied from a Mac (NFD), or from where capitals do not count."""
+    for name in ("Jose\u0301.png", "ANN.PNG"):
+        (tmp_path / name).touch()
+    rows = inspection.inspect(["Jos\u00e9.png", "ann.png", "other.png"], tmp_path)
+    assert [row.reason for row in rows] == ["missing"] * 3
+    assert [row.cause for row in rows] == [
+        r"there is 'Jose\u0301.png', the list has 'Jos\xe9.png'",
+        "there is 'ANN.PNG', the list has 'ann.png'",
+        "",
+    ]
+
+
 ROWS = [
     Inspected("d/1_a.png", "x", ""),
     Inspected("d/1_b.png", "", "missing"),

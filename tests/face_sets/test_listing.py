@@ -29,6 +29,12 @@ def test_lists_are_cleaned_and_keep_their_order(tmp_path):
     assert listing.read_list(path, tmp_path) == ["data/b.jpg", "data/a 1.JPG"]
 
 
+def test_only_line_ends_end_a_line(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_bytes("data/a\u2028b\x85c.jpg\rdata/d.jpg\n".encode())
+    assert listing.read_list(path, tmp_path) == ["data/a\u2028b\x85c.jpg", "data/d.jpg"]
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
