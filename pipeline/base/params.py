@@ -9,6 +9,7 @@ from pydantic import ValidationError, create_model
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.base.agreement import faults
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Params, Section
 
@@ -33,10 +34,14 @@ def validate(tree: dict[str, Any], path: str | Path, sections: Iterable[str]) ->
     """Params with these sections, all of which must be in the tree. PipelineError names `path`."""
     fields: Any = {n: (f.annotation, f) for n, f in Params.model_fields.items() if n in sections}
     try:
-        return create_model("Params", __base__=Section, **fields).model_validate(tree)
+        params = create_model("Params", __base__=Section, **fields).model_validate(tree)
     except ValidationError as error:
         problems = "\n".join(_explain(problem) for problem in error.errors())
         raise PipelineError(f"{path}: wrong parameters\n{problems}") from None
+    if found := faults(params):
+        problems = "\n".join(f"  {fault}" for fault in found)
+        raise PipelineError(f"{path}: parameters that do not agree\n{problems}")
+    return params
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

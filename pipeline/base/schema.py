@@ -65,6 +65,23 @@ def _clean_first(histories: list[str]) -> list[str]:
     return histories
 
 
+def _quoted(path: str) -> str:
+    """Stands in single quotes on dvc.yaml's command lines, where DVC itself reads ${...}."""
+    if not path or path.startswith("-") or not path.isprintable() or {*path} & {"'", "$"}:
+        raise ValueError(
+            "does not fit the pattern of a folder on a command line: no ' or $, no line breaks, "
+            "and no - at the start; rename it, or link to it"
+        )
+    return path
+
+
+def _program(line: str) -> str:
+    """Stands on dvc.yaml's command lines as it is."""
+    if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./=:,@+ -]*", line):
+        raise ValueError("needs a program and its options, without anything for the shell")
+    return line
+
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -97,7 +114,7 @@ class Section(BaseModel):
 class Data(Section):
     """Where the pictures lie, and how file names tell who is on them."""
 
-    root: str = Field(pattern=r"^[^'\n]+$")  # stands in quotes on dvc.yaml's command lines
+    root: Annotated[str, AfterValidator(_quoted)]
     person_pattern: Annotated[str, AfterValidator(_one_group)]
     maximum_unreadable_share: float = Field(ge=0, lt=1)
     maximum_fit_faces: Count
@@ -326,7 +343,7 @@ class Params(Section):
     """All of params.yaml."""
 
     seed: NotNegative
-    launcher: Text
+    launcher: Annotated[str, AfterValidator(_program)]
     data: Data
     simulation: Simulation
     exif: Exif

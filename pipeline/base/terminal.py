@@ -1,5 +1,8 @@
 """What a person at the terminal sees of a stage: a progress bar, a short table, a clear error."""
 
+import getpass
+import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +18,7 @@ def run(main: Callable[[], None]) -> None:
     """Run a stage. A PipelineError or OSError (disk full, no permission) becomes its message on
     stderr and exit status 1, without a traceback. The stage ends as pipeline.base.ending says.
     """
+    _prepare()
     try:
         with ending.in_order():
             main()
@@ -25,6 +29,19 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _prepare() -> None:
+    """Let a stage run where others would not: in a container whose user has no name, which PyTorch
+    asks for, and where the terminal's encoding lacks a letter of a file's name.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        os.environ["LOGNAME"] = str(os.getuid())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def progress(

@@ -2,6 +2,7 @@
 encoder is off.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ def thresholds(content: Any, source: object) -> tuple[dict[str, float], str, str
         by_rate = {str(key): float(rate["threshold"]) for key, rate in content["rates"].items()}
         review, flag = str(content["review"]), str(content["flag"])
         by_rate[review], by_rate[flag]
+        if not all(map(math.isfinite, by_rate.values())):
+            raise ValueError("a threshold is not finite")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PipelineError(f"{source}: malformed ({error!r}): run calibrate again") from None
     return by_rate, review, flag

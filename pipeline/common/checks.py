@@ -17,7 +17,8 @@ def check_features(features: np.ndarray, what: str) -> np.ndarray:
     if len(bad):
         raise PipelineError(
             f"{what}: {len(bad)} of {len(x)} faces have NaN or infinite features (first: row "
-            f"{bad[0]}): the encoder diverged; lower pretext.learning_rate or use precision float32"
+            f"{bad[0]}): its weights are finite, so it overflows on these faces; set "
+            "features.precision to float32, or train with a lower pretext.learning_rate"
         )
     return x
 

@@ -20,6 +20,9 @@ _ROUNDING = 1e-6
 
 _ESTIMATED = ("weights", "means", "precisions_cholesky")  # what `Result.arrays` holds
 
+_NORMAL = 1.4826  # standard deviation of a normal law over its median absolute deviation
+_NARROW = 0.01  # a component's width over that of the widest; below, it sits on copies of a face
+
 # Up to this many numbers one thread is as fast, and the result does not depend on the cores.
 _ONE_THREAD = 4_000_000
 
@@ -107,7 +110,25 @@ def _estimate(
             "on gmm.regularisation; lower gmm.pca_components or gmm.components, or use "
             "covariance_type tied or diag, or one component with gmm.shrinkage"
         )
-    return found, notes
+    return found, notes + _narrow_components(found.arrays[2], covariance_type)
+
+
+def _narrow_components(precisions: np.ndarray, covariance_type: str) -> list[str]:
+    """A warning of components that are far narrower than the widest, from Cholesky factors of
+    precisions (k, ...). The width is the geometric mean of the deviations in all directions.
+    """
+    if covariance_type == "tied":
+        return []
+    diagonals = np.diagonal(precisions, axis1=-2, axis2=-1) if precisions.ndim == 3 else precisions
+    widths = np.exp(-np.log(diagonals.reshape(len(precisions), -1)).mean(axis=1))  # (k,)
+    narrow = widths < _NARROW * widths.max()
+    if not narrow.any():
+        return []
+    return [
+        f"{narrow.sum()} of {len(widths)} components are narrower than {_NARROW:g} of the widest "
+        f"({widths.min():.2g} of {widths.max():.2g}): they sit on near copies of a face; take them "
+        "out of the list, lower gmm.components, or raise gmm.regularisation"
+    ]
 
 
 def generalisation(
@@ -116,9 +137,11 @@ def generalisation(
     """How anomaly scores of unseen photographs (m,) compare with those of the fitted faces (n,):
     figures and warnings.
 
-    The likelihood has *collapsed* where the mean log-likelihood of unseen photographs lies more
-    than one standard deviation of the fitted faces' below their mean: for normal scores the
-    authors' threshold then flags Phi(-1.645 + 1) = 26 % of photographs instead of 5 %. Expected gap
+    The likelihood has *collapsed* where the median log-likelihood of unseen photographs lies more
+    than one deviation of the fitted faces' below theirs: for normal scores the authors' threshold
+    then flags Phi(-1.645 + 1) = 26 % of photographs instead of 5 %. Medians, and the median
+    deviation, as a component that sits on a few faces widens the standard deviation that it should
+    be told by. Expected gap
     of an honest fit: (free parameters) / (faces), in nats (Akaike 1974). A shrunk covariance is
     meant for faces so few that this gap is wide however well it does: not warned of."""
     paper_threshold = np.quantile(fit_scores, 1 - PAPER_FALSE_ALARM_RATE)
@@ -131,11 +154,14 @@ def generalisation(
         "unseen_drop": drop,
         "paper_protocol_false_alarm_rate_unseen": float((unseen_scores > paper_threshold).mean()),
     }
-    if shrunk or drop <= spread:
+    middle = float(np.median(fit_scores))
+    typical_drop = float(np.median(unseen_scores)) - middle
+    typical_spread = _NORMAL * float(np.median(np.abs(fit_scores - middle)))
+    if shrunk or typical_drop <= typical_spread:
         return figures, []
     return figures, [
-        f"the likelihood of unseen photographs collapses: {drop:.1f} nats below the fit, whose "
-        f"spread is {spread:.1f}; the mixture has learnt its faces by heart: lower "
+        f"the likelihood of unseen photographs collapses: {typical_drop:.1f} nats below the fit, "
+        f"whose spread is {typical_spread:.1f}; the mixture has learnt its faces by heart: lower "
         "gmm.pca_components or gmm.components, raise gmm.regularisation, or give more faces"
     ]
 

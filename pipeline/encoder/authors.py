@@ -6,6 +6,7 @@ import torch
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import HEADS
+from pipeline.encoder.foreign import load_tensors, state_dict
 
 VISUAL = "model.visual."
 # What the authors' class leaves of CLIP's text side, and their checkpoints therefore carry.
@@ -31,20 +32,9 @@ REVERSED = "exposure_time_s"
 
 def read_pth(path: Path) -> dict[str, torch.Tensor]:
     """The state dict of a checkpoint, in our names; no pickle is run (weights_only)."""
+    weights = state_dict(load_tensors(path), path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file provokes nearly any
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise PipelineError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); refused"
-        ) from error
-    content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
-        raise PipelineError(
-            f"{path}: expected a state dict of tensors, or one under the key 'model'"
-        )
-    try:
-        return rename(content)
+        return rename(weights)
     except RuntimeError as error:  # heads that do not fit together
         raise PipelineError(f"{path}: heads of wrong shape ({error})") from error
 

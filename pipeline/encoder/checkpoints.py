@@ -5,19 +5,23 @@ from.
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.encoder import authors
 from pipeline.encoder.backbones import Architecture
+from pipeline.encoder.foreign import unwrapped
 from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.encoder.pretrained import imagenet
 
 FORMAT = "encoder-2"
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Colour = tuple[Number, Number, Number]  # red, green, blue
 
 
 def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **meta: Any) -> None:
@@ -42,17 +46,49 @@ def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
     other file.
     """
     meta, weights = _read(path)
-    described = meta["architecture"]
-    architecture = Architecture(**{**described, "widths": tuple(described["widths"])})
-    encoder = Encoder(architecture, normalisation=(tuple(meta["mean"]), tuple(meta["std"])))
+    described = _describe(path, meta)
+    encoder = Encoder(described.architecture, normalisation=described.normalisation)
     load_weights(encoder, weights, source=str(path))
-    names = [field.name for field in fields(Preprocessing)]
-    return encoder.eval(), Preprocessing(**{name: meta[name] for name in names})
+    return encoder.eval(), described.preprocessing
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """All that an encoder's file says of itself: preprocessing, face_scale, tags, heads, params."""
     return _read(path)[0]
+
+
+class Described(NamedTuple):
+    """What an encoder's file says of the encoder."""
+
+    architecture: Architecture
+    normalisation: tuple[Colour, Colour]  # mean and deviation, of pixels in 0..1
+    preprocessing: Preprocessing
+
+
+def _describe(path: Path, meta: dict[str, Any]) -> Described:
+    """What the metadata say, checked. PipelineError where a part is missing, unknown or wrong."""
+    names = [field.name for field in fields(Preprocessing)]
+    parts = {
+        "architecture": meta.get("architecture"),
+        "normalisation": [meta.get("mean"), meta.get("std")],
+        "preprocessing": {name: meta.get(name) for name in names},
+    }
+    try:
+        known = {field.name for field in fields(Architecture)}
+        if set(parts["architecture"]) != known:  # type: ignore[arg-type]
+            raise ValueError(f"the architecture has not the entries {', '.join(sorted(known))}")
+        adapter = TypeAdapter(Described, config=ConfigDict(strict=True))
+        found: Described = adapter.validate_json(json.dumps(parts))
+        if found.preprocessing.resize != Preprocessing.resize or min(found.normalisation[1]) <= 0:
+            raise ValueError(f"resize must be {Preprocessing.resize}, and each std positive")
+    except (TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
+        problems: list[Any] = getattr(error, "errors", list)()
+        what = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems[:1]]
+        raise PipelineError(
+            f"{path}: what it says of itself is not what an encoder says "
+            f"({''.join(what) or error}); train it again"
+        ) from None
+    return found
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -64,30 +100,50 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise PipelineError(f"{path}: not a readable safetensors file ({error})") from error
-    meta = json.loads(text)
-    if meta.get("format") != FORMAT:
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise PipelineError(
             f"{path}: not an encoder of format {FORMAT}; give a file that train_pretext wrote, or "
             "train again"
         )
-    return meta, weights
+    return meta, unwrapped(weights)
 
 
 def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
     """Copy weights into the encoder. PipelineError where names or shapes do not fit, or a weight is
-    not finite.
-    """
-    broken = [name for name, value in weights.items() if not value.isfinite().all()]
-    if broken:
-        raise PipelineError(f"{source}: weights with NaN or infinity: {', '.join(broken[:3])}")
+    none to compute with: not finite in the encoder's precision, or a negative variance.
+
+    Counters of batches that are missing, as in files of before there were any, start anew: nothing
+    is computed from them."""
+    own = encoder.state_dict()
+    counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
     try:
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict(counters | weights)
     except RuntimeError as error:  # a line each on missing, unexpected, differently shaped ones
         reasons = "; ".join(f"{line.strip():.150}" for line in str(error).splitlines()[1:4])
         raise PipelineError(
             f"{source}: weights do not fit {encoder.architecture} ({reasons}). Set architecture, "
             "levels, pooling, feature_dim, widths and blocks of pretext to those of the checkpoint."
         ) from None
+    check_finite(encoder, source)
+
+
+def check_finite(encoder: Encoder, source: str) -> None:
+    """PipelineError where weights cannot be computed with. Some layers turn NaN into 0, so that no
+    figure behind them would tell.
+    """
+    weights = encoder.state_dict()
+    broken = [name for name, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise PipelineError(
+            f"{source}: weights with NaN or infinity: {', '.join(broken[:3])}; use another file"
+        )
+    variances = {name: value for name, value in weights.items() if name.endswith("running_var")}
+    if negative := [name for name, value in variances.items() if (value < 0).any()]:
+        raise PipelineError(f"{source}: negative variances: {', '.join(negative[:3])}")
 
 
 def start_encoder(
@@ -114,7 +170,7 @@ def start_encoder(
         weights = authors.read_pth(path)
     else:
         meta, weights = _read(path)
-        normalisation = tuple(meta["mean"]), tuple(meta["std"])
+        normalisation = _describe(path, meta).normalisation
     encoder = Encoder(architecture, seed=seed, normalisation=normalisation, **regularisation)
     if start == "imagenet":
         weights = with_backbone(encoder, weights)
@@ -129,6 +185,7 @@ def with_backbone(encoder: Encoder, weights: dict[str, torch.Tensor]) -> dict[st
     own = encoder.state_dict()
     fresh = ("heads.", "scale.", *_classifier_names(encoder))
     wanted = [name for name in own if not name.startswith(fresh)]
+    wanted = [name for name in wanted if not name.endswith("num_batches_tracked")]
     missing = [name for name in wanted if name.removeprefix("backbone.") not in weights]
     if missing:
         raise PipelineError(

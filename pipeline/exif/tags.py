@@ -29,11 +29,12 @@ REASONS = (
     "zero",  # "0", "0.0 mm": the camera did not know (adapted lenses, early digital cameras)
     "out_of_range",  # outside the plausible range given as a parameter, negative included
     "saturated",  # ISO 65535: the 16-bit tag is full, the true value is elsewhere
-    "ambiguous",  # two different ISO values
+    "ambiguous",  # two different ISO values; "1,200", which is read in two ways
 )
 ISO_SATURATED = 65535.0
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")  # 1,200: or one and a fifth
 _VALUE = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _F_PREFIX = re.compile(r"[fF\u0192]\s*/?\s*")
@@ -43,11 +44,13 @@ _LIST = re.compile(r"[\s,;]+")
 
 
 class Rejection(ValueError):
-    """A record or tag that cannot be used, with a short, stable reason that can be counted."""
+    """A record or tag that cannot be used, with a short, stable reason that can be counted, and
+    what is known beside it, or "".
+    """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cause: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.cause = reason, cause
 
 
 def _text(value: Any) -> str:
@@ -68,6 +71,8 @@ def _number(text: str) -> float:
     """A decimal number (point or comma) or a quotient of two, not zero; else a Rejection."""
     if not text:
         raise Rejection("empty")
+    if _THOUSANDS.fullmatch(text):
+        raise Rejection("ambiguous")
     match = _VALUE.fullmatch(text)
     if match is None:
         raise Rejection("not_finite" if _NOT_FINITE.fullmatch(text) else "not_a_number")
@@ -136,11 +141,25 @@ def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> dict[str, float]:
         try:
             tags[tag] = PARSERS[tag](exif.get(key))
         except Rejection as rejection:
-            raise Rejection(f"{tag}_{rejection.reason}") from None
+            raise Rejection(f"{tag}_{rejection.reason}", _shown(exif, key)) from None
         lowest, highest = bounds[tag]
         if not lowest <= tags[tag] <= highest:
-            raise Rejection(f"{tag}_out_of_range")
+            raise Rejection(f"{tag}_out_of_range", _shown(exif, key))
     return tags
+
+
+def _shown(exif: Mapping[str, Any], key: str) -> str:
+    """What a record says under a key; where it has no such key, one that reads like it. That is
+    none to use: under ApertureValue, for one, programs write two different numbers.
+    """
+    if key in exif:
+        return f"{key} = {exif[key]!r:.60}"
+    alike = [other for other in exif if _letters(other) == _letters(key)]
+    return f"no {key}" + (f", but {alike[0]}" if alike else "")
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def tie_rate(values: NDArray[np.float64]) -> float:

@@ -48,8 +48,11 @@ def write(
     path: Path, faces: FeatureSet, histories: Mapping[str, FeatureSet] = MappingProxyType({})
 ) -> None:
     """Write a set as .npz, features and heads in float32, beside it the same faces with histories,
-    by the perturbation's name.
+    by the perturbation's name. PipelineError, and no file, on NaN or infinity.
     """
+    for one in (faces, *histories.values()):
+        for table in _scores("", one).values():
+            check_features(table, str(path))
     artifacts.write_npz(
         path,
         names=faces.names,

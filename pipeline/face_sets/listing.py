@@ -1,31 +1,27 @@
 """Lists and folders of pictures as they lie on disk; no name leads out of the data root."""
 
 import os
+import re
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.pictures import PICTURE_SUFFIXES
+from pipeline.common.tally import Tally
 
 SUFFIXES = ", ".join(sorted(PICTURE_SUFFIXES))
-
-
-class Tally(dict[str, dict[str, Any]]):
-    """What is left out, by reason: how many, and the first name."""
-
-    def add(self, reason: str, name: str) -> None:
-        """Count a name; one that is not UTF-8 is escaped."""
-        first = name.encode("utf-8", "backslashreplace").decode()
-        self.setdefault(reason, {"count": 0, "first": first})["count"] += 1
-
-    @property
-    def total(self) -> int:
-        """How many over all reasons."""
-        return sum(entry["count"] for entry in self.values())
-
-    def __str__(self) -> str:
-        return ", ".join(f"{e['count']:,} x {why} (first: {e['first']})" for why, e in self.items())
+# Folders, in small letters, in which programs keep previews, copies and what was deleted; likewise
+# those that begin with one of @ (Synology's @eaDir), # (#recycle), $ ($RECYCLE.BIN) and ~
+_OF_PROGRAMS = {
+    *("__macosx", "lost+found", "system volume information", "__pycache__"),
+    *("thumbnails", "thumbs", "_thumbs", "_thumbnails"),
+}
+# As data sets name the folder of photographs beside that of generated pictures: 0_real, nature
+_OF_PHOTOGRAPHS = re.compile(
+    r"(\d+[_. -]?)?(reals?|nature|natural|genuine|authentic|pristine|photos?|photograph(s|ic)?)"
+    r"([_ -]?(images?|faces?|photos?|pictures?))?",
+    re.IGNORECASE,
+)
 
 
 def read_list(path: Path, root: Path) -> list[str]:
@@ -67,7 +63,7 @@ def read_list(path: Path, root: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
-        return content.decode("utf-8-sig").splitlines()
+        return re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such list file") from None
     except UnicodeDecodeError as error:
@@ -82,35 +78,69 @@ def _is_below(root: str, path: str) -> bool:
 
 
 def list_pictures(folder: str, root: Path, passed_over: Tally) -> list[str]:
-    """Names, relative to `root`, of the pictures below <root>/<folder>, sorted.
+    """Names, relative to `root`, of the AI-generated pictures below <root>/<folder>, sorted.
 
-    Adds to `passed_over` hidden files and folders, linked folders, links that lead out of the data
-    root, other extensions and names that are not UTF-8. PipelineError where no picture is left."""
+    Every other file is counted in `passed_over`: hidden ones and those of programs, also in folders
+    that are, other extensions, links that lead out of the data root, names that are not UTF-8, what
+    is no file; linked and unreadable folders count once. PipelineError where no picture is left,
+    or where a folder's name says that its pictures are photographs."""
     top, names = root / folder, list[str]()
     if not top.is_dir():
         raise PipelineError(f"{top}: no such folder of pictures")
     roots = (os.path.realpath(root), os.path.realpath(top))
-    for parent, folders, files in os.walk(roots[1]):
-        prefix = PurePosixPath(folder, os.path.relpath(parent, roots[1]))
-        for is_folder, name in sorted([(True, n) for n in folders] + [(False, n) for n in files]):
-            if reason := _reason_to_pass_over(os.path.join(parent, name), is_folder, roots):
-                passed_over.add(reason, str(prefix / name))
-            elif not is_folder:
-                names.append(str(prefix / name))
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
+    unreadable = list[OSError]()
+    for parent, folders, files in os.walk(roots[1], onerror=unreadable.append):
+        prefix = PurePosixPath(folder, inner := os.path.relpath(parent, roots[1]))
+        set_aside = _folder_aside(PurePosixPath(inner))
+        for name in sorted(files):
+            path, entry = os.path.join(parent, name), str(prefix / name)
+            if aside := set_aside or _reason_to_pass_over(path, entry, roots):
+                passed_over.add(aside, entry)
+            else:
+                names.append(entry)
+        folders.sort()
+        for name in filter(lambda name: os.path.islink(os.path.join(parent, name)), folders):
+            passed_over.add("linked_folder", str(prefix / name))  # and os.walk does not follow it
+    for error in unreadable:
+        closed = PurePosixPath(folder, os.path.relpath(error.filename, roots[1]))
+        passed_over.add("unreadable_folder", str(closed), str(error.strerror))
     if not names:
-        raise PipelineError(f"{top}: no {SUFFIXES} file here; hidden and linked ones do not count")
+        counted = f" (passed over: {passed_over})" if passed_over else ""
+        raise PipelineError(f"{top}: no {SUFFIXES} file that counts here{counted}")
+    _check_class(names, folder)
     return sorted(names)
 
 
-def _reason_to_pass_over(path: str, is_folder: bool, roots: tuple[str, str]) -> str | None:
+def _check_class(names: list[str], folder: str) -> None:
+    for name in names:
+        for part in PurePosixPath(name).relative_to(folder).parts[:-1]:
+            if _OF_PHOTOGRAPHS.fullmatch(part):
+                raise PipelineError(
+                    f"{folder}: by its name the folder {part!r} holds photographs (first: {name}), "
+                    "but every picture here would be taken for AI-generated; move that folder "
+                    "out, or rename it if they are generated"
+                )
+
+
+def _folder_aside(path: PurePosixPath) -> str | None:
+    """Why the files of a folder are passed over."""
+    for part in path.parts:
+        if part.startswith("."):
+            return "hidden"
+        if part[0] in "@#$~" or part.casefold() in _OF_PROGRAMS:
+            return "folder_of_a_program"
+    return None
+
+
+def _reason_to_pass_over(path: str, entry: str, roots: tuple[str, str]) -> str | None:
+    """Why a file is passed over, to be listed as `entry`."""
     name, is_link = os.path.basename(path), os.path.islink(path)
     if name.startswith("."):
         return "hidden"
-    if is_folder:
-        return "linked_folder" if is_link else None
     if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
         return "other_extension"
     if is_link and not any(_is_below(root, path) for root in roots):
         return "link_outside"
-    return "name_not_utf_8" if any("\udc80" <= letter <= "\udcff" for letter in name) else None
+    if os.path.exists(path) and not os.path.isfile(path):
+        return "not_a_file"  # a pipe, a socket, a device
+    return "name_not_utf_8" if any("\udc80" <= letter <= "\udcff" for letter in entry) else None

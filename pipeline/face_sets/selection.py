@@ -1,6 +1,7 @@
 """Which pictures of a list a set takes: by person, and at most so many by a keyed hash."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -12,7 +13,8 @@ from pipeline.common.splits import split_of
 
 
 def person_of(name: str, pattern: str) -> str:
-    """Who is on the picture `name` (a path): the pattern's first group in the file's name.
+    """Who is on the picture `name` (a path): the pattern's first group in the file's name, in
+    Unicode's form NFC, so that one name is one person however a disk spells its accents.
 
     With an empty pattern each file is its own person. PipelineError when the pattern does not
     match."""
@@ -25,7 +27,7 @@ def person_of(name: str, pattern: str) -> str:
             f"params.yaml: data.person_pattern {pattern!r} finds no person in the file name "
             f"{path.name!r}; change the pattern, or set it to '' if each file shows another person"
         )
-    return match.group(1)
+    return unicodedata.normalize("NFC", match.group(1))
 
 
 def of_split(

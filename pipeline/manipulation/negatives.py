@@ -125,8 +125,9 @@ def _replace(
 ) -> None:
     """Put the authors' negative in the place of ours; where it is unusable, ours stays."""
     try:
-        picture = pictures.read_picture(path)
-        problem = "" if picture.shape == ours.shape else "wrong_size"
+        picture, transparent = pictures.decode(pictures.read_picture_file(path), path)
+        problem = "transparent" if transparent else ""
+        problem = problem if picture.shape == ours.shape else "wrong_size"
     except pictures.UnreadablePicture as error:
         problem = error.reason
     if problem:
@@ -165,6 +166,8 @@ def _regions(
 def _read_68(path: Path) -> tuple[NDArray[np.float64], str]:
     """Landmarks (68, 2) in pixels, or NaN and the reason why."""
     none = np.full((68, 2), np.nan)
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        return none, "unreadable"
     try:
         # Memory-mapped: a header that promises more than the file holds is refused before any
         # memory is taken for it.

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.metadata import take_apart
+from pipeline.common.pictures import FORMATS
 
 # Luminance quantisation of ITU-T T.81, table K.1, row by row.
 LUMINANCE = np.array(
@@ -47,9 +49,10 @@ def describe(content: bytes, path: str) -> FileFormat:
     """
     from PIL import Image
 
+    parts = take_apart(content)
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
-            return _described(image, len(content))
+        with Image.open(io.BytesIO(parts.pixels), formats=FORMATS) as image:
+            return _described(image, len(content), with_exif=bool(parts.exif))
     except (OSError, SyntaxError, ValueError, LookupError, AttributeError) as error:
         raise PipelineError(f"{path}: no readable header ({error}); leave it out") from error
 
@@ -71,19 +74,19 @@ def _libjpeg_tables() -> np.ndarray:
     return ((LUMINANCE * scale + 50) // 100).clip(1, 255)
 
 
-def _described(image: Any, size: int) -> FileFormat:
+def _described(image: Any, size: int, *, with_exif: bool) -> FileFormat:
     quality = chroma = None
-    if image.format in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture behind it
+    if image.format == "JPEG":
         # (id, samples across, samples down, quantisation table) of each component
         quality = jpeg_quality(image.quantization[image.layer[0][3]])
         chroma = _chroma([component[1:3] for component in image.layer])
     return FileFormat(
-        "JPEG" if image.format == "MPO" else image.format,
+        image.format,
         image.width,
         image.height,
         quality,
         chroma,
-        bool(image.info.get("exif") or image.info.get("Raw profile type exif")),
+        with_exif,
         size / (image.width * image.height),
     )
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,15 @@ def to_bytes(state: State) -> bytes:
     for number, moments in plain.pop("optimiser").state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
     content = {name: value.cpu().contiguous() for name, value in tensors.items()}
-    for name, value in content.items():
+    check_finite(state, content)
+    return save(content, metadata={"state": json.dumps(plain)})
+
+
+def check_finite(state: State, tensors: Mapping[str, torch.Tensor]) -> None:
+    """PipelineError where one of the named tensors is not finite, after the step just done."""
+    for name, value in tensors.items():
         if not value.isfinite().all():
             raise diverged(state, name, state.step)
-    return save(content, metadata={"state": json.dumps(plain)})
 
 
 def restore(state: State, content: bytes) -> None:
@@ -78,7 +84,15 @@ def restore(state: State, content: bytes) -> None:
 
 
 def diverged(state: State, name: str, step: int) -> PipelineError:
-    """The error of a run in which `name` is not finite at a step of the epoch under way."""
+    """The error of a run in which `name` is not finite at a step of the epoch under way. Before any
+    step is complete it comes from the start, not from the learning rate.
+    """
+    if not state.epoch and not state.step:
+        return PipelineError(
+            f"training cannot begin: {name} not finite before any weight was changed. The weights "
+            "of pretext.start are too large for these faces, or for pretext.precision: use float32 "
+            "or another start"
+        )
     return PipelineError(
         f"training diverged: {name} not finite in epoch {state.epoch + 1}, step {step}, at "
         f"learning rate {state.optimiser.param_groups[0]['lr']:g}. Lower pretext.learning_rate by "

@@ -24,7 +24,7 @@ from pipeline.encoder.network import Encoder
 from pipeline.pretext import losses
 from pipeline.pretext.augmentation import change_of_epoch
 from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
-from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore
+from pipeline.pretext.checkpoint import CheckpointFile, State, check_finite, diverged, restore
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
 from pipeline.pretext.model import PretextModel, check_compiler, compiled
@@ -126,8 +126,11 @@ def run_epochs(run: Run, state: State, faces: FaceSet, validation_set: FaceSet) 
             # Only at the end is every manipulation of every face scored.
             per_face = 1 if state.epoch + 1 < epochs else None
             plan = validation_plan(validation_set, per_face=per_face)
+            # Layers that turn NaN into 0 hide weights that are not finite from every figure.
+            check_finite(state, state.encoder.state_dict())
             scores = score(run, validation_set, plan)
             if scores is not None:
+                check_finite(state, {"validation scores": torch.from_numpy(scores)})
                 manipulated = plan[1] != PHOTOGRAPH
                 metrics = validation_metrics(scores, manipulated, validation_set, run.settings)
                 counts = {"train": len(faces), "validation": len(validation_set)}

@@ -7,7 +7,6 @@ written do not depend on their number."""
 import argparse
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +19,8 @@ from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, names, shards, splits, tables
 from pipeline.common.layout import Layout
-from pipeline.common.pictures import UnreadablePicture, read_picture
+from pipeline.common.pictures import UnreadablePicture, decode, read_picture_file
+from pipeline.common.tally import Tally
 from pipeline.exif import tags
 from pipeline.exif.records import Face, listed_faces, read_exif
 
@@ -38,7 +38,7 @@ class Packed(NamedTuple):
     faces: list[Face]
     tags: NDArray[np.float64]  # (k, 4) in the order of TAGS
     pixels: NDArray[np.uint8]  # (k, *SHAPE)
-    reasons: Counter[str]
+    reasons: Tally
 
 
 def jobs_of(faces: Iterator[Face]) -> Iterator[list[Face]]:
@@ -50,13 +50,13 @@ def jobs_of(faces: Iterator[Face]) -> Iterator[list[Face]]:
 
 def pack(job: list[Face], layout: Layout, bounds: tags.Bounds) -> Packed:
     """Tags and pixels of the faces of a job; runs in a worker process."""
-    kept, values, pixels, reasons = list[Face](), [], [], Counter[str]()
+    kept, values, pixels, reasons = list[Face](), [], [], Tally()
     for face in job:
         try:
             parsed = tags.parse_tags(read_exif(layout.exif / f"{face.photo_id}.json"), bounds)
             pixels.append(read_pixels(layout.images / f"{face.face_id}.png"))
         except tags.Rejection as rejection:
-            reasons[rejection.reason] += 1
+            reasons.add(rejection.reason, face.face_id, rejection.cause)
             continue
         kept.append(face)
         values.append(list(parsed.values()))
@@ -67,23 +67,26 @@ def pack(job: list[Face], layout: Layout, bounds: tags.Bounds) -> Packed:
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """A face's picture, of shape SHAPE. Raises Rejection where there is none."""
     try:
-        picture = read_picture(path)
+        picture, transparent = decode(read_picture_file(path), path)
     except UnreadablePicture as error:
-        raise tags.Rejection(f"picture_{error.reason.removesuffix('_picture')}") from None
+        reason = f"picture_{error.reason.removesuffix('_picture')}"
+        raise tags.Rejection(reason, error.cause) from None
     if picture.shape != SHAPE:
-        raise tags.Rejection("picture_size")
+        raise tags.Rejection("picture_size", f"{picture.shape[1]} x {picture.shape[0]}")
+    if transparent:  # no camera took it so
+        raise tags.Rejection("picture_transparent")
     return picture
 
 
-def write(folder: Path, packed: Iterable[Packed], split_of: Callable[[str], str]) -> Counter[str]:
+def write(folder: Path, packed: Iterable[Packed], split_of: Callable[[str], str]) -> Tally:
     """Write shards and faces.parquet; returns the rejected faces by reason."""
     pixels = shards.ShardWriter(folder, SHAPE)
     table = tables.TableWriter(folder / "faces.parquet")
-    reasons, rows = Counter[str](), 0
+    reasons, rows = Tally(), 0
     for part in packed:
         table.append(columns_of(part, rows, split_of))
         pixels.append(part.pixels)
-        reasons.update(part.reasons)
+        reasons.join(part.reasons)
         rows += len(part.faces)
     pixels.close()
     table.close()
@@ -108,14 +111,15 @@ def columns_of(part: Packed, row: int, split_of: Callable[[str], str]) -> dict[s
     }
 
 
-def summary(table: "pd.DataFrame", reasons: Counter[str]) -> dict[str, Any]:
+def summary(table: "pd.DataFrame", reasons: Tally) -> dict[str, Any]:
     """The content of exif.json, from columns of faces.parquet."""
     author, split = table["author"], table["split"]
     return {
-        "records": len(table) + reasons.total(),
+        "records": len(table) + reasons.total,
         "kept": len(table),
-        "rejected": reasons.total(),
-        "reasons": dict(reasons),
+        "rejected": reasons.total,
+        "reasons": reasons.counts,
+        "first": reasons.firsts,
         "photographs": table["photo_id"].nunique(),
         "authors": author[author != ""].nunique(),
         "splits": {name: int((split == name).sum()) for name in ("train", "validation")},
@@ -155,22 +159,23 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     p = params.load("seed", "exif", "split")
 
-    layout, reasons = Layout(args.root), Counter[str]()
+    layout, reasons = Layout(args.root), Tally()
     shares = {"validation": p.split.validation, "train": 1 - p.split.validation}
     work = functools.partial(pack, layout=layout, bounds=p.exif.model_dump())
     with atomic(args.output) as folder:
         jobs = jobs_of(listed_faces(layout, reasons))
         packed = processes.parallel(work, jobs, workers=processes.workers())
-        reasons += write(folder, packed, lambda group: splits.split_of(group, p.seed, shares))
+        reasons.join(write(folder, packed, lambda group: splits.split_of(group, p.seed, shares)))
         columns = ["photo_id", "author", "split", *names.TAGS]
         table = artifacts.read_table(folder / "faces.parquet", columns)
         counts = summary(table, reasons)
         check(counts, args.root)
         artifacts.write_json(folder / "exif.json", counts)
         artifacts.write_csv(folder / "tags.csv", distributions(table))
-    rows = [("kept", counts["kept"]), *reasons.most_common()]
-    title = f"{args.root}: faces kept and rejected"
-    terminal.table([{"faces": reason, "number": number} for reason, number in rows], title)
+    rows = [{"faces": "kept", "number": counts["kept"], "first": ""}]
+    for reason, number in sorted(reasons.counts.items(), key=lambda item: -item[1]):
+        rows.append({"faces": reason, "number": number, "first": reasons.firsts[reason]})
+    terminal.table(rows, f"{args.root}: faces kept and rejected")
 
 
 if __name__ == "__main__":

@@ -96,12 +96,16 @@ def main(argv: list[str] | None = None) -> None:
         for name, source in sources.items()
     }
     pictures = inspect_all([name for names in chosen.values() for name in names], root)
-    sets, entries = {}, {}
+    sets, entries, looks, warnings = {}, {}, dict[str, str](), list[str]()
+    seen: dict[str, set[str]] = {}  # looks by list or folder: fit and calibration are of one list
     for name, source in sources.items():
         pattern = p.data.person_pattern if name in PHOTOGRAPHIC else None
         inspected = list(itertools.islice(pictures, len(chosen[name])))
         inspection.check_readable(f"{root / source.path}", inspected, allowed)
-        sets[name], left_out = inspection.usable(inspected, pattern)
+        of_source = seen.setdefault(source.path, set())
+        sets[name], left_out = inspection.usable(inspected, pattern, of_source)
+        warnings += inspection.warn_of_transparency(name, inspected)
+        looks |= {picture.sha256: picture.look for picture in inspected}
         entries[name] = {
             "source": source.path,
             "listed": len(source.names),
@@ -112,7 +116,10 @@ def main(argv: list[str] | None = None) -> None:
         }
     for rate in p.calibration.false_alarm_rates:
         thresholds.conformal_rank(len(sets["photographic_calibration"]), rate)
-    warnings = [*inspection.check_shared(sets), *inspection.check_persons(sets)]
+    warnings += [*inspection.check_shared(sets, looks), *inspection.check_persons(sets)]
+    names = {name: source.names for name, source in sources.items()}
+    photographs = {name: names.pop(name) for name in PHOTOGRAPHIC}
+    inspection.check_classes(photographs, names, root)
     listing = {"sets": entries, "passed_over": passed_over, "warnings": warnings}
     with atomic(options.output) as folder:
         folder.mkdir()

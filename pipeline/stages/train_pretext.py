@@ -78,14 +78,15 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(ENDED_ON_REQUEST)
         if not first:
             return
-        preprocessing = Preprocessing(settings.input_size, antialias=settings.antialias)
-        meta = {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS}
-        checkpoints.save_encoder(options.encoder, encoder, preprocessing, params=described, **meta)
         details = {**result.metrics, "precision": settings.precision}
         artifacts.write_json(options.details, details)
         artifacts.write_json(options.metrics, results.flat(result.metrics))
         columns = {name: [row[name] for row in result.history] for name in result.history[0]}
         artifacts.write_csv(options.history, columns)
+        # Last: an encoder whose figures cannot be written is none to go on with.
+        preprocessing = Preprocessing(settings.input_size, antialias=settings.antialias)
+        meta = {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS}
+        checkpoints.save_encoder(options.encoder, encoder, preprocessing, params=described, **meta)
         saved.clear()
     results.show(result, shuffled=options.shuffled)
 

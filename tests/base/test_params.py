@@ -94,6 +94,18 @@ def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
         ({"calibration__histories": ["none", "jpeg"]}, "calibration.histories.1 = 'jpeg': unknown"),
         ({"calibration__histories": ["none", "none"]}, "none stands twice"),
         ({"gmm__residual": True, "gmm__pca_components": 0}, "or gmm.pca_components above 0"),
+        ({"pretext__minimum_learning_rate": 0.1}, "is above pretext.learning_rate 0.004"),
+        ({"pretext__start": "imagenet"}, "no such weights of pretext.architecture native"),
+        ({"pretext__start": "weights.pt"}, "that ends in .safetensors or .pth"),
+        ({"gmm__pca_components": 481}, "gmm.pca_components = 481: the encoder of pretext has 480"),
+        (
+            {"gmm__shrinkage": "none", "gmm__pca_components": 64, "controls__fit_faces": 64},
+            "controls.fit_faces = 64: too few for gmm.pca_components 64, not shrunk; set it to at",
+        ),
+        (
+            {"gmm__shrinkage": "none", "gmm__components": 12, "data__maximum_fit_faces": 11},
+            "data.maximum_fit_faces = 11: too few for gmm.components 12; set it to at least 12",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(tmp_path, changes, message):
@@ -118,7 +130,9 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
     [
         ({"data__person_pattern": "(["}, "no regular expression"),
         ({"data__person_pattern": "(a)(b)"}, "exactly one group"),
-        ({"data__root": "it's"}, "pattern"),
+        ({"data__root": "it's"}, "no ' or $"),
+        *(({"data__root": root}, "data.root = ") for root in ("", "-x", "a\nb", "${x}", "$HOME")),
+        *(({"launcher": one}, "a program and its") for one in ("python; rm x", "a\nb", "", "$(x)")),
         ({"exif__iso": [100, 50]}, "smallest first"),
         ({"exif__iso": [0, 100]}, "greater than 0"),
         ({"manipulation__warp_sigma": [0.1, 0.2]}, "less than 0.2"),

@@ -1,5 +1,6 @@
 """What a person sees: tables of 80 columns, a progress bar, one clear error."""
 
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -90,3 +91,21 @@ def test_progress_yields_everything_and_is_silent_without_a_terminal(capsys):
     with terminal.progress((), total=3) as bar:
         bar.update(3)
     assert capsys.readouterr() == ("", "")
+
+
+NAMELESS = r"""
+import getpass, os, pwd
+def nobody(uid): raise KeyError(uid)
+pwd.getpwuid = nobody
+from pipeline.base import terminal
+terminal.run(lambda: print(getpass.getuser(), "Jos\u00e9 \udcff"))
+"""
+
+
+def test_a_user_without_a_name_and_a_terminal_without_letters_do_not_stop_a_stage(root):
+    """As in a container that runs under an id of its own."""
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", NAMELESS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [str(os.getuid()), "Jos\\xe9", "\\udcff"]

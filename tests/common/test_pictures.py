@@ -82,12 +82,43 @@ def test_modes_become_rgb(tmp_path, mode):
     np.testing.assert_array_equal(pictures.read_picture(save(tmp_path / "a.png", image)), expected)
 
 
-def test_palette_with_transparency_keeps_its_colours(tmp_path):
-    image = Image.fromarray(COLOURS).quantize(4)
-    picture = pictures.read_picture(
-        save(tmp_path / "a.png", image, transparency=bytes([0, 128, 255, 255]))
-    )
-    np.testing.assert_array_equal(picture, np.asarray(image.convert("RGB")))
+@pytest.mark.parametrize("hidden", [0, 95, 255])
+def test_what_is_stored_where_nothing_is_seen_has_no_influence(tmp_path, hidden):
+    shades = np.dstack([COLOURS, np.full((4, 6), 255, np.uint8)])
+    shades[:, 4:] = (hidden, hidden, hidden, 0)
+    path = save(tmp_path / "a.png", Image.fromarray(shades))
+    picture = pictures.read_picture(path)
+    assert (picture[:, 4:] == 255).all()
+    np.testing.assert_array_equal(picture[:, :4], COLOURS[:, :4])
+    assert pictures.decode(path.read_bytes(), path).transparent
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
+def test_transparency_of_every_mode_shows_white(tmp_path, mode):
+    """Half a black picture is transparent: wholly in a palette or by a colour, else by a half."""
+    image = Image.new("RGB", (2, 1))
+    image.putpixel((1, 0), (9, 9, 9))
+    options = {}
+    if mode in ("RGBA", "LA"):
+        image = image.convert(mode)
+        image.putalpha(Image.fromarray(np.array([[128, 255]], np.uint8)))
+        expected = 127
+    else:
+        image = image.quantize(2) if mode == "P" else image.convert(mode)
+        options["transparency"] = {"P": image.getpixel((0, 0)), "RGB": (0, 0, 0), "L": 0}[mode]
+        expected = 255
+    for suffix in ("png", "webp") if mode == "RGBA" else ("png",):
+        lossless = {"lossless": True} if suffix == "webp" else {}
+        path = save(tmp_path / f"a.{suffix}", image, **options, **lossless)
+        pixels, transparent = pictures.decode(path.read_bytes(), path)
+        assert transparent and pixels[0].tolist() == [[expected] * 3, [9] * 3]
+
+
+def test_an_opaque_alpha_changes_nothing(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(COLOURS).convert("RGBA"))
+    pixels, transparent = pictures.decode(path.read_bytes(), path)
+    np.testing.assert_array_equal(pixels, COLOURS)
+    assert not transparent
 
 
 def test_cmyk_jpeg(tmp_path):
@@ -137,6 +168,27 @@ def test_reasons(tmp_path):
     ]:
         path.write_bytes(content)
         assert reason_of(path) == reason
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [(b"GIF89a", "a GIF"), (b"\0\0\0\x18ftypheic", "a HEIC"), (b"<!DOCTYPE html>", "an HTML page")],
+)
+def test_a_file_of_another_format_is_called_by_its_name(tmp_path, start, what):
+    (tmp_path / "a.jpg").write_bytes(start + bytes(50))
+    with pytest.raises(pictures.UnreadablePicture, match=rf"not a picture \({what}\)"):
+        pictures.read_picture(tmp_path / "a.jpg")
+
+
+def test_a_pipe_of_a_pictures_name_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    assert reason_of(tmp_path / "a.png") == "missing"
+
+
+def test_a_link_to_nothing_says_so(tmp_path):
+    (tmp_path / "a.png").symlink_to("gone.png")
+    with pytest.raises(pictures.UnreadablePicture, match=r"missing \(a link to gone\.png, where"):
+        pictures.read_picture(tmp_path / "a.png")
 
 
 def test_a_worker_process_can_send_the_error(tmp_path):

@@ -175,3 +175,17 @@ def test_a_memorised_fit_is_called_a_collapse():
     assert "collapses" in warnings[0]
     assert generalisation(score(x[:80]), score(x[80:]), shrunk=True) == (figures, [])
     assert figures["paper_protocol_false_alarm_rate_unseen"] > 0.5
+
+
+@pytest.mark.parametrize("copies", [20, 60])
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_copies_of_one_face_do_not_hide_what_they_do(copies, kind):
+    """Exact copies are left out by list_faces; these were stored anew."""
+    draw = np.random.default_rng(7)
+    x, unseen = draw.normal(size=(78, 3)), draw.normal(size=(300, 3))
+    x[:copies] = 4 + 1e-3 * draw.normal(size=(copies, 3))
+    result = fit(x, components=2, covariance_type=kind)
+    assert "1 of 2 components are narrower" in result.warnings[-1]
+    score = result.mixture.anomaly_score
+    _, warnings = generalisation(score(x), score(unseen))
+    assert len(warnings) == (copies == 60)  # what they do to most of the faces

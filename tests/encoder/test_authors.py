@@ -1,5 +1,7 @@
 """The authors' checkpoints: heads in our order, text side left out, nothing hostile is run."""
 
+import argparse
+import datetime
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,34 @@ def test_training_starts_from_a_checkpoint_with_its_optimiser(tmp_path):
     assert torch.equal(encoder.backbone.fc.weight, weights["model.visual.fc.weight"])
     with pytest.raises(PipelineError, match="do not fit resnet34"):
         start_encoder(str(path), Architecture("resnet34", "last", "mean", 8), seed=1)
+
+
+@pytest.mark.parametrize("place", ["model", "state_dict", "model_state_dict", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_options_of_a_script_and_prefixes_of_wrappers_are_understood(tmp_path, place, prefix):
+    weights = authors_weights()
+    wrapped = {f"{prefix}{name}": value for name, value in weights.items()}
+    options = {"args": argparse.Namespace(lr=1e-5, device=torch.device("cpu")), "epoch": 3}
+    torch.save(wrapped if place is None else {place: wrapped, **options}, tmp_path / "ckpt.pth")
+    read = read_pth(tmp_path / "ckpt.pth")
+    assert read.keys() == rename(weights).keys()
+    assert torch.equal(read["backbone.conv1.weight"], weights["model.visual.conv1.weight"])
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_other_objects_are_refused_by_name_in_one_plain_line(tmp_path, new):
+    path = tmp_path / "ckpt.pth"
+    content = {"model": authors_weights(), "when": datetime.date(2020, 1, 1)}
+    torch.save(content, path, _use_new_zipfile_serialization=new)
+    with pytest.raises(PipelineError, match=r"object of datetime\.date, .*refused") as caught:
+        read_pth(path)
+    assert str(caught.value).isprintable()
+
+
+def test_two_state_dicts_are_ambiguous(tmp_path):
+    torch.save(dict.fromkeys(("model", "state_dict"), authors_weights()), tmp_path / "two.pth")
+    with pytest.raises(PipelineError, match="under model and state_dict; save the one"):
+        read_pth(tmp_path / "two.pth")
 
 
 class Hostile:

@@ -8,7 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.base.errors import PipelineError
-from pipeline.encoder.checkpoints import load_encoder, read_metadata, save_encoder, start_encoder
+from pipeline.encoder.checkpoints import (
+    load_encoder,
+    load_weights,
+    read_metadata,
+    save_encoder,
+    start_encoder,
+)
+from pipeline.encoder.foreign import unwrapped
 from pipeline.encoder.preprocessing import Preprocessing
 from tests.small_encoder import small, small_encoder
 
@@ -72,6 +79,63 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
     save_encoder(tmp_path / "e.safetensors", encoder, PREPROCESSING)
     with pytest.raises(PipelineError, match=r"NaN or infinity: heads\.weight"):
         load_encoder(tmp_path / "e.safetensors")
+
+
+def test_weights_that_no_network_has_are_refused(tmp_path):
+    start = small_encoder(8)
+    for name, value, message in [
+        ("backbone.stem.bn.running_var", -torch.ones(4), "negative variances: backbone"),
+        ("heads.bias", torch.full((5,), 1e300, dtype=torch.float64), r"infinity: heads\.bias"),
+    ]:
+        with pytest.raises(PipelineError, match=message):
+            load_weights(start, start.state_dict() | {name: value}, source="file")
+        start = small_encoder(8)
+
+
+def test_missing_counters_of_batches_and_prefixes_of_wrappers_do_not_matter():
+    saved, encoder = small_encoder(8, seed=4), small_encoder(8)
+    kept = {k: v for k, v in saved.state_dict().items() if "num_batches_tracked" not in k}
+    wrapped = {f"module._orig_mod.{name}": value for name, value in kept.items()}
+    load_weights(encoder, unwrapped(wrapped), source="file")
+    assert torch.equal(encoder.heads.weight, saved.heads.weight)
+
+
+GOOD = {
+    "architecture": small(8).to_json(),
+    **{"mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "format": "encoder-2"},
+    **{"input_size": 64, "resize": "bilinear", "antialias": True},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": None},
+        {"architecture": {**small(8).to_json(), "widths": None}},
+        {"architecture": {**small(8).to_json(), "new": 1}},
+        {"mean": [float("nan")] * 3},
+        {"mean": [0.1] * 4},
+        {"std": [0, 1, 1]},
+        {"std": None},
+        {"input_size": "big"},
+        {"antialias": "yes"},
+        {"resize": "lanczos"},
+    ],
+)
+def test_metadata_that_are_not_an_encoders_are_one_sentence(tmp_path, change):
+    weights = {k: v.contiguous() for k, v in small_encoder(8).state_dict().items()}
+    for name, meta in (("good", GOOD), ("bad", GOOD | change)):
+        save_file(weights, tmp_path / name, metadata={"encoder": json.dumps(meta)})
+    load_encoder(tmp_path / "good")
+    with pytest.raises(PipelineError, match=r"bad: what it says of itself .* train it again"):
+        load_encoder(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", "[" * 10_000])
+def test_metadata_that_are_no_object_are_refused(tmp_path, text):
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign", metadata={"encoder": text})
+    with pytest.raises(PipelineError, match=r"foreign: not an encoder of format encoder-2"):
+        load_encoder(tmp_path / "foreign")
 
 
 def test_nothing_is_left_half_written(tmp_path):

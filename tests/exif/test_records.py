@@ -5,7 +5,8 @@ import json
 import math
 import os
 import pickle
-from collections import Counter
+import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.layout import Layout
+from pipeline.common.tally import Tally
 from pipeline.exif import records
 from pipeline.exif.tags import Rejection
 
@@ -43,8 +45,8 @@ def layout(tmp_path):
 def listed(layout, content):
     """The faces of a face list, and why others are rejected."""
     write(layout.metainfo, content)
-    reasons = Counter[str]()
-    return list(records.listed_faces(layout, reasons)), reasons
+    reasons = Tally()
+    return list(records.listed_faces(layout, reasons)), reasons.counts
 
 
 def test_faces_come_in_order_with_their_numbers(layout):
@@ -106,7 +108,7 @@ def test_a_broken_face_list_is_an_error(layout, content):
 
 def test_a_missing_face_list_names_the_parameter(layout):
     with pytest.raises(PipelineError, match=r"no such file; set data\.root in params\.yaml"):
-        list(records.listed_faces(layout, Counter()))
+        list(records.listed_faces(layout, Tally()))
 
 
 # ---- mapping
@@ -130,6 +132,40 @@ def test_json_and_csv_are_read(tmp_path):
         )
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", b"image,photo_id\n7,p7\n8,p8\n8,p8\n9,p9\n9,p10\n"),
+        ("m.json", b'{"7": "p7", "8": "p8", "8": "p8", "9": "p9", "9": "p10"}'),
+        ("m.pkl", pickle.dumps({"7": "p7", "8": "p8", "9": "p9", "9.png": "p10"}, protocol=2)),
+    ],
+)
+def test_a_face_with_two_photo_ids_is_counted_not_guessed(layout, name, content):
+    layout.mapping.unlink(missing_ok=True)
+    write(layout.mapping.with_suffix(Path(name).suffix), content)
+    faces, reasons = listed(layout, {"7": ENTRY, "8": ENTRY, "9": ENTRY})
+    assert [face.photo_id for face in faces] == ["p7", "p8"]
+    assert reasons == {"photo_id_ambiguous": 1}
+
+
+def test_an_authors_name_is_the_same_in_every_unicode_form(layout):
+    names = [unicodedata.normalize(form, "Jos\u00e9") for form in ("NFC", "NFD")]
+    entries = {str(i): {**ENTRY, "author": name} for i, name in enumerate(names, start=7)}
+    faces, _ = listed(layout, entries)
+    assert [face.author for face in faces] == ["Jos\u00e9"] * 2
+
+
+def test_a_record_that_says_two_things_of_a_tag_is_broken(tmp_path):
+    twice = (
+        b'{"EXIF": {"Focal Length": "%s mm", "Make": "a", "Make": "b", "Focal Length": "50 mm"}}'
+    )
+    path = write(tmp_path / "a.json", twice % b"50")
+    assert records.read_exif(path) == {"Focal Length": "50 mm", "Make": "b"}
+    with pytest.raises(Rejection, match="photo_json_broken") as caught:
+        records.read_exif(write(path, twice % b"35"))
+    assert caught.value.cause == "Focal Length stands there twice, with different values"
 
 
 class Hostile:

@@ -45,6 +45,8 @@ VALID = [  # tag, its number, the values that mean it
 REFUSED = [  # tag, reason, values
     ("iso", "saturated", ["65535", 65535, "65535, 0"]),
     ("iso", "ambiguous", ["50, 100", "1,600"]),
+    ("focal_length_mm", "ambiguous", ["1,200 mm", "+1,200"]),
+    ("exposure_time_s", "ambiguous", ["1,500"]),
     ("iso", "zero", ["0 0", 0]),
     ("iso", "out_of_range", ["5", "-200", "500000"]),
     ("iso", "not_a_number", ["\u0662\u0660\u0660", "200, Unknown", "0x40"]),
@@ -175,3 +177,17 @@ def test_histogram_counts_every_value_within_its_edges(values, maximum_bins):
     if values:
         assert (np.diff(edges) > 0).all()
         assert edges[0] <= array.min() * (1 + 1e-12) and array.max() <= edges[-1] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("exif", "cause"),
+    [
+        ({"ISO Speed Ratings": "x" * 80}, "ISO Speed Ratings = '" + "x" * 59),
+        ({"ISOSpeedRatings": "200"}, "no ISO Speed Ratings, but ISOSpeedRatings"),
+        ({}, "no ISO Speed Ratings"),
+    ],
+)
+def test_the_cause_shows_the_value_or_a_key_that_reads_like_it(exif, cause):
+    with pytest.raises(tags.Rejection) as caught:
+        tags.parse_tags(exif, BOUNDS)
+    assert caught.value.cause == cause

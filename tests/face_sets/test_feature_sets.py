@@ -1,5 +1,7 @@
 """Several face sets at once: what was written comes back, and keyed choices among their faces."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,14 @@ def test_joined_sets_are_split_again():
         np.testing.assert_allclose(after[name].features, some[name].features + 1, rtol=1e-6)
         np.testing.assert_allclose(after[name].heads, some[name].heads - 1, rtol=1e-6)
         assert after[name].names.tolist() == some[name].names.tolist()
+
+
+@pytest.mark.parametrize("column", ["features", "heads"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])  # the last does not fit into float32
+def test_what_is_not_finite_is_not_written(tmp_path, column, value):
+    faces = made("sdxl")
+    broken = replace(faces, **{column: np.full_like(getattr(faces, column), value)})
+    for one, histories in ((broken, {}), (faces, {"jpeg_75": broken})):
+        with np.errstate(over="ignore"), pytest.raises(PipelineError, match="NaN or infinite"):
+            feature_sets.write(tmp_path / "sdxl.npz", one, histories)
+    assert not (tmp_path / "sdxl.npz").exists()

@@ -20,9 +20,24 @@ def test_pictures_are_decoded_and_hashed(tmp_path):
     (tmp_path / "text.png").write_bytes(b"text")
     names = ["good.png", "cut.png", "text.png", "absent.png"]
     good, *bad = inspection.inspect(names, tmp_path)
-    assert good == ("good.png", hashlib.sha256(content).hexdigest(), "")
+    assert good[:3] == ("good.png", hashlib.sha256(content).hexdigest(), "")
+    assert good.look == hashlib.sha256(b"(16, 16, 3)" + noise.tobytes()).hexdigest()
     assert [row.reason for row in bad] == ["truncated", "not_a_picture", "missing"]
     assert [row.name for row in bad] == names[1:] and {row.sha256 for row in bad} == {""}
+    assert "truncated" in bad[0].cause and bad[2].cause == ""
+
+
+def test_a_missing_name_that_is_there_in_another_form_says_so(tmp_path):
+    """As copied from a Mac (NFD), or from where capitals do not count."""
+    for name in ("Jose\u0301.png", "ANN.PNG"):
+        (tmp_path / name).touch()
+    rows = inspection.inspect(["Jos\u00e9.png", "ann.png", "other.png"], tmp_path)
+    assert [row.reason for row in rows] == ["missing"] * 3
+    assert [row.cause for row in rows] == [
+        r"there is 'Jose\u0301.png', the list has 'Jos\xe9.png'",
+        "there is 'ANN.PNG', the list has 'ann.png'",
+        "",
+    ]
 
 
 ROWS = [
@@ -41,6 +56,39 @@ def test_of_equal_pictures_the_first_is_kept_and_the_others_are_counted():
         "missing": {"count": 2, "first": "d/1_b.png"},
         "doubled": {"count": 1, "first": "d/2_a.png"},
     }
+
+
+def test_pictures_that_look_the_same_are_doubled_whatever_their_files_say(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    noise.save(tmp_path / "a.png")
+    noise.save(tmp_path / "b.png", exif=exif)
+    noise.save(tmp_path / "c.webp", lossless=True)
+    noise.rotate(180).save(tmp_path / "d.png")
+    inspected = inspection.inspect(["a.png", "b.png", "c.webp", "d.png"], tmp_path)
+    faces, left_out = inspection.usable(inspected, None)
+    assert [face.name for face in faces] == ["a.png", "d.png"]
+    assert left_out == {"doubled": {"count": 2, "first": "b.png"}}
+
+
+def test_a_set_of_the_same_list_doubles_too():
+    seen = set[str]()
+    inspection.usable(ROWS[:1], None, seen)
+    faces, left_out = inspection.usable(ROWS[2:4], None, seen)
+    assert [face.name for face in faces] == ["d/3_a.png"]
+    assert left_out == {"doubled": {"count": 1, "first": "d/2_a.png"}}
+
+
+def test_transparent_pictures_are_counted(tmp_path):
+    shades = np.full((4, 4, 4), 255, np.uint8)
+    Image.fromarray(shades).save(tmp_path / "opaque.png")
+    shades[0, 0, 3] = 0
+    Image.fromarray(shades).save(tmp_path / "cut.png")
+    rows = inspection.inspect(["opaque.png", "cut.png"], tmp_path)
+    [warning] = inspection.warn_of_transparency("sdxl", rows)
+    assert warning.startswith("sdxl: 1 of 2 pictures are transparent in places (first: cut.png)")
+    assert inspection.warn_of_transparency("sdxl", rows[:1]) == []
 
 
 def test_every_generated_face_is_a_person_of_its_own():
@@ -78,6 +126,22 @@ def test_a_picture_of_two_sets_is_refused_with_both_names(changed, other):
     message = rf"{other}\.png \({other}\) and twin\.png \({changed}\)$"
     with pytest.raises(PipelineError, match=message):
         inspection.check_shared(sets(**twin))
+
+
+def test_pictures_that_look_the_same_are_shared():
+    twin = sets(flux=ListedFace("twin.png", "somebody", "other file"))
+    looks = {"photographic_test": "look", "other file": "look"}
+    with pytest.raises(PipelineError, match=r"twin\.png \(flux\)$"):
+        inspection.check_shared(twin, looks)
+
+
+def test_every_photograph_is_compared_with_every_generated_file(tmp_path):
+    for name, content in {"p": b"one", "q": b"two", "g": b"six", "h": b"two", "i": b"four"}.items():
+        (tmp_path / name).write_bytes(content)
+    photographs = {"train.txt": ["p", "missing", "q"]}
+    inspection.check_classes(photographs, {"sdxl": ["g", "i", "absent"]}, tmp_path)
+    with pytest.raises(PipelineError, match=r": q \(train\.txt\) and h \(flux\)$"):
+        inspection.check_classes(photographs, {"sdxl": ["g"], "flux": ["h"]}, tmp_path)
 
 
 def test_many_shared_pictures_are_counted():

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.tally import Tally
 from pipeline.face_sets import listing
-from pipeline.face_sets.listing import Tally
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def test_lists_are_cleaned_and_keep_their_order(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes(b"\xef\xbb\xbf./data/b.jpg\r\n\r\n data/a 1.JPG \r\ndata//b.jpg\n")
     assert listing.read_list(path, tmp_path) == ["data/b.jpg", "data/a 1.JPG"]
+
+
+def test_only_line_ends_end_a_line(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_bytes("data/a\u2028b\x85c.jpg\rdata/d.jpg\n".encode())
+    assert listing.read_list(path, tmp_path) == ["data/a\u2028b\x85c.jpg", "data/d.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,79 @@ def test_what_is_passed_over_is_counted_with_its_first_name(fenced):
     }
     assert passed_over.total == 8
     assert "2 x other_extension (first: data/notes.txt)" in str(passed_over)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".ipynb_checkpoints/1-checkpoint.png", "hidden"),
+        (".thumbnails/large/1.png", "hidden"),
+        ("a/.AppleDouble/1.png", "hidden"),
+        ("@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "folder_of_a_program"),
+        ("a/__MACOSX/1.png", "folder_of_a_program"),
+        ("#recycle/1.png", "folder_of_a_program"),
+        ("$RECYCLE.BIN/1.png", "folder_of_a_program"),
+        ("lost+found/1.png", "folder_of_a_program"),
+        ("Thumbnails/1.png", "folder_of_a_program"),
+    ],
+)
+def test_every_file_in_folders_of_programs_is_counted(fenced, name, reason):
+    for path in (fenced / "data/set" / name, fenced / "data/set/a.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (fenced / "data/set" / name).with_name("other.txt").touch()
+    passed_over = Tally()
+    assert listing.list_pictures("data/set", fenced, passed_over) == ["data/set/a.png"]
+    assert passed_over == {reason: {"count": 2, "first": f"data/set/{name}"}}
+
+
+def test_pipes_and_folders_that_cannot_be_read_are_counted(fenced, monkeypatch):
+    (fenced / "data/set/closed").mkdir(parents=True)
+    (fenced / "data/set/a.png").touch()
+    os.mkfifo(fenced / "data/set/pipe.png")
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    passed_over = Tally()
+    assert listing.list_pictures("data/set", fenced, passed_over) == ["data/set/a.png"]
+    closed = {"count": 1, "first": "data/set/closed", "cause": "Permission denied"}
+    assert passed_over == {
+        "not_a_file": {"count": 1, "first": "data/set/pipe.png"},
+        "unreadable_folder": closed,
+    }
+
+
+def test_files_in_a_folder_whose_name_is_not_utf_8_are_counted(fenced):
+    folder = os.fsencode(fenced / "data/set") + b"/\xff"
+    os.makedirs(folder)
+    for name in (folder + b"/a.png", folder + b"/../b.png"):
+        os.close(os.open(name, os.O_CREAT))
+    passed_over = Tally()
+    assert listing.list_pictures("data/set", fenced, passed_over) == ["data/set/b.png"]
+    assert passed_over == {"name_not_utf_8": {"count": 1, "first": "data/set/\\udcff/a.png"}}
+
+
+@pytest.mark.parametrize(
+    "name", ["0_real", "real", "REAL", "nature", "real_images", "1-real", "photos"]
+)
+def test_a_folder_of_photographs_among_generated_pictures_is_refused(tmp_path, name):
+    for folder in (name, "1_fake"):
+        (tmp_path / "data/sdxl/train" / folder).mkdir(parents=True)
+        (tmp_path / "data/sdxl/train" / folder / "a.png").touch()
+    with pytest.raises(PipelineError, match=rf"data/sdxl: by its name the folder '{name}' holds"):
+        listing.list_pictures("data/sdxl", tmp_path, Tally())
+
+
+@pytest.mark.parametrize("name", ["realesrgan", "surreal", "photoreal_sdxl", "1_fake", "ai"])
+def test_other_folders_are_not(tmp_path, name):
+    (tmp_path / "sdxl" / name).mkdir(parents=True)
+    (tmp_path / "sdxl" / name / "real.png").touch()
+    assert listing.list_pictures("sdxl", tmp_path, Tally()) == [f"sdxl/{name}/real.png"]
 
 
 def test_a_generator_folder_may_itself_be_a_link(fenced):

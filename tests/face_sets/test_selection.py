@@ -1,5 +1,7 @@
 """Persons by file names, their splits, and keyed choices."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,8 @@ def test_a_choice_depends_on_names_and_seed_alone():
     with_others = selection.choose([*names, *(f"x{i}.png" for i in range(200))], 20, seed=1)
     kept = [name for name in with_others if name in names]
     assert kept == selection.choose(names, len(kept), seed=1)
+
+
+def test_a_person_is_the_same_in_every_unicode_form():
+    names = [unicodedata.normalize(form, "Jos\u00e9_1.jpg") for form in ("NFC", "NFD")]
+    assert {selection.person_of(name, "^([^_]+)_") for name in names} == {"Jos\u00e9"}

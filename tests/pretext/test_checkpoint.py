@@ -9,7 +9,7 @@ import torch
 
 from pipeline.base.errors import PipelineError
 from pipeline.pretext import checkpoint
-from pipeline.pretext.checkpoint import CheckpointFile, State, restore, to_bytes
+from pipeline.pretext.checkpoint import CheckpointFile, State, diverged, restore, to_bytes
 from pipeline.pretext.optimisation import optimiser
 from tests.pretext_world import pretext
 from tests.small_encoder import small_encoder
@@ -67,6 +67,13 @@ def test_a_state_that_has_diverged_is_not_kept():
     message = r"encoder\.heads\.weight not finite in epoch 2, step 3, at learning rate"
     with pytest.raises(PipelineError, match=message):
         to_bytes(state)
+
+
+def test_before_any_step_the_start_is_to_blame():
+    state = advanced()
+    state.epoch = state.step = 0
+    error = diverged(state, "loss of iso", 1)
+    assert "pretext.start" in str(error) and "learning_rate" not in str(error)
 
 
 # --- the file

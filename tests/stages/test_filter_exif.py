@@ -143,11 +143,14 @@ def spoil(world):
     world.metainfo["../14"] = world.metainfo["13"]
     add("15", "bad15")
     (layout.exif / "bad15.json").write_text("{}")
+    add("16", "bad16")
+    Image.new("RGBA", (128, 128)).save(layout.images / "16.png")
     return [
         *("iso_missing", "f_number_empty", "exposure_time_s_not_a_number", "focal_length_mm_zero"),
         *("photo_json_missing", "photo_json_broken", "picture_size", "picture_truncated"),
         *("picture_missing", "box_outside_picture", "photo_id_missing", "photo_id_unsafe"),
         *("photo_of_two_authors", "face_id_unsafe", "exif_missing"),
+        "picture_transparent",
     ]
 
 
@@ -160,7 +163,11 @@ def test_bad_records_are_counted_and_never_fatal(world, capsys):
     assert counts["kept"] == len(table) == 40
     assert counts["rejected"] == len(expected) and counts["records"] == 40 + len(expected)
     printed = capsys.readouterr().out
-    assert re.search(r"kept +40\n", printed) and re.search(r"picture_truncated +1\n", printed)
+    assert re.search(r"kept +40\n", printed) and re.search(
+        r"picture_truncated +1  8: image", printed
+    )
+    assert counts["first"]["picture_truncated"] == "8: image file is truncated"
+    assert counts["first"].keys() == counts["reasons"].keys()
 
 
 @pytest.mark.parametrize("ending", [".pkl", ".json"])

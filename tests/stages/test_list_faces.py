@@ -171,6 +171,30 @@ def test_a_picture_for_two_purposes_stops_with_both_names(folder):
     assert_stopped(folder, names)
 
 
+def test_copies_of_one_face_are_left_out_of_the_whole_list(folder):
+    """Of persons to fit and to calibrate with, under as many names: one of them stays."""
+    persons = [*persons_of("fit")[:9], *persons_of("calibration")[:4]]
+    for person in persons[1:]:
+        copy(folder, f"celeba-face/{persons[0]}_0.jpg", f"celeba-face/{person}_0.jpg")
+    rows, listing = run()
+    left_out = [listing["sets"][name]["left_out"] for name in PHOTOGRAPHIC]
+    assert [entry.get("doubled", {}).get("count", 0) for entry in left_out] == [8, 4, 0]
+    assert len(rows["photographic_fit"]) + len(rows["photographic_calibration"]) == 88
+
+
+def test_a_photograph_that_was_not_chosen_in_a_generator_folder_stops(folder):
+    replace(folder, "maximum_faces: 1000", "maximum_faces: 1")
+    every = {f"data/celeba-face/{person:03}_{i}.jpg" for person in range(50, 60) for i in range(2)}
+    rows, _ = run()
+    unchosen = sorted(every - {row["name"] for row in rows["photographic_test"]})[0]
+    for number in range(1, 3):
+        copy(folder, f"../{unchosen}", f"flux/{number}.png")
+    replace(folder, "maximum_faces: 1", "maximum_faces: 2")
+    run_again = pytest.raises(PipelineError, match=r"\(photographic_test\) and \S+ \(flux\)")
+    with run_again:
+        run()
+
+
 def test_a_photograph_in_a_generator_folder_stops_with_both_names(folder):
     copy(folder, "celeba-face/055_1.jpg", "flux/2.png")
     assert_stopped(folder, r"055_1\.jpg \(photographic_test\) and data/flux/2\.png \(flux\)$")

@@ -1,0 +1,144 @@
+"""What a picture's file says beside its pixels, taken out of it before anything is decoded.
+
+Decoders read metadata as well, and refuse intact pixels for a fault in it: a long text, a date of
+another type. So they are given the parts of the file that pixels need, and nothing else. Of the
+rest one value is read, the orientation; metadata that is broken says nothing."""
+
+import re
+import zlib
+from typing import Literal, NamedTuple
+
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+MAXIMUM_PROFILE = 2**20  # bytes of EXIF in a compressed text of PNG
+_MARKER = re.compile(rb"\xff+[\x01-\xfe]")
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_RAW_PROFILE = b"Raw profile type exif\0"
+_ORDERS: dict[bytes, Literal["little", "big"]]
+_ORDERS = {b"II*\0": "little", b"II\0*": "little", b"MM\0*": "big", b"MM*\0": "big"}
+_WHOLE_NUMBERS = {1: 1, 3: 2, 4: 4}  # bytes of EXIF's types BYTE, SHORT, LONG
+
+
+class Parts(NamedTuple):
+    """A picture's file taken apart."""
+
+    pixels: bytes  # the file without metadata
+    exif: bytes = b""  # a TIFF structure, with or without Exif\0\0 before it
+    xmp: bytes = b""
+
+    @property
+    def orientation(self) -> int:
+        """1 to 8: of EXIF, or of XMP where EXIF has none; 1, as stored, where both are silent.
+
+        In EXIF it is one whole number (BYTE, SHORT or LONG) of the first directory. A compressed
+        XMP is not looked into."""
+        found = _exif_orientation(self.exif.replace(_EXIF, b"", 1))
+        if found is None and (match := _XMP_ORIENTATION.search(self.xmp)):
+            found = int(match[1])
+        return found if found and found <= 8 else 1
+
+
+def take_apart(data: bytes) -> Parts:
+    """The parts of a PNG, JPEG or WebP file. What is no such file, or where its structure breaks
+    off, stays among the pixels, for the decoder to refuse.
+    """
+    if data.startswith(PNG):
+        return _png(data)
+    if data.startswith(JPEG):
+        return _jpeg(data)
+    return _webp(data) if data[:4] + data[8:16] == b"RIFFWEBPVP8X" else Parts(data)
+
+
+def _jpeg(data: bytes) -> Parts:
+    """Without comments and the segments APP0 to APP15, but for the two that say which colours the
+    numbers are: JFIF and Adobe, where libjpeg finds them long enough.
+    """
+    kept, place, exif, xmp = [data[:2]], 2, b"", b""
+    while marker := _MARKER.search(data, place):
+        code, start = data[marker.end() - 1], marker.end()
+        alone = code == 0x01 or 0xD0 <= code <= 0xD7  # a marker without a segment
+        end = start if alone else start + max(2, int.from_bytes(data[start : start + 2]))
+        if code in (0xD9, 0xDA) or end > len(data):  # the picture's end, or its pixels
+            break
+        content = data[start + 2 : end]
+        colours = (code == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14) or (
+            code == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
+        )
+        if colours or not (0xE0 <= code <= 0xEF or code == 0xFE):
+            kept.append(data[place:end])
+        elif code == 0xE1 and content.startswith(_EXIF):
+            exif += content.removeprefix(_EXIF)  # a long one is in several segments
+        elif code == 0xE1 and content.startswith(_XMP):
+            xmp += content
+        place = end
+    return Parts(b"".join(kept) + data[place:], exif, xmp)
+
+
+def _png(data: bytes) -> Parts:
+    """Without ancillary chunks (a small first letter), but for tRNS, which says what is seen."""
+    kept, place, exif, xmp = [data[:8]], 8, b"", b""
+    while place + 12 <= len(data):
+        kind, start = data[place + 4 : place + 8], place + 8
+        end = start + int.from_bytes(data[place : place + 4]) + 4
+        if end > len(data):
+            break
+        content = data[start : end - 4]
+        if kind[:1].isupper() or kind == b"tRNS":
+            kept.append(data[place:end])
+        elif kind == b"eXIf":
+            exif = content
+        elif kind in (b"tEXt", b"zTXt") and content.startswith(_RAW_PROFILE):
+            exif = exif or _raw_profile(content.removeprefix(_RAW_PROFILE), kind == b"zTXt")
+        elif kind == b"iTXt" and content.startswith(b"XML:com.adobe.xmp\0"):
+            xmp = content
+        place = end
+    return Parts(b"".join(kept) + data[place:], exif, xmp)
+
+
+def _raw_profile(content: bytes, compressed: bool) -> bytes:
+    """EXIF as ImageMagick wrote it into PNG before there was eXIf: an empty line, its name, its
+    length, and lines of hexadecimal digits.
+    """
+    try:
+        text = content
+        if compressed:  # behind a byte for the method
+            text = zlib.decompressobj().decompress(content[1:], 2 * MAXIMUM_PROFILE)
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except (ValueError, zlib.error):
+        return b""
+
+
+def _webp(data: bytes) -> Parts:
+    """Without the chunks EXIF, XMP and ICCP, and what the header says of them."""
+    kept, place, said = list[bytes](), 12, {b"EXIF": b"", b"XMP ": b"", b"ICCP": b""}
+    while place + 8 <= len(data):
+        kind, start = data[place : place + 4], place + 8
+        length = int.from_bytes(data[place + 4 : start], "little")
+        end = start + length + length % 2
+        chunk = data[place:end]
+        if kind in said:
+            said[kind] = chunk[8:]
+        elif kind == b"VP8X" and length:
+            kept.append(chunk[:8] + bytes([chunk[8] & ~0x2C]) + chunk[9:])
+        else:
+            kept.append(chunk)
+        place = end
+    pixels = b"WEBP" + b"".join(kept)
+    size = len(pixels).to_bytes(4, "little")
+    return Parts(b"RIFF" + size + pixels, said[b"EXIF"], said[b"XMP "])
+
+
+def _exif_orientation(tiff: bytes) -> int | None:
+    if not (order := _ORDERS.get(tiff[:4])):
+        return None
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(tiff[start : start + size], order)
+
+    first = number(4, 4) + 2
+    last = min(first + 12 * number(first - 2, 2), len(tiff) - 11)
+    for entry in range(first, last, 12):
+        if number(entry, 2) == 0x0112:  # the tag Orientation
+            size = _WHOLE_NUMBERS.get(number(entry + 2, 2), 0)
+            return number(entry + 8, size) if number(entry + 4, 4) == 1 else 0
+    return None
