@@ -3,6 +3,7 @@
 The trained model stays as it is. Its false alarm rates then hold for photographs like these, if
 encoder and density have not seen them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Photographs:
 
     outputs: list[Outputs] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)  # width, height
+    digests: list[bytes] = field(default_factory=list)  # of the encoder's inputs
     errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, faces: Iterable[Face], outputs: Outputs) -> None:
@@ -38,6 +40,8 @@ class Photographs:
         for face in faces:
             if face.input is not None:
                 self.sizes.append(face.size)
+                pixels = face.input.cpu().numpy().tobytes()
+                self.digests.append(hashlib.sha256(pixels).digest())
             else:
                 self.errors[face.row["error"] or face.row["reason"]] += 1
 
@@ -50,8 +54,8 @@ def write(out: Path, detector: Detector, photographs: Photographs, rate: float |
     flag = rate or detector.model.rates.flag
     rates = Rates(max(flag, detector.model.rates.review), flag)
     outputs = np.concatenate(photographs.outputs or [detector.encode([])])
-    _, rows = np.unique(outputs, axis=0, return_index=True)  # the same picture twice counts once
-    n, rows = len(rows), np.sort(rows)
+    first = {digest: row for row, digest in reversed(list(enumerate(photographs.digests)))}
+    rows, n = sorted(first.values()), len(first)  # the same picture twice counts once
     if (needed := fewest_photographs(rates.flag)) > n:
         raise UnusableRate(
             f"a false alarm rate of {rates.flag:g} needs at least {needed:,} different photographs "
