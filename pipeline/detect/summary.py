@@ -54,7 +54,7 @@ class Summary:
                 continue
             folder.verdicts[row["verdict"]] += 1
             if row["verdict"] == UNJUDGED:
-                self.unjudged[row["reason"]] += 1
+                self.unjudged[row["reason"].partition("; ")[0]] += 1
             else:
                 folder.scores.append(row["anomaly_score"])
                 folder.p_values.append(row["p_value"])

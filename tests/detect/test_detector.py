@@ -78,6 +78,14 @@ def test_p_values_verdicts_and_heads_are_those_of_the_calibration(made, request)
         assert one.head_z == pytest.approx(z[i][np.argmax(np.abs(z[i]))])
 
 
+def test_the_example_of_the_documentation_runs(root, world, test_set, monkeypatch, capsys):
+    text = (root / "docs/detect.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(world)
+    exec(code, {"paths": test_set[0]})
+    assert len(capsys.readouterr().out.splitlines()) == len(test_set[0])
+
+
 def test_the_conventions_of_scikit_learn(detector, images):
     noisy = np.random.default_rng(0).integers(0, 256, (5, 36, 36, 3), dtype=np.uint8)
     for given in (images, noisy):
