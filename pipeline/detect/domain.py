@@ -45,7 +45,7 @@ class Comparison:
     chance: float  # that photographs like those of the calibration lie so far off, or further
 
 
-def compare(scores: Sequence[float], calibration_scores: np.ndarray) -> Comparison:
+def compare(scores: Sequence[float] | np.ndarray, calibration_scores: np.ndarray) -> Comparison:
     """One-sided two-sample test of Kolmogorov and Smirnov of anomaly scores (m,) against those of
     the calibration photographs (histories, n); of several histories the one that fits best.
     """

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -367,6 +368,6 @@ def test_too_few_photographs_to_calibrate_on_say_how_many(run):
 def test_the_calibration_of_another_model_is_refused(run):
     run("--calibrate", "photos", "--out", "own.npz")
     arrays = artifacts.read_npz("own.npz")
-    artifacts.write_npz("own.npz", **{**arrays, "model": "0" * 64})
+    artifacts.write_npz("own.npz", **{**arrays, "model": np.array("0" * 64)})
     status, _, said = run("photos", "--calibration", "own.npz")
     assert status == 3 and "a calibration of another model" in said
