@@ -25,12 +25,18 @@ def explanation(
     known = {head: value for head, value in z.items() if np.isfinite(value)}
     return {
         "head_z": {head: round(float(known[head]), 3) if head in known else None for head in z},
-        "deviating_head": max(known, key=lambda head: abs(known[head]), default=None),
+        "deviating_head": deviating_head(z),
         "nearest": [
             {"name": name, "distance": round(float(distance), 3)} for name, distance in neighbours
         ],
         "covered": {"largest_drop": round(covered[0], 3), "where": covered[1]},
     }
+
+
+def deviating_head(z: Mapping[str, float]) -> str | None:
+    """The head whose z-score is largest, above or below; None where none is known (NaN)."""
+    known = {head: abs(value) for head, value in z.items() if np.isfinite(value)}
+    return max(known, key=known.__getitem__, default=None)
 
 
 def row_title(face: Mapping[str, Any]) -> str:

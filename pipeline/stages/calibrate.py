@@ -9,6 +9,7 @@ With calibration.histories a rate holds for photographs with each of these: the 
 photographs as they are, and each threshold is the largest of those that the histories set."""
 
 import argparse
+import io
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
 from pipeline.density.density import TYPICAL, Density
 from pipeline.evaluation.measures import roc_auc
-from pipeline.face_sets import feature_sets
+from pipeline.face_sets import face_list, feature_sets
+from pipeline.face_sets.feature_sets import FeatureSet
 
 SETS = ("fit", "calibration", "test")
 RULE = (
@@ -47,8 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--threshold", type=Path, required=True, help="thresholds to write, .json")
     add("--scores", type=Path, required=True, help="calibration scores to write, .npz")
     add("--output", type=Path, required=True, help="folder to write calibration.json, sizes.csv to")
+    add("--root", type=Path, help="data root of the photographs, whose sizes are then kept")
     options = parser.parse_args(argv)
-    p = params.load("seed", "calibration")
+    p = params.load("seed", "calibration", "features")
 
     density = Density.from_arrays(artifacts.read_npz(options.gmm), str(options.gmm))
     read = {
@@ -69,6 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     own = np.stack(list(by_history["calibration"].values()))  # (histories, n)
     threshold = _thresholds(own, scores["fit"], p.calibration)
     threshold |= {"sides": density.sides, "histories": p.calibration.histories}
+    threshold |= {"precision": p.features.precision}  # for who scores faces with these thresholds
     checks = _checks(threshold, scores, persons)
     checks["histories"] = _of_histories(threshold, by_history, persons)
     side = density.side(sets["test"].features, sets["test"].heads)
@@ -85,10 +89,19 @@ def main(argv: list[str] | None = None) -> None:
         scores=np.sort(own),
         head_means=heads.mean(axis=0),
         head_deviations=heads.std(axis=0, ddof=1),
+        **({"sizes": _sizes(options.root, sets["calibration"])} if options.root else {}),
     )
     artifacts.write_csv(options.output / "sizes.csv", curve)
     artifacts.write_json(options.output / "calibration.json", checks)
     _show(checks)
+
+
+def _sizes(root: Path, faces: FeatureSet) -> np.ndarray:
+    """Width and height of each photograph as it is stored (n, 2), from the files' headers."""
+    from PIL import Image
+
+    contents = (face_list.read_face(root, faces.face(row)) for row in range(len(faces)))
+    return np.array([Image.open(io.BytesIO(content)).size for content in contents])
 
 
 def _thresholds(own: np.ndarray, fitted: np.ndarray, chosen: Any) -> dict[str, Any]:

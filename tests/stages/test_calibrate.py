@@ -23,6 +23,7 @@ from tests.small_features import write_set
 SIZES = {"fit": 200, "calibration": 199, "test": 400}
 PARAMS = """
 seed: 3
+features: {batch_size: 4, device: cpu, precision: float32}
 calibration: {false_alarm_rates: %s, review_rate: %s, flag_rate: %s, sides: upper, histories: %s}
 """
 

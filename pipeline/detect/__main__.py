@@ -1,0 +1,151 @@
+"""Score faces: a row for each with its anomaly score, p-value and verdict.
+
+PATH: picture files, folders (with all below them), glob patterns, or - for a list on standard
+input. Rows go to --out, or as CSV to standard output; all else goes to standard error.
+Exit status: 0 all scored, 1 some could not be read, 2 wrong usage, 3 no usable model, 4 stopped by
+an error such as a full disk."""
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base import terminal
+from pipeline.base.errors import PipelineError
+from pipeline.detect.errors import FINE, SOME_UNREADABLE, STOPPED, Unusable
+
+if TYPE_CHECKING:
+    from pipeline.detect.detector import Detector
+    from pipeline.detect.scoring import Boxes
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = _options(argv)
+    try:
+        return _calibrate(options) if options.calibrate else _score(options)
+    except BrokenPipeError:  # who read the rows has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (PipelineError, OSError) as error:
+        _say(f"error: {error}")
+        return error.status if isinstance(error, Unusable) else STOPPED
+    except KeyboardInterrupt:
+        _say("interrupted" + "; go on with --resume" * bool(options.out and not options.calibrate))
+        return 128 + signal.SIGINT
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.detect",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="what to score; see above")
+    add("--out", type=Path, metavar="FILE", help="rows to write: .csv, .jsonl or .parquet")
+    add("--resume", action="store_true", help="go on with --out where an earlier run ended")
+    add(
+        "--false-alarm-rate", type=_rate, metavar="R", help="flag at most this share of photographs"
+    )
+    add("--model", type=Path, default=Path("models"), metavar="DIR", help="trained model (models)")
+    add(
+        "--crop",
+        default="none",
+        metavar="none|FILE",
+        help="none: a picture is a face; or boxes, .csv",
+    )
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="that --calibrate wrote, for the model's own",
+    )
+    add("--calibrate", action="store_true", help="PATHs are your photographs: write a calibration")
+    options = parser.parse_args(argv)
+    if options.resume and not options.out:
+        parser.error("--resume needs the --out of the run to go on with")
+    if options.calibrate and (options.resume or options.calibration):
+        parser.error("--calibrate goes neither with --resume nor with --calibration")
+    return options
+
+
+def _score(options: argparse.Namespace) -> int:
+    from pipeline.detect.computing import computing
+    from pipeline.detect.rows import Rows
+    from pipeline.detect.scoring import left, score
+    from pipeline.detect.sources import find
+    from pipeline.detect.summary import Summary
+
+    detector, boxes = _detector(options, options.false_alarm_rate), _boxes(options)
+    rows, summary = Rows(options.out, detector.identity, resume=options.resume), Summary()
+    paths, passed_over = find(options.paths)
+    todo, boxes = left(paths, boxes, rows.before)
+    summary.add(rows.before)
+    with computing(), _bar(len(todo), quiet=not options.out and sys.stdout.isatty()) as bar:
+        for some in score(detector, todo, boxes):
+            rows.write(some)
+            summary.add(some)
+            bar.update(len({row["path"] for row in some}))
+    rows.close()
+    _say(summary.text(detector.model, passed_over))
+    return SOME_UNREADABLE if summary.errors else FINE
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from pipeline.detect.computing import computing
+    from pipeline.detect.own_calibration import Photographs, check_name, write
+    from pipeline.detect.scoring import encoded
+    from pipeline.detect.sources import find
+
+    out, photographs = check_name(options.out), Photographs()
+    detector, boxes = _detector(options, None), _boxes(options)
+    paths, passed_over = find(options.paths)
+    with computing(), _bar(len(paths)) as bar:
+        for faces, outputs in encoded(detector, paths, boxes):
+            photographs.add(faces, outputs)
+            bar.update(len({face.row["path"] for face in faces}))
+        text = write(out, detector, photographs, options.false_alarm_rate)
+    _say("\n".join([text, *(f"passed over: {n:,} x {why}" for why, n in passed_over.items())]))
+    return SOME_UNREADABLE if photographs.errors else FINE
+
+
+def _detector(options: argparse.Namespace, rate: float | None) -> "Detector":
+    from pipeline.detect.detector import Detector
+
+    warnings.filterwarnings("ignore", module="PIL")  # of pictures: their rows say what matters
+    how = {"calibration": options.calibration, "false_alarm_rate": rate, "device": options.device}
+    return Detector.load(options.model, **how)
+
+
+def _boxes(options: argparse.Namespace) -> "Boxes | None":
+    from pipeline.detect.scoring import read_boxes
+
+    return None if options.crop == "none" else read_boxes(Path(options.crop))
+
+
+def _bar(total: int, *, quiet: bool = False) -> Any:
+    """A progress bar with pictures per second and the time left; none beside rows on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(disable=True) if quiet else terminal.progress((), total=total, unit="image")
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < 1:
+        raise ValueError
+    return rate
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
