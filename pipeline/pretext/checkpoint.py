@@ -53,9 +53,12 @@ def to_bytes(state: State) -> bytes:
 
 
 def check_finite(state: State, tensors: Mapping[str, torch.Tensor]) -> None:
-    """PipelineError where one of the named tensors is not finite, after the step just done."""
-    for name, value in tensors.items():
-        if not value.isfinite().all():
+    """PipelineError where one of the named tensors, all on one device, is not finite after the step
+    just done; waits once for the device.
+    """
+    broken = torch.stack([value.isfinite().all().logical_not() for value in tensors.values()])
+    for name, bad in zip(tensors, broken.cpu().tolist(), strict=True):
+        if bad:
             raise diverged(state, name, state.step)
 
 

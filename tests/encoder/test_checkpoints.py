@@ -84,7 +84,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
 def test_weights_that_no_network_has_are_refused(tmp_path):
     start = small_encoder(8)
     for name, value, message in [
-        ("backbone.stem.bn.running_var", -torch.ones(4), "negative variances: backbone"),
+        ("backbone.stem.bn.running_var", -torch.ones(8), "negative variances: backbone"),
         ("heads.bias", torch.full((5,), 1e300, dtype=torch.float64), r"infinity: heads\.bias"),
     ]:
         with pytest.raises(PipelineError, match=message):

@@ -52,8 +52,10 @@ def test_training_puts_everything_on_the_device_and_seldom_waits(device, way, ba
     assert train(encoder, FACES, VALIDATION, settings, seed=1) is not None
     steps, validation = (len(batch_slices(n, batch_size)) for n in (12, 15))
     losses = [(min(2, steps - i), 5) for i in range(0, steps, 2)]
-    expected = [*losses, (15, 5)]  # then the trained weights
-    assert device.reads[: len(expected)] == expected and (15, 5) not in device.reads[3:]
+    # Whether each weight is finite, the scores; then the trained weights.
+    expected = [*losses, (len(encoder.state_dict()),), (15, 5)]
+    assert device.reads[: len(expected)] == expected
+    assert (15, 5) not in device.reads[len(expected) :]
     assert device.pinned == 4 * (steps + validation) and device.operations > 100
 
 
@@ -76,7 +78,8 @@ def test_a_checkpoint_is_saved_from_the_device_and_restored_to_it(device, tmp_pa
     assert train(started, FACES, VALIDATION, settings, **how, asked_to_end=lambda: True) is None
     before = len(device.reads)
     assert train(small_encoder(8), FACES, VALIDATION, settings, **how) is not None
-    assert device.reads[before : before + 2] == [(1, 5), (15, 5)]  # the third step's losses
+    weights = len(started.state_dict())
+    assert device.reads[before : before + 3] == [(1, 5), (weights,), (15, 5)]  # the third step's
 
 
 def test_the_device_refuses_what_was_left_on_the_cpu(device):
