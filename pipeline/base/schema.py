@@ -85,6 +85,9 @@ def _program(line: str) -> str:
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+# Channels: with fewer, PyTorch 2.12 writes beyond its memory on processors without AVX-512 (the
+# gradient of a 1 x 1 convolution with a stride)
+Width = Annotated[int, Field(ge=8)]
 Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, le=0.9)]
 Weight = Annotated[float, Field(ge=0)]
@@ -183,7 +186,7 @@ class Pretext(Section):
     """The encoder and its training."""
 
     architecture: Text
-    widths: Annotated[tuple[Count, ...], NotStrict, Field(min_length=2)]
+    widths: Annotated[tuple[Width, ...], NotStrict, Field(min_length=2)]
     blocks: Count
     levels: Literal["last", "all"]
     pooling: Literal["mean", "statistics"]

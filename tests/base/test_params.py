@@ -78,7 +78,12 @@ def test_a_wrong_value_is_named_with_file_and_key(tmp_path, key, value):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("pretext__betas", [0.9, 1]), ("exif__iso", [1, "2"]), ("manipulation__blend_ratios", [1, 0])],
+    [
+        ("pretext__betas", [0.9, 1]),
+        ("pretext__widths", [16, 7]),
+        ("exif__iso", [1, "2"]),
+        ("manipulation__blend_ratios", [1, 0]),
+    ],
 )
 def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
     message = refused(tmp_path, **{key: value})
