@@ -196,7 +196,7 @@ class Pretext(Section):
     face_scale: float = Field(ge=0.5, le=4)
     antialias: bool
     augmentation: Augmentation
-    photograph_probability: Share
+    photograph_probability: Share | Literal["paired"]
     tie_stops: float = Field(ge=0, le=2)
     loss_weights: LossWeights
     dropout: Rate
@@ -217,6 +217,12 @@ class Pretext(Section):
     tf32: bool
     deterministic: bool
     compile: Annotated[Literal[True, False, "cuda_graphs"], BeforeValidator(_no_number)]
+
+    @property
+    def photograph_share(self) -> float:
+        """Of the pictures that training sees, 0 to 1."""
+        paired = self.photograph_probability == "paired"
+        return 0.5 if paired else float(self.photograph_probability)
 
 
 class FeatureExtraction(Section):

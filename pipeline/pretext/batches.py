@@ -35,6 +35,23 @@ def epoch_plan(faces: FaceSet, *, seed: int, epoch: int, photograph_probability:
     return order, shown[order]
 
 
+def paired_plan(faces: FaceSet, *, seed: int, epoch: int) -> Plan:
+    """Half of the faces, shuffled, each as photograph and next to it as one of its manipulations;
+    the other half in the next epoch.
+
+    What is compared within a batch then differs in the manipulation alone, and in nothing else of a
+    face; half as many faces are ranked. Keyed as `epoch_plan`; a face without any manipulation is
+    twice a photograph."""
+    draw = partial(randomness.uniforms, seed)
+    order = np.argsort(draw("pretext half", faces.hashes, (epoch - 1) // 2), kind="stable")
+    half = order[(epoch - 1) % 2 :: 2]
+    kind = draw("pretext manipulation", faces.hashes[half], epoch) * faces.manipulated_counts[half]
+    rows = faces.manipulated_rows[half, kind.astype(np.int64)]
+    rows = np.where(faces.manipulated_counts[half] == 0, PHOTOGRAPH, rows)
+    photographs = np.full(len(half), PHOTOGRAPH)
+    return np.repeat(half, 2), np.stack([photographs, rows], axis=1).ravel()
+
+
 def validation_plan(faces: FaceSet, *, per_face: int | None = None) -> Plan:
     """Every face as photograph, in order, then every face as its manipulations.
 

@@ -23,7 +23,14 @@ from pipeline.common.process_group import ProcessGroup
 from pipeline.encoder.network import Encoder
 from pipeline.pretext import losses
 from pipeline.pretext.augmentation import change_of_epoch
-from pipeline.pretext.batches import Plan, batch_slices, batches, epoch_plan, validation_plan
+from pipeline.pretext.batches import (
+    Plan,
+    batch_slices,
+    batches,
+    epoch_plan,
+    paired_plan,
+    validation_plan,
+)
 from pipeline.pretext.checkpoint import CheckpointFile, State, check_finite, diverged, restore
 from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
@@ -145,9 +152,12 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     with the same batches as if it had begun with the first; False if asked to end.
     """
     settings, pin = run.settings, run.device.type != "cpu"
-    p, epoch = settings.photograph_probability, state.epoch + 1
-    plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
-    slices = batch_slices(len(faces), settings.batch_size)
+    epoch, p = state.epoch + 1, settings.photograph_probability
+    if p == "paired":
+        plan = paired_plan(faces, seed=run.seed, epoch=epoch)
+    else:
+        plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
+    slices = batch_slices(len(plan[0]), settings.batch_size)
     own = partial(own_slice, group=run.group)
     change = change_of_epoch(settings.augmentation, seed=run.seed, epoch=epoch)
     run.plain.train()

@@ -70,7 +70,7 @@ def validation_losses(
         sums += block.double() * (part.stop - part.start)
     values: list[float | None] = [*(sums / len(faces)).tolist(), None]
     if manipulated.any():
-        p = settings.photograph_probability
+        p = settings.photograph_share
         logits, truth = outputs[:, -1], torch.from_numpy(manipulated)
         negative = losses.manipulation_loss(logits[~truth], truth[~truth])
         positive = losses.manipulation_loss(logits[truth], truth[truth])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.common.process_group import ProcessGroup
-from pipeline.pretext.batches import batch_slices, batches, epoch_plan, validation_plan
+from pipeline.pretext.batches import batch_slices, batches, epoch_plan, paired_plan, validation_plan
 from pipeline.pretext.faces import PHOTOGRAPH, face_set, shuffle_tags
 from pipeline.pretext.global_batch import own_slice
 
@@ -91,6 +91,28 @@ def test_shares_are_half_photographs_and_an_eighth_of_each_manipulation():
     _, shown = epoch_plan(many, seed=1, epoch=1, photograph_probability=0.5)
     shares = np.bincount(shown + 1, minlength=5) / n
     assert shares == pytest.approx([0.5, 0.125, 0.125, 0.125, 0.125], abs=4 * np.sqrt(0.25 / n))
+
+
+@pytest.mark.parametrize("count", [2, 7, 20])
+def test_pairs_are_a_photograph_and_its_manipulation_and_two_epochs_show_every_face(count):
+    faces = make(count)
+    seen = []
+    for epoch in (5, 6):
+        order, shown = paired_plan(faces, seed=1, epoch=epoch)
+        assert (order[::2] == order[1::2]).all() and (shown[::2] == PHOTOGRAPH).all()
+        assert (shown[1::2] // 4 == faces.rows[order[1::2]]).all()
+        seen += order[::2].tolist()
+    assert sorted(seen) == list(range(count))
+
+
+def test_pairs_differ_by_epoch_and_seed_and_a_face_without_manipulations_stays_a_photograph():
+    faces = make(200)
+    plans = [paired_plan(faces, seed=s, epoch=e) for s, e in ((1, 1), (1, 1), (1, 3), (2, 1))]
+    assert np.array_equal(plans[0], plans[1])
+    assert not any(np.array_equal(plans[0][0], other[0]) for other in plans[2:])
+    kinds = np.bincount(plans[0][1][1::2] % 4, minlength=4) / 100
+    assert kinds == pytest.approx([0.25] * 4, abs=4 * np.sqrt(0.25 * 0.75 / 100))
+    assert (paired_plan(make(6, per_face=0), seed=1, epoch=1)[1] == PHOTOGRAPH).all()
 
 
 @pytest.mark.parametrize(("per_face", "probability"), [(0, 0.01), (4, 1.0)])

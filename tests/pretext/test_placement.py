@@ -24,6 +24,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "adamw, one cycle": {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.3},
     "augmented": {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}},
     "without antialiasing": {"antialias": False},
+    "in pairs": {"photograph_probability": "paired"},
 }
 
 

@@ -31,9 +31,17 @@ def trained(faces=20, validation=4, seed=1, encoder=None, **changes):
     return encoder, result
 
 
-def test_training_learns_and_leaves_a_usable_encoder():
+@pytest.mark.parametrize("photographs", [0.5, "paired"])
+def test_training_learns_and_leaves_a_usable_encoder(photographs):
     encoder = Encoder(Architecture("native", "all", widths=(16, 32, 64)), seed=5)
-    encoder, result = trained(64, 12, encoder=encoder, epochs=3, learning_rate=0.003)
+    encoder, result = trained(
+        64,
+        12,
+        encoder=encoder,
+        epochs=3,
+        learning_rate=0.003,
+        photograph_probability=photographs,
+    )
     accuracies = result.metrics["ranking_accuracy"]
     assert set(accuracies) == {"iso", "f_number", "exposure_time", "focal_length", "mean"}
     assert accuracies["mean"] > 0.9 and result.metrics["manipulation_auc"] > 0.9

@@ -16,7 +16,7 @@ from pipeline.pretext.validation import (
     validation_metrics,
 )
 
-SETTINGS: Any = SimpleNamespace(batch_size=4, photograph_probability=0.5, tie_stops=0.1667)
+SETTINGS: Any = SimpleNamespace(batch_size=4, photograph_share=0.5, tie_stops=0.1667)
 
 
 def make(n, per_face=4, tags=None):
@@ -90,7 +90,7 @@ def test_fewer_manipulations_leave_the_ranking_as_it_is():
 def test_losses_are_means_over_blocks_weighted_as_in_training():
     faces = make(6, per_face=2)
     scores, manipulated = noisy(faces)
-    settings: Any = SimpleNamespace(batch_size=4, photograph_probability=0.75, tie_stops=0.5)
+    settings: Any = SimpleNamespace(batch_size=4, photograph_share=0.75, tie_stops=0.5)
     found = validation_losses(scores, manipulated, faces, settings)
     s, t = torch.from_numpy(scores), torch.from_numpy(faces.tags)
     blocks = [
