@@ -89,12 +89,12 @@ def _detection(axes: Any, results: Results) -> None:
         auc = results.generators[name]["values"]["auc"]
         axes.barh(row, share.value or 0, height=0.62, color=styles[name].colour, alpha=0.85)
         interval(axes, row, share, fmt="none", color=INK, elinewidth=1.1)
-        axes.text(1.18, row, "–" if share.value is None else f"{100 * share.value:.0f} %", **right)
-        axes.text(1.4, row, number(auc), **right)
-    axes.text(1.4, -0.85, "AUC", **{**right, "color": MUTED, "fontsize": 8})
+        axes.text(1.23, row, "–" if share.value is None else f"{100 * share.value:.0f} %", **right)
+        axes.text(1.45, row, number(auc), **right)
+    axes.text(1.45, -0.85, "AUC", **{**right, "color": MUTED, "fontsize": 8})
     axes.axvline(results.rates[results.headline]["chosen"], color=INK, lw=1, ls=BESIDE)
     rows(axes, list(results.generators))
-    axes.set(xlim=(0, 1.4), xticks=QUARTERS, xlabel="share of AI-generated faces detected")
+    axes.set(xlim=(0, 1.45), xticks=QUARTERS, xlabel="share of AI-generated faces detected")
     axes.spines["bottom"].set_bounds(0, 1)
     axes.xaxis.set_major_formatter(percent_tick)
 
