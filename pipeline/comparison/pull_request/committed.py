@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 from pipeline.base.errors import PipelineError
 
 UP_TO_DATE = "Data and pipelines are up to date."
-_STALE = re.compile(r"^(?:Running stage|Stage) '(?:[^':]+:)?([^']+)'(?::| is cached)", re.MULTILINE)
+_STALE = re.compile(
+    r"^(?:Running stage|Stage) '(?:[^':]+:)?([^']+)'(?::| is cached)"
+    r"|failed to reproduce '(?:[^':]+:)?([^']+)'",
+    re.MULTILINE,
+)
 
 
 class Change(NamedTuple):
@@ -39,12 +43,14 @@ def stale_stages() -> list[str] | None:
     """Stages that `dvc repro` would run in the checkout; None where dvc.lock is up to date.
 
     dvc names the first ones only: what follows from them is not known before they ran. Read from
-    its text, as its exit status says little: it ends with an error where data are missing, and with
-    0 where a first stage is stale. Raises PipelineError where the text says neither."""
+    its text, as its exit status says little: it ends with an error where a stage would run whose
+    data are missing, and with 0 where a first stage is stale. Raises PipelineError where the text
+    says neither."""
     done = _dvc("repro", "--dry", "--allow-missing")
     if UP_TO_DATE in done.stdout:
         return None
-    stages = list(dict.fromkeys(_STALE.findall(done.stdout)))
+    named = (first or second for first, second in _STALE.findall(f"{done.stdout}\n{done.stderr}"))
+    stages = list(dict.fromkeys(named))
     if not stages:
         raise PipelineError(f"`dvc repro --dry --allow-missing` failed: {done.stderr.strip()}")
     return stages

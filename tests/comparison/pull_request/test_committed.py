@@ -36,6 +36,12 @@ def test_stale_stages_are_read_from_the_text_whatever_the_exit_status(answer):
         assert committed.stale_stages() == names
 
 
+def test_a_stage_that_would_run_on_data_which_are_not_here_is_stale(answer):
+    missing = "failed to reproduce 'report': [Errno 2] No such file or directory: 'data/audit'"
+    answer("Stage 'explain' didn't change, skipping\n", f"ERROR: {missing}", 255)
+    assert committed.stale_stages() == ["report"]
+
+
 def test_a_dvc_that_says_neither_is_an_error_and_never_fresh(answer):
     answer("", "'./dvc.yaml' is invalid.\n", 255)
     with pytest.raises(PipelineError, match=r"allow-missing` failed: './dvc.yaml' is invalid.$"):
