@@ -74,6 +74,12 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
     return "\n".join([*([title] if title else []), lines[0], rule, *lines[1:]])
 
 
+def percent(share: float) -> str:
+    """A share in per cent, to two digits: 0.067 %, 9.3 %, 45 %, 100 %."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 9.95 else f"{value:.2g} %"
+
+
 def _text(value: Any) -> str:
     if value is None:
         return "-"

@@ -91,7 +91,8 @@ def _bought(false_alarms: Row) -> str:
     """Why a detection rate at unequal false alarms says little."""
     more = false_alarms.difference > 0
     return (
-        f"at {100 * false_alarms.b:.2g} % false alarms instead of {100 * false_alarms.a:.2g} %, "
+        f"at {terminal.percent(false_alarms.b)} false alarms instead of "
+        f"{terminal.percent(false_alarms.a)}, "
         f"which alone {'raises' if more else 'lowers'} detection: compare the AUC, or calibrate "
         "both on more photographs, before calling this "
         f"{pairs.BETTER if more else pairs.WORSE}"

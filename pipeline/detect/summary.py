@@ -17,6 +17,7 @@ from pipeline.detect.domain import compare
 from pipeline.detect.model import Model
 
 FOLDERS_SHOWN = 12
+NAME = terminal.WIDTH - 46  # characters beside the numbers
 FEWEST_TO_COMPARE = 20  # faces of a folder: with fewer the test finds hardly anything
 CHANCE = 1e-3  # below which a folder is said to differ
 ALL = "all"
@@ -33,6 +34,8 @@ class Folder:
     def line(self, name: str) -> dict[str, Any]:
         """A row of the table."""
         columns = (*VERDICTS, UNJUDGED, "unreadable")
+        if len(name) > NAME:  # folders of one place differ at their ends
+            name = f"…{name[1 - NAME :]}"
         return {"folder": name, **{column: self.verdicts[column] for column in columns}}
 
 
@@ -90,8 +93,8 @@ class Summary:
         judged = sum(len(folder.scores) for folder in self.folders.values())
         lines = [
             f"flag: p <= {rates.flag:g}, review: p <= {rates.review:g}. Of photographs like the "
-            f"{n:,} calibration photographs {_percent(law['low'])} to {_percent(law['high'])} are "
-            f"flagged (95 %, each of another person): of {judged:,} such about "
+            f"{n:,} calibration photographs {terminal.percent(law['low'])} to "
+            f"{terminal.percent(law['high'])} are flagged (95 %, each of another person): of {judged:,} such about "
             f"{judged * law['mean']:.3g}. A p-value is no probability of being AI-generated."
         ]
         if model.sizes is None:
@@ -112,7 +115,7 @@ class Summary:
             share = sum(p <= review for p in folder.p_values) / m
             lines.append(
                 f"caution, {name}: its {m:,} faces are more unusual than photographs like the "
-                f"calibration's ({_percent(share)} have p <= {review:g}). Either some are "
+                f"calibration's ({terminal.percent(share)} have p <= {review:g}). Either some are "
                 "AI-generated, or these are other photographs (camera, size, compression), and "
                 "then the false alarm rate does not hold for them. Look at some; if they are "
                 "photographs, calibrate on such ones (--calibrate)"
@@ -124,7 +127,3 @@ class Summary:
 def _counted(what: str, found: Mapping[str, int]) -> str:
     counts = ", ".join(f"{count:,} x {reason}" for reason, count in Counter(found).most_common())
     return f"{what}: {counts}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"

@@ -34,6 +34,14 @@ def test_a_table_fits_80_columns_and_has_a_line_for_every_row(rows):
     assert max(map(len, lines)) <= 80 and len(lines) == 2 + len(rows)
 
 
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0"), (0.00067, "0.067"), (0.0994, "9.9"), (0.0996, "10"), (0.996, "100"), (1.0, "100")],
+)
+def test_a_share_has_two_digits_and_no_exponent(share, text):
+    assert terminal.percent(share) == f"{text} %"
+
+
 def test_numbers_stand_right_and_texts_left(capsys):
     rows = [
         {"generator": "sim_latent", "faces": 12345, "auc": 0.98765, "note": None},
