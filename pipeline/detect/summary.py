@@ -94,8 +94,8 @@ class Summary:
         lines = [
             f"flag: p <= {rates.flag:g}, review: p <= {rates.review:g}. Of photographs like the "
             f"{n:,} calibration photographs {terminal.percent(law['low'])} to "
-            f"{terminal.percent(law['high'])} are flagged (95 %, each of another person): of {judged:,} such about "
-            f"{judged * law['mean']:.3g}. A p-value is no probability of being AI-generated."
+            f"{terminal.percent(law['high'])} are flagged (95 %, each of another "
+            f"person): of {judged:,} such about {judged * law['mean']:.3g}. A p-value is no probability of being AI-generated."
         ]
         if model.sizes is None:
             lines.append(
