@@ -95,7 +95,8 @@ class Summary:
             f"flag: p <= {rates.flag:g}, review: p <= {rates.review:g}. Of photographs like the "
             f"{n:,} calibration photographs {terminal.percent(law['low'])} to "
             f"{terminal.percent(law['high'])} are flagged (95 %, each of another "
-            f"person): of {judged:,} such about {judged * law['mean']:.3g}. A p-value is no probability of being AI-generated."
+            f"person): of {judged:,} such about {judged * law['mean']:.3g}. A "
+            "p-value is no probability of being AI-generated."
         ]
         if model.sizes is None:
             lines.append(
