@@ -107,8 +107,9 @@ def train(
         model = compiled(distribute(plain, group), settings)
         run = Run(plain, model, settings, seed, device, group, checkpoint, asked_to_end)
         complete = run_epochs(run, state, faces, validation_set)
+        speed = run.faces / run.seconds if run.seconds else None
+        del run, model, plain  # the reducer, before its process group
         encoder.eval().cpu()
-    speed = run.faces / run.seconds if run.seconds else None
     return Result(state.history, state.metrics, speed) if complete else None
 
 
