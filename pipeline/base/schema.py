@@ -1,7 +1,6 @@
 """What params.yaml may hold: every section, its keys, their types and ranges."""
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,96 +13,31 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.base.perturbation_names import CLEAN, parse
-
-
-def _one_group(pattern: str) -> str:
-    try:
-        if pattern and re.compile(pattern).groups != 1:
-            raise ValueError("needs exactly one group in parentheses, or must be empty")
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
-    return pattern
-
-
-def _no_number(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):  # Python's 1 == True
-        raise ValueError("a number is neither true nor false")
-    return value
-
-
-def _ascending(values: Any) -> Any:
-    if list(values) != sorted(values):
-        raise ValueError("needs the smallest first")
-    return values
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if twice := sorted({value for value in values if values.count(value) > 1}):
-        raise ValueError(f"{', '.join(map(str, twice))} stands twice: name each once")
-    return values
-
-
-def _no_result(name: str) -> str:
-    if name.startswith("photographic_") or name in ("mean", "worst"):
-        raise ValueError("is the name of a result; rename the folder")
-    return name
-
-
-def _perturbation(name: str) -> str:
-    parse(name)
-    return name
-
-
-def _history(name: str) -> str:
-    return name if name == CLEAN else _perturbation(name)
-
-
-def _clean_first(histories: list[str]) -> list[str]:
-    if histories[0] != CLEAN:
-        raise ValueError(f"needs {CLEAN}, photographs as they are, first")
-    return histories
-
-
-def _quoted(path: str) -> str:
-    """Stands in single quotes on dvc.yaml's command lines, where DVC itself reads ${...}."""
-    if not path or path.startswith("-") or not path.isprintable() or {*path} & {"'", "$"}:
-        raise ValueError(
-            "does not fit the pattern of a folder on a command line: no ' or $, no line breaks, "
-            "and no - at the start; rename it, or link to it"
-        )
-    return path
-
-
-def _program(line: str) -> str:
-    """Stands on dvc.yaml's command lines as it is."""
-    if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./=:,@+ -]*", line):
-        raise ValueError("needs a program and its options, without anything for the shell")
-    return line
-
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-# Channels: with fewer, PyTorch 2.12 writes beyond its memory on processors without AVX-512 (the
-# gradient of a 1 x 1 convolution with a stride)
-Width = Annotated[int, Field(ge=8)]
-Positive = Annotated[float, Field(gt=0)]
-Rate = Annotated[float, Field(ge=0, le=0.9)]
-Weight = Annotated[float, Field(ge=0)]
-SmallShare = Annotated[float, Field(gt=0, lt=0.2)]
-NotStrict = Field(strict=False)  # YAML has lists only, no tuples; the numbers stay strict
-Range = Annotated[tuple[Positive, Positive], NotStrict, AfterValidator(_ascending)]
-Text = Annotated[str, Field(min_length=1)]
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "float32", "bfloat16"]
-FolderName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_no_result)
-]
-Generators = Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct)]
-Perturbations = Annotated[
-    list[Annotated[str, AfterValidator(_perturbation)]], AfterValidator(_distinct)
-]
+from pipeline.base.values import (
+    Count,
+    Device,
+    Generators,
+    NotNegative,
+    NotStrict,
+    Perturbations,
+    Positive,
+    Precision,
+    Range,
+    Rate,
+    Share,
+    SmallShare,
+    Text,
+    Weight,
+    Width,
+    ascending,
+    clean_first,
+    distinct,
+    history,
+    no_number,
+    one_group,
+    program,
+    quoted,
+)
 
 
 class Section(BaseModel):
@@ -117,8 +51,8 @@ class Section(BaseModel):
 class Data(Section):
     """Where the pictures lie, and how file names tell who is on them."""
 
-    root: Annotated[str, AfterValidator(_quoted)]
-    person_pattern: Annotated[str, AfterValidator(_one_group)]
+    root: Annotated[str, AfterValidator(quoted)]
+    person_pattern: Annotated[str, AfterValidator(one_group)]
     maximum_unreadable_share: float = Field(ge=0, lt=1)
     maximum_fit_faces: Count
     maximum_faces: Count
@@ -153,7 +87,7 @@ class Manipulation(Section):
     """How negatives are made from photographic faces."""
 
     source: Literal["generate", "ready-made"]
-    warp_sigma: Annotated[tuple[SmallShare, SmallShare], NotStrict, AfterValidator(_ascending)]
+    warp_sigma: Annotated[tuple[SmallShare, SmallShare], NotStrict, AfterValidator(ascending)]
     blend_ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
 
 
@@ -216,7 +150,7 @@ class Pretext(Section):
     precision: Precision
     tf32: bool
     deterministic: bool
-    compile: Annotated[Literal[True, False, "cuda_graphs"], BeforeValidator(_no_number)]
+    compile: Annotated[Literal[True, False, "cuda_graphs"], BeforeValidator(no_number)]
 
     @property
     def photograph_share(self) -> float:
@@ -282,16 +216,16 @@ class Calibration(Section):
     """The promises made about photographic faces."""
 
     false_alarm_rates: Annotated[
-        list[Share], Field(min_length=1), AfterValidator(_ascending), AfterValidator(_distinct)
+        list[Share], Field(min_length=1), AfterValidator(ascending), AfterValidator(distinct)
     ]
     review_rate: Share
     flag_rate: Share
     sides: Literal["upper", "both"]
     histories: Annotated[
-        list[Annotated[str, AfterValidator(_history)]],
+        list[Annotated[str, AfterValidator(history)]],
         Field(min_length=1),
-        AfterValidator(_distinct),
-        AfterValidator(_clean_first),
+        AfterValidator(distinct),
+        AfterValidator(clean_first),
     ]
 
     @field_validator("review_rate", "flag_rate")
@@ -352,7 +286,7 @@ class Params(Section):
     """All of params.yaml."""
 
     seed: NotNegative
-    launcher: Annotated[str, AfterValidator(_program)]
+    launcher: Annotated[str, AfterValidator(program)]
     data: Data
     simulation: Simulation
     exif: Exif

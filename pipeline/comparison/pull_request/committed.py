@@ -71,4 +71,4 @@ def _diff(kind: str, *arguments: str) -> Changes:
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no shell)
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

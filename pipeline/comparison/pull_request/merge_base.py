@@ -58,5 +58,5 @@ def _fetched(branch: str) -> str:
 def _git(*arguments: str) -> str | None:
     """What git prints, None where it fails."""
     command = ["git", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no shell)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() if done.returncode == 0 else None
