@@ -16,7 +16,9 @@ from pipeline.common import artifacts, names, shards
 from pipeline.common.layout import Layout
 from pipeline.stages import filter_exif
 
-REAL_MINI = Path(os.environ.get("REAL_MINI", "absent"))  # a real miniature, where there is one
+# Real pictures in the authors' layout, which lie beside the checkout where there are any.
+BESIDE = Path(__file__).resolve().parents[3] / "shared/data/real-mini"
+REAL_MINI = Path(os.environ.get("REAL_MINI", BESIDE))
 PARAMS = """
 seed: 2
 exif: {iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60],
