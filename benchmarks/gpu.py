@@ -52,9 +52,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def training() -> harness.Row:
     """Training in batches of 256; ours and the bare step compiled."""
-    p = params.load("pretext").pretext
     how = {**RESNET, **ON_GPU, "batch_size": 256, "epochs": 1, "antialias": False, "compile": True}
-    case = train_pretext.Case("train_pretext_gpu", p.model_copy(update=how), steps=40, rounds=3)
+    case = train_pretext.Case("train_pretext_gpu", train_pretext.settings(**how), 40, 3)
     with tempfile.TemporaryDirectory() as name:
         stored = train_pretext.store(Path(name))
         return train_pretext.compare(case, Path(name), stored)

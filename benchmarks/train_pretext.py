@@ -57,7 +57,7 @@ class Case:
 
 def cases(quick: bool) -> list[Case]:
     """The paper's encoder, in batches that two cores finish in seconds, and the sample's."""
-    sample = params.load("pretext").pretext.model_copy(update={"epochs": 1, "device": "cpu"})
+    sample = settings(epochs=1, device="cpu")
     large = {"architecture": "resnet50", "levels": "last", "feature_dim": 768, "input_size": 224}
     paper = sample.model_copy(update=large | {"batch_size": 8, "antialias": False})
     if quick:
@@ -65,6 +65,13 @@ def cases(quick: bool) -> list[Case]:
         paper, sample = (case.model_copy(update=small) for case in (paper, sample))
         return [Case("train_pretext", paper, 2, 1), Case("train_pretext_sample", sample, 2, 1)]
     return [Case("train_pretext", paper, 2, 3), Case("train_pretext_sample", sample, 20, 5)]
+
+
+def settings(**changes: Any) -> schema.Pretext:
+    """Those of params.yaml, changed; all ways see whole faces, so that they do the same work."""
+    given = params.load("pretext").pretext
+    whole = given.augmentation.model_copy(update={"crop": 1.0})
+    return given.model_copy(update={"augmentation": whole, **changes})
 
 
 def measure(quick: bool = False) -> list[harness.Row]:

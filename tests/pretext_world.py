@@ -14,7 +14,7 @@ PARAMS = """
 seed: 3
 pretext: {architecture: native, widths: [8, 16, 32], blocks: 1, levels: last, pooling: mean,
   feature_dim: 8, start: none, input_size: 32, face_scale: 1.3,
-  antialias: true, augmentation: {flip: false, shift: 0, histories: 0},
+  antialias: true, augmentation: {flip: false, crop: 1, histories: 0},
   photograph_probability: 0.5, tie_stops: 0.1667, loss_weights: {iso: 1, f_number: 1,
   exposure_time_s: 1, focal_length_mm: 1, manipulation: 1}, dropout: 0, stochastic_depth: 0,
   epochs: 2, batch_size: 16, optimiser: adam, learning_rate: 0.001, betas: [0.9, 0.98],

@@ -95,7 +95,7 @@ class Augmentation(Section):
     """What is drawn anew for each training face in each epoch."""
 
     flip: bool
-    shift: NotNegative
+    crop: float = Field(gt=0, le=1)
     histories: float = Field(ge=0, le=1)
 
 

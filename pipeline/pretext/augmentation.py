@@ -1,4 +1,4 @@
-"""Training faces drawn anew in each epoch: mirrored, with a shifted crop, with another history.
+"""Training faces drawn anew in each epoch: mirrored, with another history, in part.
 
 A draw is keyed by (seed, face id, epoch): a photograph and its manipulations are treated alike, and
 neither threads nor other faces have an influence. The validation set is never augmented."""
@@ -29,7 +29,7 @@ class Draws:
     """What happens to m faces."""
 
     flipped: NDArray[np.bool_]  # (m,)
-    shifts: NDArray[np.int64]  # (m, 2) in x and y, pixels, whether or not the picture goes so far
+    places: NDArray[np.float64]  # (m, 2) of the crop in x and y, in [0, 1) of the room for it
     histories: list[tuple[str, float] | None]  # kind and strength
 
 
@@ -39,14 +39,12 @@ def draw(hashes: NDArray[np.uint64], settings: Augmentation, *, seed: int, epoch
     def uniform(what: str) -> NDArray[np.float64]:  # (m,) in [0, 1)
         return randomness.uniforms(seed, f"pretext {what}", hashes, epoch)
 
-    steps = 2 * settings.shift + 1
-    shifts = [np.floor(uniform(f"shift {axis}") * steps) - settings.shift for axis in "xy"]
     kinds = np.floor(uniform("history kind") * len(HISTORIES)).astype(int)
     given = uniform("history") < settings.histories
     strengths = uniform("history strength")
     return Draws(
         settings.flip & (uniform("flip") < 0.5),
-        np.stack(shifts, axis=1).astype(np.int64),
+        np.stack([uniform(f"place {axis}") for axis in "xy"], axis=1),
         [_history(k, s) if g else None for k, s, g in zip(kinds, strengths, given, strict=True)],
     )
 
@@ -59,10 +57,19 @@ def _history(number: int, place: float) -> tuple[str, float]:
     return kind, low + place * (high - low)
 
 
-def change_of_epoch(settings: Augmentation, *, seed: int, epoch: int) -> Change | None:
+def cropped_size(input_size: int, settings: Augmentation) -> int:
+    """Pixels, width and height, of what training sees of an input of so many."""
+    return round(input_size * settings.crop)
+
+
+def change_of_epoch(
+    settings: Augmentation, input_size: int, *, seed: int, epoch: int
+) -> Change | None:
     """What is done to the faces of an epoch; None where that is nothing."""
-    wanted = settings.flip or settings.shift or settings.histories
-    return partial(augment, settings=settings, seed=seed, epoch=epoch) if wanted else None
+    wanted = settings.flip or settings.crop < 1 or settings.histories
+    share = cropped_size(input_size, settings) / input_size
+    how = partial(augment, settings=settings, share=share, seed=seed, epoch=epoch)
+    return how if wanted else None
 
 
 def augment(
@@ -71,22 +78,23 @@ def augment(
     hashes: NDArray[np.uint64],
     settings: Augmentation,
     *,
+    share: float,
     seed: int,
     epoch: int,
     each: Callable[..., Iterable[Any]] = map,
 ) -> tuple[Pixels, Boxes]:
     """The pictures and boxes of m faces in an epoch, as new arrays.
 
-    First a picture is mirrored with its box, then it gets its history, then the box moves by whole
-    pixels as far as the picture goes. each: a map over the pictures with a history, such as that of
-    a pool of threads."""
+    First a picture is mirrored with its box, then it gets its history, then the box shrinks to this
+    share of its sides. each: a map over the pictures with a history, such as that of a pool of
+    threads."""
     draws = draw(hashes, settings, seed=seed, epoch=epoch)
     pixels = pixels.copy()
     pixels[draws.flipped] = pixels[draws.flipped, :, ::-1]
     changed = [i for i, history in enumerate(draws.histories) if history]
     for i, picture in zip(changed, each(partial(_changed, pixels, draws), changed), strict=True):
         pixels[i] = picture
-    return pixels, moved(boxes, draws, *pixels.shape[2:0:-1])
+    return pixels, cropped(boxes, draws, share, pixels.shape[2])
 
 
 def _changed(pixels: Pixels, draws: Draws, i: int) -> pictures.Picture:
@@ -94,12 +102,16 @@ def _changed(pixels: Pixels, draws: Draws, i: int) -> pictures.Picture:
     return pictures.FUNCTIONS[kind](pixels[i], strength)
 
 
-def moved(boxes: Boxes, draws: Draws, width: int, height: int) -> Boxes:
-    """The boxes (m, 4) mirrored and shifted, within their pictures of width x height pixels."""
+def cropped(boxes: Boxes, draws: Draws, share: float, width: int) -> Boxes:
+    """The boxes (m, 4) mirrored in their pictures of this width, then shrunk to a share of their
+    sides at the places drawn, which lie whole pixels from the corner: nothing is interpolated that
+    was not before.
+    """
     boxes = boxes.astype(np.float64)
     mirrored = np.where(draws.flipped[:, None], width - boxes[:, 2::-2], boxes[:, ::2])  # (m, 2)
-    boxes = np.stack([mirrored[:, 0], boxes[:, 1], mirrored[:, 1], boxes[:, 3]], axis=1)
-    low, high = boxes[:, :2], boxes[:, 2:]
-    room = np.floor(np.array([width, height]) - high)
-    shifts = np.clip(draws.shifts, np.ceil(-low), room)  # (m, 2)
-    return (boxes + np.tile(shifts, 2)).astype(np.float32)
+    low = np.stack([mirrored[:, 0], boxes[:, 1]], axis=1)
+    high = np.stack([mirrored[:, 1], boxes[:, 3]], axis=1)
+    side = share * (high - low)
+    room = np.floor(high - low - side + 1e-6)  # rounding must not cost a pixel
+    low += np.floor(draws.places * (room + 1))
+    return np.concatenate([low, np.minimum(low + side, high)], axis=1).astype(np.float32)

@@ -10,6 +10,7 @@ from pipeline.base import processes
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Pretext
 from pipeline.encoder.preprocessing import crop_resize
+from pipeline.pretext.augmentation import cropped_size
 
 CUDA_GRAPHS = "cuda_graphs"
 
@@ -21,12 +22,14 @@ class PretextModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.size, self.antialias = settings.input_size, settings.antialias
+        self.cropped = cropped_size(settings.input_size, settings.augmentation)
         self.precision = settings.precision
 
     def forward(self, pictures: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         """Pictures uint8 (m, H, W, 3) and their boxes (m, 4) -> scores (m, 5) float32."""
+        size = self.cropped if self.training else self.size
         # Outside of autocast, which would resample in bfloat16.
-        faces = crop_resize(pictures, boxes, self.size, antialias=self.antialias)
+        faces = crop_resize(pictures, boxes, size, antialias=self.antialias)
         bfloat16 = self.precision == "bfloat16"
         with torch.autocast(faces.device.type, torch.bfloat16, enabled=bfloat16):
             _, scores = self.encoder(faces)  # faces (m, 3, size, size)

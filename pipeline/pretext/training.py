@@ -160,7 +160,7 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
         plan = epoch_plan(faces, seed=run.seed, epoch=epoch, photograph_probability=p)
     slices = batch_slices(len(plan[0]), settings.batch_size)
     own = partial(own_slice, group=run.group)
-    change = change_of_epoch(settings.augmentation, seed=run.seed, epoch=epoch)
+    change = change_of_epoch(settings.augmentation, settings.input_size, seed=run.seed, epoch=epoch)
     run.plain.train()
     started = time.perf_counter()
     unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device

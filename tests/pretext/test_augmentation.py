@@ -14,7 +14,13 @@ from pipeline.common import randomness
 from pipeline.encoder.preprocessing import crop_resize
 from pipeline.perturbation.pictures import perturb
 from pipeline.pretext import training
-from pipeline.pretext.augmentation import HISTORIES, augment, change_of_epoch, draw
+from pipeline.pretext.augmentation import (
+    HISTORIES,
+    augment,
+    change_of_epoch,
+    cropped_size,
+    draw,
+)
 from pipeline.pretext.batches import batch_slices, batches, epoch_plan
 from pipeline.pretext.faces import PHOTOGRAPH
 from tests.pretext_world import bright_faces, pretext
@@ -24,11 +30,12 @@ WIDTH, HEIGHT = 40, 32
 
 
 def settings(**changes):
-    values: dict[str, Any] = {"flip": False, "shift": 0, "histories": 0, **changes}
+    values: dict[str, Any] = {"flip": False, "crop": 1, "histories": 0, **changes}
     return Augmentation(**values)
 
 
-ALL = settings(flip=True, shift=3, histories=0.5)
+ALL = settings(flip=True, crop=0.75, histories=0.5)
+SIZE = 24  # of the inputs; 18 are seen
 
 
 def faces(m=60, seed=0) -> Any:
@@ -45,18 +52,19 @@ def faces(m=60, seed=0) -> Any:
 
 def augmented(given=None, how=ALL, seed=1, epoch=1, each: Any = map):
     pixels, boxes, hashes = given or faces()
-    return augment(pixels, boxes, hashes, how, seed=seed, epoch=epoch, each=each)
+    share = cropped_size(SIZE, how) / SIZE
+    return augment(pixels, boxes, hashes, how, share=share, seed=seed, epoch=epoch, each=each)
 
 
-def crop(pixels, boxes):
-    return crop_resize(torch.from_numpy(pixels), torch.from_numpy(boxes), 24)
+def crop(pixels, boxes, size=SIZE):
+    return crop_resize(torch.from_numpy(pixels), torch.from_numpy(boxes), size)
 
 
 def test_nothing_is_asked_for_nothing_changes():
     pixels, boxes, _ = faces()
     found = augmented(how=settings())
     assert np.array_equal(found[0], pixels) and np.array_equal(found[1], boxes)
-    assert change_of_epoch(settings(), seed=1, epoch=1) is None
+    assert change_of_epoch(settings(), SIZE, seed=1, epoch=1) is None
 
 
 def test_half_of_the_crops_are_the_mirrored_ones():
@@ -68,29 +76,41 @@ def test_half_of_the_crops_are_the_mirrored_ones():
     assert torch.equal(found[~flipped], plain[~flipped])
 
 
-def test_a_shifted_crop_is_that_of_the_shifted_picture():
-    """A naive loop: the picture moves the other way, and what leaves it comes back beyond the box.
-    Boxes have room for each shift.
+def test_what_training_sees_is_a_window_of_the_whole_crop():
+    """A naive loop, on boxes of the input's size: each window of 18 of 24 pixels is to the byte a
+    part of the whole crop, and over many faces every place comes up.
     """
-    pixels, _, hashes = faces()
-    boxes = np.tile(np.array([6.25, 7.5, 30.5, 25.75], np.float32), (60, 1))
-    how = settings(shift=4)
-    shifts = draw(hashes, how, seed=1, epoch=1).shifts
-    assert set(shifts[:, 0]) == set(shifts[:, 1]) == set(range(-4, 5))
-    pair = augmented((pixels, boxes, hashes), how)
-    rolled = [np.roll(p, (-y, -x), (0, 1)) for p, (x, y) in zip(pixels, shifts, strict=True)]
-    torch.testing.assert_close(crop(*pair), crop(np.stack(rolled), boxes), rtol=0, atol=1e-3)
-    assert np.array_equal(pair[0], pixels)
+    pixels, _, hashes = faces(400)
+    boxes = np.tile(np.array([5, 3, 29, 27], np.float32), (400, 1))
+    whole = crop(pixels, boxes)
+    seen, parts = augmented((pixels, boxes, hashes), settings(crop=0.75))
+    found = crop(seen, parts, 18)
+    places = set()
+    for one, window in zip(whole, found, strict=True):
+        matching = [
+            (x, y)
+            for x in range(7)
+            for y in range(7)
+            if torch.equal(one[:, y : y + 18, x : x + 18], window)
+        ]
+        assert len(matching) == 1
+        places.update(matching)
+    assert len(places) == 49
 
 
-@given(st.integers(0, 60), st.booleans(), st.integers(0, 99))
-def test_boxes_stay_within_the_picture_and_keep_their_size(shift, flip, seed):
+@given(st.floats(0.5, 1), st.booleans(), st.integers(0, 99))
+def test_boxes_stay_within_those_of_the_mirrored_picture(share, flip, seed):
     pixels, boxes, hashes = faces(20, seed)
     boxes[0] = [0, 0, WIDTH, HEIGHT]
-    _, found = augmented((pixels, boxes, hashes), settings(flip=flip, shift=shift), seed)
-    assert (found >= 0).all() and (found[:, 2:] <= [WIDTH, HEIGHT]).all()
-    before, after = (box[:, 2:] - box[:, :2] for box in (boxes, found))
-    np.testing.assert_allclose(after, before, atol=1e-4)
+    how = settings(flip=flip, crop=share)
+    _, found = augmented((pixels, boxes, hashes), how, seed)
+    mirrored = draw(hashes, how, seed=seed, epoch=1).flipped
+    x0, y0, x1, y1 = boxes.T
+    turned = np.stack([WIDTH - x1, y0, WIDTH - x0, y1], axis=1)
+    within = np.where(mirrored[:, None], turned, boxes)
+    assert (found[:, :2] >= within[:, :2] - 1e-4).all() and (found[:, 2:] <= within[:, 2:]).all()
+    expected = cropped_size(SIZE, how) / SIZE * (within[:, 2:] - within[:, :2])
+    np.testing.assert_allclose(found[:, 2:] - found[:, :2], expected, atol=1e-4)
 
 
 def test_a_history_is_one_perturbation_of_the_mirrored_picture():
@@ -166,7 +186,7 @@ def test_threads_change_no_byte_and_the_given_arrays_stay():
 def test_batches_hold_the_augmented_faces_of_this_process(own):
     world = bright_faces(9)
     plan = epoch_plan(world, seed=1, epoch=1, photograph_probability=0.5)
-    change = change_of_epoch(ALL, seed=1, epoch=1)
+    change = change_of_epoch(ALL, SIZE, seed=1, epoch=1)
     order, shown = plan
     for part, batch in zip(
         batch_slices(9, 4),
@@ -185,12 +205,15 @@ def test_batches_hold_the_augmented_faces_of_this_process(own):
 def test_training_faces_are_augmented_once_an_epoch_and_validation_never(monkeypatch):
     seen: list[tuple[int, int]] = []
 
-    def noted(settings, *, seed, epoch):
-        def change(pixels, boxes, hashes, each):
-            seen.extend((epoch, int(face)) for face in hashes)
-            return augment(pixels, boxes, hashes, settings, seed=seed, epoch=epoch, each=each)
+    def noted(settings, size, *, seed, epoch):
+        change = change_of_epoch(settings, size, seed=seed, epoch=epoch)
+        assert change is not None
 
-        return change
+        def noting(pixels, boxes, hashes, each):
+            seen.extend((epoch, int(face)) for face in hashes)
+            return change(pixels, boxes, hashes, each=each)
+
+        return noting
 
     monkeypatch.setattr(training, "change_of_epoch", noted)
     world, nobody = bright_faces(20), bright_faces(9, "v")

@@ -22,7 +22,7 @@ FACES, VALIDATION = bright_faces(12), bright_faces(3, "v")
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "adamw, one cycle": {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.3},
-    "augmented": {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}},
+    "augmented": {"augmentation": {"flip": True, "crop": 0.75, "histories": 0.5}},
     "without antialiasing": {"antialias": False},
     "in pairs": {"photograph_probability": "paired"},
 }

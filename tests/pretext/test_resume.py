@@ -33,7 +33,7 @@ def dropping():
 
 
 CYCLE = {"optimiser": "adamw", "schedule": "one_cycle", "warmup": 0.4}
-DRAWN = {"augmentation": {"flip": True, "shift": 2, "histories": 0.5}}
+DRAWN = {"augmentation": {"flip": True, "crop": 0.75, "histories": 0.5}}
 
 
 @pytest.mark.parametrize("changes", [{}, {"compile": True}, {**CYCLE, **DRAWN}])
