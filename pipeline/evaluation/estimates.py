@@ -1,7 +1,7 @@
 """AUC, detection and false alarm rates of photographs against several generators, with intervals.
 
-Rates: exact binomial, each face on its own. AUC: bootstrap by group, none where all resamples
-agree. All intervals are 95 %."""
+Rates: exact binomial, each face on its own. AUC: bootstrap by group; where all resamples agree,
+exact if the classes are separated, else none. All intervals are 95 %."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +60,18 @@ def auc(
         if reason := bootstrap.obstacle(sample):
             return bounded(value), of + reason
     replicates = bootstrap.auc_replicates(photographic, generated, resamples=resamples, seed=seed)
+    groups = min(len(np.unique(sample.groups)) for sample in (photographic, generated))
+    if ends := of_separated(value, groups):
+        return bounded(value, ends), ""
     return ranged(value, replicates)
+
+
+def of_separated(auc: float, groups: int) -> tuple[float, float] | None:
+    """Exact interval (Clopper, Pearson 1934) of an AUC of 0 or 1; None of any other.
+
+    Every photograph lies on one side of every generated face, and so do the faces of as many
+    disjoint, independent pairs as the smaller class has groups."""
+    return binomial_interval(auc * groups, groups, bootstrap.CONFIDENCE) if auc in (0, 1) else None
 
 
 def ranged(value: float, replicates: np.ndarray) -> tuple[Estimate, str]:

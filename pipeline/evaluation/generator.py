@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.calibration.thresholds import binomial_interval
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
-from pipeline.evaluation.estimates import Estimate, bounded, ranged
+from pipeline.evaluation.estimates import Estimate, bounded, of_separated, ranged
 from pipeline.evaluation.ranking import Ranking
 
 CLASSES = {"false_alarm_rate": "photographic", "detection_rate": "generated"}  # a rate's faces
@@ -74,10 +74,11 @@ def with_intervals(
 
     Percentiles of the replicates. Where all resamples agree, these would claim to know the measure
     exactly: a rate then gets the exact binomial interval (Clopper, Pearson 1934) with its groups
-    as the trials, the accuracies that rest on it the worse and the better ends of both rates, and
-    measures without a threshold none."""
+    as the trials, the accuracies that rest on it the worse and the better ends of both rates, the
+    AUC that of separated classes, and other measures none."""
     ends: dict[str, tuple[float, float]] = {}
     reasons: dict[str, str] = {}
+    groups = min(counts[f"{label}_groups"] for label in CLASSES.values())
     agreed = {name for name, drawn in replicates.items() if bootstrap.agree(drawn)}
     for name, drawn in replicates.items():
         rate = name.partition(".")[2]
@@ -86,6 +87,8 @@ def with_intervals(
             ends[name] = binomial_interval(values[name] * trials, trials, bootstrap.CONFIDENCE)
         elif rate or name not in agreed:
             ends[name] = bootstrap.interval(drawn)
+        elif name == "auc" and (exact := of_separated(values[name], groups)):
+            ends[name] = exact
         else:
             reasons[f"interval of {name}"] = ranged(values[name], drawn)[1]
     for threshold in {name.partition(".")[0] for name in agreed if "." in name}:

@@ -61,15 +61,24 @@ def test_a_single_person_gives_no_interval_of_the_auc_but_of_the_rates():
         assert got.not_computed == {"a: interval of the AUC": reason}
 
 
-@pytest.mark.parametrize(("shift", "expected"), [(0, 0.5), (1, 1), (-1, 0)])
-def test_where_all_resamples_agree_there_is_no_interval(shift, expected):
-    """Percentiles would say that the AUC is exactly that."""
+def test_where_all_scores_tie_the_auc_has_no_interval():
+    """Percentiles would say that it is exactly one half."""
     photographs = PHOTOGRAPHS._replace(scores=np.zeros(80))
-    faces = FACES._replace(scores=np.full(50, shift))
+    faces = FACES._replace(scores=np.zeros(50))
     got = estimates.estimate(photographs, {"a": faces}, {"low": 0.5}, **DRAWS)
-    assert got.aucs["a"] == {"value": expected, "low": None, "high": None}
+    assert got.aucs["a"] == {"value": 0.5, "low": None, "high": None}
     (reason,) = got.not_computed.values()
-    assert reason.startswith(f"cannot be computed: all resamples give {expected:g}, so they")
+    assert reason.startswith("cannot be computed: all resamples give 0.5, so they")
+
+
+@pytest.mark.parametrize(("shift", "auc"), [(99, 1), (-99, 0)])
+def test_separated_classes_have_the_exact_interval_of_pairs_of_strangers(shift, auc):
+    """80 photographs of 40 persons beside 50 faces: 40 pairs without a common person."""
+    faces = FACES._replace(scores=FACES.scores + shift)
+    got = estimates.estimate(PHOTOGRAPHS, {"a": faces}, {"low": 0.5}, **DRAWS)
+    expected = binomtest(40 * auc, 40).proportion_ci(0.95, method="exact")
+    assert got.aucs["a"]["value"] == auc and got.not_computed == {}
+    assert (got.aucs["a"]["low"], got.aucs["a"]["high"]) == pytest.approx(tuple(expected))
 
 
 def test_what_is_missing_in_all_states_is_said_once():

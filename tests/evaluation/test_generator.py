@@ -88,6 +88,13 @@ def test_where_all_resamples_agree_rates_are_exact_by_group_and_accuracies_made_
         assert "all resamples give 0.5" in reasons[f"interval of {name}"]
 
 
+@pytest.mark.parametrize("auc", [0, 1])
+def test_the_auc_of_separated_classes_has_the_interval_of_the_smaller_ones_groups(auc):
+    got, reasons = generator.with_intervals({"auc": auc}, {"auc": np.full(50, auc)}, COUNTS)
+    assert (got["auc"]["low"], got["auc"]["high"]) == pytest.approx(exact(5 * auc, 5))
+    assert not reasons
+
+
 def test_an_accuracy_is_as_unsure_as_the_rate_whose_resamples_agree():
     rng = np.random.default_rng(4)
     drawn = {f"at_5_percent.{rate}": rng.normal(size=50) for rate in RATES}
