@@ -19,8 +19,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.detect.errors import FINE, SOME_UNREADABLE, STOPPED, Unusable
 
 if TYPE_CHECKING:
+    from pipeline.detect.crops import Whole
     from pipeline.detect.detector import Detector
-    from pipeline.detect.scoring import Boxes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +56,14 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--crop",
         default="none",
-        metavar="none|FILE",
-        help="none: a picture is a face; or boxes, .csv",
+        metavar="none|auto|FILE",
+        help="none: a picture is a face; auto: find them; or boxes, .csv",
+    )
+    add(
+        "--face-detector",
+        default="centerface",
+        metavar="NAME",
+        help="of --crop auto: centerface or yunet:FILE",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add(
@@ -77,20 +83,22 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _score(options: argparse.Namespace) -> int:
     from pipeline.detect.computing import computing
+    from pipeline.detect.crops import key, left
     from pipeline.detect.rows import Rows
-    from pipeline.detect.scoring import left, score
+    from pipeline.detect.scoring import score
     from pipeline.detect.sources import find
     from pipeline.detect.summary import Summary
 
-    detector, boxes = _detector(options, options.false_alarm_rate), _boxes(options)
+    detector, crops = _detector(options, options.false_alarm_rate), _crops(options)
     rows, summary = Rows(options.out, detector.identity, resume=options.resume), Summary()
     paths, passed_over = find(options.paths)
-    todo, boxes = left(paths, boxes, rows.before)
+    todo, written = left(paths, crops, rows.before), set(map(key, rows.before))
     summary.add(rows.before)
     with computing(), _bar(len(todo), quiet=not options.out and sys.stdout.isatty()) as bar:
-        for some in score(detector, todo, boxes):
-            rows.write(some)
-            summary.add(some)
+        for some in score(detector, todo, crops):
+            new = [row for row in some if key(row) not in written]
+            rows.write(new)
+            summary.add(new)
             bar.update(len({row["path"] for row in some}))
     rows.close()
     _say(summary.text(detector.model, passed_over))
@@ -104,10 +112,10 @@ def _calibrate(options: argparse.Namespace) -> int:
     from pipeline.detect.sources import find
 
     out, photographs = check_name(options.out), Photographs()
-    detector, boxes = _detector(options, None), _boxes(options)
+    detector, crops = _detector(options, None), _crops(options)
     paths, passed_over = find(options.paths)
     with computing(), _bar(len(paths)) as bar:
-        for faces, outputs in encoded(detector, paths, boxes):
+        for faces, outputs in encoded(detector, paths, crops):
             photographs.add(faces, outputs)
             bar.update(len({face.row["path"] for face in faces}))
         text = write(out, detector, photographs, options.false_alarm_rate)
@@ -123,10 +131,18 @@ def _detector(options: argparse.Namespace, rate: float | None) -> "Detector":
     return Detector.load(options.model, **how)
 
 
-def _boxes(options: argparse.Namespace) -> "Boxes | None":
-    from pipeline.detect.scoring import read_boxes
+def _crops(options: argparse.Namespace) -> "Whole":
+    from pipeline.detect.crops import Found, Given, Whole
+    from pipeline.face_detection import detectors
 
-    return None if options.crop == "none" else read_boxes(Path(options.crop))
+    if options.crop == "none":
+        return Whole()
+    if options.crop != "auto":
+        return Given(Path(options.crop))
+    try:
+        return Found(detectors.load(options.face_detector))
+    except PipelineError as error:
+        raise Unusable(str(error)) from error
 
 
 def _bar(total: int, *, quiet: bool = False) -> Any:

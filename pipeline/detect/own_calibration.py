@@ -71,7 +71,7 @@ def write(out: Path, detector: Detector, photographs: Photographs, rate: float |
         sizes=np.array(photographs.sizes, dtype=np.int64)[rows],
         model=np.array(detector.model.identity),
     )
-    left_out = [f"unreadable: {count:,} x {error}" for error, count in photographs.errors.items()]
+    left_out = [f"left out: {count:,} x {error}" for error, count in photographs.errors.items()]
     if twice := len(outputs) - n:
         left_out.append(f"left out: {twice:,} x the same picture again")
     title = f"{n:,} calibration photographs, taken to show different persons: {out}"

@@ -1,0 +1,112 @@
+"""Which parts of a picture are faces: all of it, boxes that are given, or what a detector finds."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.common.names import BOX_COLUMNS
+from pipeline.detect.errors import Unusable
+from pipeline.detect.reading import Box, File, crop
+from pipeline.detect.sources import shown
+from pipeline.face_detection import framing
+from pipeline.face_detection.detectors import FaceDetector
+
+Pixels = NDArray[np.uint8]  # (height, width, 3)
+
+
+class Whole:
+    """Each picture is a face as a whole. The other two say where they differ."""
+
+    nothing = ""  # why a picture has no face
+
+    def expected(self, path: str) -> Sequence[Box]:
+        """Boxes that are known before the picture is read."""
+        return ()
+
+    def boxes(self, file: File) -> Sequence[Box | None]:
+        """Boxes of the faces in a file; None stands for the whole picture."""
+        return (None,)
+
+    def cut(self, picture: Pixels, box: Box | None) -> Pixels:
+        """The face in a box. PipelineError where that leaves the picture."""
+        return picture if box is None else crop(picture, box)
+
+
+class Given(Whole):
+    """Boxes from a .csv file with the columns path, box_x0, box_y0, box_x1, box_y1; relative paths
+    are relative to the working directory.
+
+    In pixels of the picture as it is turned, rounded to whole ones. Unusable with the line."""
+
+    nothing = "no box of a face is given"
+
+    def __init__(self, path: Path) -> None:
+        self._boxes: dict[str, list[Box]] = {}  # by absolute path
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file, strict=True)
+                for row in reader:
+                    x0, y0, x1, y1 = (round(float(row[name])) for name in BOX_COLUMNS)
+                    boxes = self._boxes.setdefault(os.path.abspath(row["path"]), [])
+                    if (x0, y0, x1, y1) not in boxes:
+                        boxes.append((x0, y0, x1, y1))
+        except OSError as error:
+            raise Unusable(f"--crop {path}: {(error.strerror or 'unreadable').lower()}") from None
+        except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+            raise Unusable(
+                f"--crop {path}, line {reader.line_num}: {error!r}; expected a table with the "
+                f"columns path, {', '.join(BOX_COLUMNS)}, numbers in pixels"
+            ) from None
+
+    def expected(self, path: str) -> Sequence[Box]:
+        """The boxes of the file."""
+        return self._boxes.get(os.path.abspath(path), ())
+
+    def boxes(self, file: File) -> Sequence[Box | None]:
+        """The boxes of the file, whether it can be read or not."""
+        return self.expected(file.path)
+
+
+class Found(Whole):
+    """Faces that a detector finds, framed and shrunk as FDF's are."""
+
+    nothing = "no face was found"
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+
+    def boxes(self, file: File) -> Sequence[Box | None]:
+        """Squares around the faces; none in a file that cannot be read."""
+        if file.picture is None:
+            return ()
+        height, width = file.picture.shape[:2]
+        faces = self._detector.find(file.picture)
+        return list(dict.fromkeys(framing.frame(face.box, width, height) for face in faces))
+
+    def cut(self, picture: Pixels, box: Box | None) -> Pixels:
+        """The face at 128 pixels, or fewer where it has no more."""
+        return framing.shrink(super().cut(picture, box))
+
+
+def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells a row from all others: path and box."""
+    return (row["path"], *(row[name] for name in BOX_COLUMNS))
+
+
+def left(paths: Iterable[str], crops: Whole, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The files that do not have all their rows yet.
+
+    The last one is among them: a kill may have left some of its rows out."""
+    drawn = {key(row) for row in rows}
+    done = {row["path"] for row in rows} - {row["path"] for row in rows[-1:]}
+    return [
+        path
+        for path in paths
+        if shown(path) not in done
+        or any((shown(path), *box) not in drawn for box in crops.expected(path))
+    ]

@@ -1,0 +1,1 @@
+"""Face detection: where the faces in a photograph are, and the square that is cut around each."""
