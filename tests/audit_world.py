@@ -32,7 +32,7 @@ gmm: {GMM}
 bootstrap: {{resamples: 100}}
 """.replace("True", "true").replace("False", "false")
 OPTIONS = ["--features", "features", "--variants", "variants", "--gmm", "gmm.npz"]
-OPTIONS += ["--threshold", "threshold.json", "--output"]
+OPTIONS += ["--threshold", "threshold.json", "--curves", "curves.csv", "--output"]
 NAMES = ("robustness", "confounds", "controls")
 JPEG = FileFormat("JPEG", 28, 28, 80, "4:2:0", False, 0.4)
 PNG = FileFormat("PNG", 30, 28, None, None, False, 2.0)

@@ -11,6 +11,8 @@ from pipeline.audit.scoring import TEST, Sets, by_state, estimated
 from pipeline.density.density import Density
 from pipeline.evaluation.estimates import Estimate, Estimates, mean, missing
 
+CURVES = ("kind", "strength", "auc", "detection_rate", "false_alarm_rate")
+
 
 def compare(
     states: Mapping[str, tuple[Sets, Sets]],
@@ -35,6 +37,28 @@ def compare(
         reasons = {"clean": before.not_computed, "perturbed": after.not_computed}
         found[name] = {**content, "not_computed": missing(reasons)}
     return found
+
+
+def curves(found: Mapping[str, Mapping[str, Any]], rate: str) -> dict[str, list[Any]]:
+    """Columns CURVES of a plot: for each kind of perturbation a row clean, then one per strength.
+
+    found: what compare gives, each with `kind` and `strength`. rate: name of the false alarm rate.
+    auc and detection_rate are means over the generators, None where one has none."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for content in found.values():
+        kinds.setdefault(content["kind"], []).append(content)
+    rows = [
+        (
+            kind,
+            state if state == "clean" else f"{content['strength']:g}",
+            content["mean"]["auc"][state],
+            content["mean"][rate][state],
+            content["photographs"][rate][state]["false_alarm_rate"],
+        )
+        for kind, contents in kinds.items()
+        for state, content in [("clean", contents[0]), *(("perturbed", one) for one in contents)]
+    ]
+    return {name: [row[i] for row in rows] for i, name in enumerate(CURVES)}
 
 
 def _figures(estimates: Estimates) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         artifacts.write_json(folder / "robustness.json", robust)
         artifacts.write_json(folder / "confounds.json", confounded)
         artifacts.write_json(folder / "controls.json", controls)
+    artifacts.write_csv(options.curves, robustness.curves(robust, review))
     _show_robustness(robust, review)
     _show_confounds(confounded)
     _show_controls(controls)
@@ -76,6 +77,8 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gmm", type=Path, required=True, help="the detector's mixture, .npz")
     parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    text = "what perturbations do, to write for a plot, .csv"
+    parser.add_argument("--curves", type=Path, required=True, help=text)
     return parser.parse_args(argv)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
@@ -70,6 +71,24 @@ def test_a_perturbation_that_does_nothing_changes_no_figure(audited_once):
     for one in (*content["generators"].values(), content["photographs"], content["mean"]):
         states = [value for value in one.values() if isinstance(value, dict)]
         assert states and all(value["clean"] == value["perturbed"] for value in states)
+
+
+def test_each_kind_of_perturbation_is_a_curve_that_starts_with_clean_faces(audited_once):
+    robustness = audited_once[1][0]
+    curves = pd.read_csv(audited_once[0] / "curves.csv", dtype={"strength": str})
+    assert list(zip(curves["kind"], curves["strength"], strict=True)) == [
+        ("jpeg", "clean"), ("jpeg", "40"), ("blur", "clean"), ("blur", "0.5")
+    ]  # fmt: skip
+    for name, rows in (("jpeg_40", curves[:2]), ("blur_0.5", curves[2:])):
+        states = ("clean", "perturbed")
+        mean, photographs = robustness[name]["mean"], robustness[name]["photographs"]
+        alarms = [photographs["at_20_percent"][state]["false_alarm_rate"] for state in states]
+        for column, expected in (
+            ("auc", [mean["auc"][state] for state in states]),
+            ("detection_rate", [mean["at_20_percent"][state] for state in states]),
+            ("false_alarm_rate", alarms),
+        ):
+            assert list(rows[column]) == pytest.approx(expected)
 
 
 def test_figures_without_format_cues_stand_beside_those_as_found(audited_once, audited):
