@@ -76,6 +76,7 @@ def test_every_curve_of_both_revisions_is_drawn_without_a_network(tmp_path):
     curves = [f"metrics/{path.name}" for path in sorted((folder / "metrics").iterdir())]
     dvc(folder, "plots", "diff", "HEAD", "--targets", *curves, "-o", str(tmp_path / "out"))
 
+    assert BROWSER
     page = tmp_path / "out/index.html"
     command = [
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=30000",
@@ -83,7 +84,7 @@ def test_every_curve_of_both_revisions_is_drawn_without_a_network(tmp_path):
         "--dump-dom", page.as_uri(),
     ]  # fmt: skip
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    drawn = Counter()
+    drawn: Counter[str] = Counter()
     for part in re.split(r'<div id="metrics_', shown)[1:]:
         drawn[part.split("_csv", 1)[0]] += part.count('aria-roledescription="line mark"')
     chance = len(GENERATORS)
