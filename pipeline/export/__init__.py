@@ -1,0 +1,1 @@
+"""The whole detector as one ONNX file, with a model card."""

@@ -1,0 +1,1 @@
+"""Released checkpoints as encoder files of ours, for training to start from."""

@@ -1,0 +1,45 @@
+"""Turn a released checkpoint (.pth) into an encoder file of ours: the authors', or the one that
+they started from, wrapper_75_new.pth of "EXIF as Language". No pickle is run.
+
+Then, in params.yaml of the profile paper, pretext.start: the file written here; pretext.epochs: 0
+uses it as it is, without any training."""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.base import terminal
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with the given command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.import_checkpoint",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a .pth file")
+    text = "what to write (FILE with .safetensors)"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    options = parser.parse_args(argv)
+    from pipeline.import_checkpoint.released import convert
+
+    out = options.out or options.file.with_suffix(".safetensors")
+    converted = convert(options.file, out)
+    rows = [
+        {"entries": group, "tensors": count, "became": became}
+        for became, names in converted.items()
+        for group, count in Counter(map(_group, names)).items()
+    ]
+    terminal.table(rows, f"{options.file} -> {out}")
+
+
+def _group(name: str) -> str:
+    """What a table says of a tensor: `model.visual` of `model.visual.layer1.0.conv1.weight`."""
+    parts = name.split(".")
+    return ".".join(parts[: 2 if parts[0] == "model" else 1])
+
+
+if __name__ == "__main__":
+    terminal.run(main)
