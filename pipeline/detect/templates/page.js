@@ -86,7 +86,8 @@ function open(face) {
   face.focus();
 }
 
-for (const face of faces) face.querySelector('.facts').append(document.querySelector('template').content.cloneNode(true));
+const buttons = document.querySelector('template').content;
+for (const face of faces) face.querySelector('.facts').append(buttons.cloneNode(true));
 for (const hidden of document.querySelectorAll('aside [hidden]')) hidden.hidden = false;
 recall();
 
