@@ -1,7 +1,8 @@
 """Score faces: a row for each with its anomaly score, p-value and verdict.
 
 PATH: picture files, folders (with all below them), glob patterns, or - for a list on standard
-input. Rows go to --out, or as CSV to standard output; all else goes to standard error.
+input. Rows go to --out, or, without --page, as CSV to standard output; all else goes to standard
+error.
 Exit status: 0 all scored, 1 some could not be read, 2 wrong usage, 3 no usable model, 4 stopped by
 an error such as a full disk."""
 
@@ -21,6 +22,10 @@ from pipeline.detect.errors import FINE, SOME_UNREADABLE, STOPPED, Unusable
 if TYPE_CHECKING:
     from pipeline.detect.crops import Whole
     from pipeline.detect.detector import Detector
+    from pipeline.detect.page import Page
+
+
+EXPLAINED = 20  # faces on a page; each costs as much as scoring some hundred
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,12 +78,32 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="that --calibrate wrote, for the model's own",
     )
     add("--calibrate", action="store_true", help="PATHs are your photographs: write a calibration")
+    add("--page", type=Path, metavar="FILE.html", help="page to go through the faces by hand")
+    add(
+        "--explain",
+        type=_count,
+        metavar="N",
+        help=f"on the page, so many faces that do not pass get an occlusion map ({EXPLAINED})",
+    )
+    add(
+        "--photographs",
+        metavar="PATH",
+        help="on the page, show the nearest of these, known to be photographs",
+    )
     options = parser.parse_args(argv)
+    _check(parser, options)
+    return options
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.resume and not options.out:
         parser.error("--resume needs the --out of the run to go on with")
     if options.calibrate and (options.resume or options.calibration):
         parser.error("--calibrate goes neither with --resume nor with --calibration")
-    return options
+    if options.calibrate and options.page:
+        parser.error("--calibrate makes no --page: score the photographs for one")
+    if not options.page and (options.explain is not None or options.photographs):
+        parser.error("--explain and --photographs say what is on the --page")
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -90,19 +115,39 @@ def _score(options: argparse.Namespace) -> int:
     from pipeline.detect.summary import Summary
 
     detector, crops = _detector(options, options.false_alarm_rate), _crops(options)
-    rows, summary = Rows(options.out, detector.identity, resume=options.resume), Summary()
+    summary, page = Summary(), _page(options, detector, crops)
+    quiet = page is not None
+    rows = Rows(options.out, detector.identity, resume=options.resume, quiet=quiet)
     paths, passed_over = find(options.paths)
     todo, written = left(paths, crops, rows.before), set(map(key, rows.before))
-    summary.add(rows.before)
-    with computing(), _bar(len(todo), quiet=not options.out and sys.stdout.isatty()) as bar:
+    readers = [summary.add, *([page.add] if page else [])]
+    for read in readers:
+        read(rows.before)
+    on_terminal = not (options.out or quiet) and sys.stdout.isatty()
+    with computing(), _bar(len(todo), quiet=on_terminal) as bar:
         for some in score(detector, todo, crops):
             new = [row for row in some if key(row) not in written]
             rows.write(new)
-            summary.add(new)
+            for read in readers:
+                read(new)
             bar.update(len({row["path"] for row in some}))
     rows.close()
     _say(summary.text(detector.model, passed_over))
+    if page:
+        _say(page.write(paths, summary.sentences(detector.model, passed_over)))
     return SOME_UNREADABLE if summary.errors else FINE
+
+
+def _page(options: argparse.Namespace, detector: "Detector", crops: "Whole") -> "Page | None":
+    """The page that is asked for; what cannot be done is said before anything is scored."""
+    if not options.page:
+        return None
+    from pipeline.detect.explaining import Explainer
+    from pipeline.detect.page import Page, check_name
+
+    check_name(options.page, replace=options.resume)
+    explained = EXPLAINED if options.explain is None else options.explain
+    return Page(options.page, Explainer(detector, crops, options.photographs), explained)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -157,6 +202,13 @@ def _rate(text: str) -> float:
     if not 0 < rate < 1:
         raise ValueError
     return rate
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _say(text: str) -> None:

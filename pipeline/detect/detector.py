@@ -54,7 +54,7 @@ class Detector:
         self.model = trained
         self.device = select_device(device, key="device")
         self.precision = resolve_precision(trained.precision, self.device)
-        self._encoder = inference.fused(trained.encoder).to(self.device)
+        self.encoder = inference.fused(trained.encoder).to(self.device)
 
     @classmethod
     def load(
@@ -127,9 +127,9 @@ class Detector:
     def encode(self, inputs: Sequence[torch.Tensor]) -> Outputs:
         """Features and head scores of one batch of inputs."""
         if not inputs:
-            return np.zeros((0, self._encoder.feature_dim + len(HEADS)), np.float32)
+            return np.zeros((0, self.encoder.feature_dim + len(HEADS)), np.float32)
         return (
-            torch.cat(encode(self._encoder, torch.stack(list(inputs)), self.precision), dim=1)
+            torch.cat(encode(self.encoder, torch.stack(list(inputs)), self.precision), dim=1)
             .cpu()
             .numpy()
         )
@@ -138,7 +138,7 @@ class Detector:
         """Anomaly scores (n,) of encoded faces, higher = more anomalous."""
         if not len(outputs):
             return np.zeros(0)
-        return self.model.density.anomaly_score(*_features_and_heads(outputs))
+        return self.model.density.anomaly_score(*features_and_heads(outputs))
 
     def judgements(self, outputs: Outputs, sizes: Sequence[tuple[int, int]]) -> list[Judgement]:
         """Verdicts on encoded faces of these widths and heights."""
@@ -169,7 +169,7 @@ class Detector:
     def _judge(self, outputs: Outputs) -> list[Judgement]:
         if not len(outputs):
             return []
-        features, heads = _features_and_heads(outputs)
+        features, heads = features_and_heads(outputs)
         columns = self.model.decisions.columns(self.anomaly_scores(outputs), heads)
         side = self.model.density.side(features, heads)
         judged = []
@@ -184,6 +184,7 @@ class Detector:
         return judged
 
 
-def _features_and_heads(outputs: Outputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def features_and_heads(outputs: Outputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The parts of outputs: features (n, feature_dim) and head scores (n, 5)."""
     features, heads = np.split(outputs.astype(np.float64), [-len(HEADS)], axis=1)
     return features, heads

@@ -44,13 +44,16 @@ class Rows:
     Unusable where the file is there and not to be resumed, or was not written by this detector
     at these rates."""
 
-    def __init__(self, out: Path | None, detector: str, *, resume: bool = False) -> None:
+    def __init__(
+        self, out: Path | None, detector: str, *, resume: bool = False, quiet: bool = False
+    ) -> None:
+        """out: None = standard output, with `quiet` nowhere. detector: its identity."""
         self.out, self.before = out, list[Row]()
         self.kind = out.suffix.lower() if out else ".csv"
         if self.kind not in KINDS:
             raise Unusable(f"--out {out}: needs a name that ends in {', '.join(KINDS)}")
         if out is None:
-            self._file: IO[str] = sys.stdout
+            self._file: IO[str] | None = None if quiet else sys.stdout
             self._write(self._head())
             return
         self.journal = out.with_name(f"{out.name}.rows.jsonl") if self.kind == ".parquet" else out
@@ -67,7 +70,7 @@ class Rows:
 
     def close(self) -> None:
         """Make the Parquet file, now that all rows are there."""
-        if self.out is None:
+        if self.out is None or self._file is None:
             return
         self._file.close()
         if self.kind == ".parquet":
@@ -94,8 +97,9 @@ class Rows:
             self._write(self._head())
 
     def _write(self, text: str) -> None:
-        self._file.write(text)
-        self._file.flush()
+        if self._file:
+            self._file.write(text)
+            self._file.flush()
 
     def _head(self) -> str:
         return _csv(list(COLUMNS)) if self.kind == ".csv" else ""

@@ -64,6 +64,14 @@ class Summary:
 
     def text(self, model: Model, passed_over: Mapping[str, int]) -> str:
         """The table and the sentences below it, in 80 columns."""
+        lines = self.sentences(model, passed_over)
+        wrapped = [textwrap.fill(line, terminal.WIDTH, subsequent_indent="  ") for line in lines]
+        return "\n".join([self._table(), *wrapped])
+
+    def sentences(self, model: Model, passed_over: Mapping[str, int]) -> list[str]:
+        """What could not be judged, what verdicts mean, and where they cannot be trusted; the
+        latter begin with "caution".
+        """
         counts = [
             _counted(what, found)
             for what, found in (
@@ -73,9 +81,7 @@ class Summary:
             )
             if found
         ]
-        lines = [*counts, *self._rates(model), *self._cautions(model)]
-        wrapped = [textwrap.fill(line, terminal.WIDTH, subsequent_indent="  ") for line in lines]
-        return "\n".join([self._table(), *wrapped])
+        return [*counts, *self._rates(model), *self._cautions(model)]
 
     def _table(self) -> str:
         order = sorted(self.folders.items(), key=lambda item: -item[1].verdicts["flag"])

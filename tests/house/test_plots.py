@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.test_in_browser import BROWSER
+from tests.browser import BROWSER
 from tests.small_repository import ROOT, commit, dvc, new_repository
 
 PAGE = (ROOT / ".dvc/plots/page.html").read_text(encoding="utf-8")
