@@ -32,7 +32,7 @@ def check(changes: Iterable[Mapping[str, Any]]) -> None:
         root = params.validate(
             tree, f"{PARAMS} with {dict(changed)}", Params.model_fields
         ).data.root
-        if not (Path(root).is_absolute() or root == SAMPLE or _git("ls-files", root)):
+        if not (Path(root).is_absolute() or root == SAMPLE or git("ls-files", root)):
             raise PipelineError(
                 f"{PARAMS}: data.root = {root} is not in git, so that the copies which experiments "
                 f"run in would lack it: set data.root to the absolute path {Path(root).resolve()}"
@@ -44,10 +44,10 @@ def run(name: str, changes: Mapping[str, Any], *targets: str) -> str:
 
     Takes the place of one that the last commit has under this name. PipelineError with the last
     lines that dvc and the stage said where it fails."""
-    head = _git("rev-parse", "HEAD")
+    head = git("rev-parse", "HEAD")
     ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-    if _git("for-each-ref", ref):
-        _git("update-ref", "-d", ref)
+    if git("for-each-ref", ref):
+        git("update-ref", "-d", ref)
     values = [f"--set-param={key}={value}" for key, value in changes.items()]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     done = subprocess.run(
@@ -61,7 +61,7 @@ def run(name: str, changes: Mapping[str, Any], *targets: str) -> str:
     if done.returncode:
         said = "\n".join(done.stdout.strip().splitlines()[-LAST:])
         raise PipelineError(f"experiment {name} ended with {done.returncode}:\n{said}")
-    return _git("rev-parse", ref)
+    return git("rev-parse", ref)
 
 
 def read(revision: str, path: str) -> bytes:
@@ -72,7 +72,20 @@ def read(revision: str, path: str) -> bytes:
     return content
 
 
-def _git(*arguments: str) -> str:
+def fetch(revision: str, paths: Iterable[str], folder: Path) -> None:
+    """Write files of an experiment below a folder."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(read(revision, path))
+
+
+def origin() -> str:
+    """The commit that experiments start from, and whether more than it goes with them."""
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "HEAD")[:8] + (", with changes not committed" if changed else "")
+
+
+def git(*arguments: str) -> str:
     """What git prints; PipelineError with its own words where it fails."""
     command = ["git", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         values[row].append(measured(revision, options.measure))
         print(f"{name}: {options.measure} {values[row][-1]:.3f}", flush=True)
     table = summary(values)
-    text = markdown(table, options.measure, seeds)
+    text = f"{markdown(table, options.measure, seeds)}\nCommit {experiments.origin()}.\n"
     print(text)
     with atomic(options.output.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -108,9 +108,8 @@ def markdown(rows: Sequence[Row], measure: str, seeds: Sequence[int]) -> str:
         lines.append([row.name, str(row.over_seeds), difference, *values])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
-        f"{table}\n\nMeans over {len(seeds)} seeds; in brackets 95 % intervals (Student's t; the "
-        "differences are paired by seed). Of twenty\ndifferences that are none, about one "
-        "excludes 0.\n"
+        f"{table}\n\nMeans over {len(seeds)} seeds; in brackets 95 % intervals (Student's t, "
+        "differences paired by seed).\nOf twenty differences that are none, about one excludes 0.\n"
     )
 
 
