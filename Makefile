@@ -53,7 +53,7 @@ gpu: env ## on a GPU: the tests marked cuda, and one table of speeds
 	$(BIN)/python -m benchmarks.gpu
 
 experiments: git-repository env ## losses and mixtures with three seeds each: one table, one plot
-	$(BIN)/python -m benchmarks.grid --output grid
+	$(BIN)/python -m benchmarks.grid --output docs/grid
 
 worlds: git-repository env ## run the recipe in three other simulated worlds: docs/worlds.md
 	$(BIN)/python -m benchmarks.worlds --seeds 11 12 13 --output docs/worlds

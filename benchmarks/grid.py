@@ -124,7 +124,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--grid", type=Path, default=grid, help="YAML: rows of changed values")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--measure", default="mean.auc", help=f"a number of {METRICS}")
-    parser.add_argument("--output", type=Path, default=Path("grid"), help="of .md and .png")
+    parser.add_argument("--output", type=Path, default=Path("docs/grid"), help="of .md and .png")
     return parser.parse_args(argv)
 
 

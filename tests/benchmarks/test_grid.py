@@ -15,14 +15,6 @@ from pipeline.base import params
 from pipeline.base.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGE = """
-stages:
-  make:
-    cmd: test ${k} != 0 && printf '%s ' ${k} > out && cat ${root}/in.txt >> out
-    params: [k]
-    deps: ["${root}"]
-    outs: [out]
-"""
 SEEDS = st.lists(st.floats(0, 1), min_size=2, max_size=6)
 
 
@@ -117,30 +109,3 @@ def test_wrong_parameters_and_data_that_a_copy_would_lack_are_refused_at_once(mo
         with pytest.raises(PipelineError, match=said):
             experiments.check([{}, wrong])
     experiments.check([{"data.root": "/data/own"}])
-
-
-@pytest.mark.slow
-def test_experiments_run_in_copies_and_take_the_place_of_their_last_run(tmp_path, monkeypatch):
-    from tests.small_repository import commit, dvc, new_repository, run
-
-    new_repository(tmp_path, "trunk")
-    (tmp_path / ".gitignore").write_text("/out\n/data\n")
-    (tmp_path / "params.yaml").write_text("k: 1\ntext: ''\nroot: data\n")
-    (tmp_path / "dvc.yaml").write_text(STAGE)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/in.txt").write_text("in")
-    commit(tmp_path, "a stage")
-    monkeypatch.chdir(tmp_path)
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    own = {"root": str(tmp_path / "data")}
-    first = experiments.run("three", {"k": 3, **own}, "make")
-    assert experiments.read(first, "out") == b"3 in" and not (tmp_path / "out").exists()
-    assert run(tmp_path, "git", "status", "--porcelain") == ""
-    second = experiments.run("three", {"k": 4, **own}, "make")
-    experiments.fetch(second, ["out", "params.yaml"], tmp_path / "there")
-    assert (tmp_path / "there/out").read_text() == "4 in"
-    assert "k: 4" in (tmp_path / "there/params.yaml").read_text()
-    assert dvc(tmp_path, "exp", "list", "--name-only").split().count("three") == 1
-    with pytest.raises(PipelineError, match=r"experiment four ended with(?s:.*)No such file.*data"):
-        experiments.run("four", {"k": 4}, "make")
