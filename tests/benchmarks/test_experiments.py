@@ -69,8 +69,8 @@ def test_ignored_data_reach_a_copy_by_an_absolute_path_or_copied_and_not_by_a_re
 def test_a_queued_grid_runs_two_at_a_time(repository):
     dvc(repository, "exp", "run", "--queue", "-S", "k=choice(5,6)", "-S", "m=range(1,3)")
     dvc(repository, "queue", "start", "-j", "2")
-    wait_until(lambda: dvc(repository, "queue", "status").count("Success") == 4, "the queue")
-    names = dvc(repository, "exp", "list", "--name-only").split()[1:]
+    wait_until(lambda: dvc(repository, "queue", "status").count("Success") == 4, "the queue", 600)
+    names = dvc(repository, "exp", "list", "--name-only").split()
     assert sorted(experiments.read(name, "out") for name in names) == [b"5 in"] * 2 + [b"6 in"] * 2
 
 
