@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository profile repro test test-slow check lint types bench gpu worlds clean
+.PHONY: help env git-repository profile repro test test-slow check lint types bench gpu experiments worlds clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ bench: env ## measure the hot stages against the published recipe and the hardwa
 
 gpu: env ## on a GPU: the tests marked cuda, and one table of speeds
 	$(BIN)/python -m benchmarks.gpu
+
+experiments: git-repository env ## losses and mixtures with three seeds each: one table, one plot
+	$(BIN)/python -m benchmarks.grid --output docs/grid
 
 worlds: git-repository env ## run the recipe in three other simulated worlds: docs/worlds.md
 	$(BIN)/python -m benchmarks.worlds --seeds 11 12 13 --output docs/worlds

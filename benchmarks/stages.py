@@ -18,15 +18,19 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNNING = re.compile(r"Running stage '(.+)'")
 
 
+def environment() -> dict[str, str]:
+    """For dvc: stages call `python`, which is to be this one."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path}
+
+
 def run(folder: Path, *arguments: str) -> Iterator[tuple[str, float]]:
     """Name and seconds of each stage of a dvc command, then of the whole."""
     command = [sys.executable, "-u", "-m", "dvc", *arguments]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # stages call `python`
-    environment = {**os.environ, "PATH": path}
     begun = started = time.perf_counter()
     stage = "before the first stage"
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout or ():
             if match := RUNNING.match(line):

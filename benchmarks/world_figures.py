@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.base import params
 from pipeline.base.errors import PipelineError
-from pipeline.common.artifacts import read_json, sha256, write_json
+from pipeline.common.artifacts import read_json
 
 FIRST = 6  # generators; those after them were added when these had been scored often
 RATE, SHARE = "at_5_percent", 0.05
@@ -22,11 +22,18 @@ CONTROLS = {
     "random weights": "random_weights",
     "shuffled EXIF tags": "shuffled_exif",
 }
-ENCODER, TRAINING = "models/encoder.safetensors", "training.json"
+FILES = (
+    "params.yaml",
+    "data/evaluation/table.json",
+    "data/audit/controls.json",
+    "data/audit/robustness.json",
+    "data/calibration/calibration.json",
+    "metrics/pretext.json",
+)
 
 
 class Figure(NamedTuple):
-    """A value with its interval; unit: "" for a plain number, "%" for a share, "s"."""
+    """A value with its interval; unit: "" for a plain number, "%" for a share."""
 
     value: float | None
     low: float | None = None
@@ -126,21 +133,7 @@ def _pretext(folder: Path) -> dict[str, Figure]:
     return {
         "ranking accuracy, mean": Figure(found["ranking_accuracy"]["mean"]),
         "manipulation AUC": Figure(found["manipulation_auc"]),
-        "training": Figure(_training_seconds(folder), unit="s"),
     }
-
-
-def note_training(folder: Path, seconds: float) -> None:
-    """Note how long the training of the encoder that lies in the folder has taken."""
-    content = {"seconds": seconds, "encoder": sha256(folder / ENCODER)}
-    write_json(folder / TRAINING, content)
-
-
-def _training_seconds(folder: Path) -> float | None:
-    """None where this encoder was trained elsewhere, and came from DVC's cache."""
-    path = folder / TRAINING
-    noted: dict[str, Any] = read_json(path) if path.exists() else {}
-    return noted["seconds"] if noted.get("encoder") == sha256(folder / ENCODER) else None
 
 
 def _interval(content: Mapping[str, Any], name: str, unit: str = "") -> Figure:

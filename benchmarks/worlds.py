@@ -1,23 +1,18 @@
 """The sample's recipe in several simulated worlds: `python -m benchmarks.worlds --seeds 11 12 13`.
 
-A world is the last commit with another `seed`: other persons, cameras, backgrounds, splits and
-weights. Each has a clone of its own in .worlds, which shares DVC's cache, so that a world
-that is finished is not run again and one that was interrupted continues. What was chosen by looking
-at some worlds is to be reported from others: 1 to 3 are for choosing, 11 to 13 for the report."""
+A world is the recipe with another `seed`: other persons, cameras, backgrounds, splits and weights.
+Each is an experiment of dvc. What was chosen by looking at some worlds is to be reported from
+others: 1 to 3 are for choosing, 11 to 13 for the report."""
 
 import argparse
-import re
-import subprocess
+import tempfile
 from pathlib import Path
 
-from benchmarks import stages, world_figures, worlds_table
+from benchmarks import experiments, world_figures, worlds_table
 from benchmarks.__main__ import machine
-from pipeline.base import profile, terminal
-from pipeline.base.errors import PipelineError
+from pipeline.base import terminal
 from pipeline.common import artifacts
 
-ROOT = Path(__file__).resolve().parents[1]
-WORLDS = ROOT / ".worlds"  # which git and DVC ignore
 GOALS = ("evaluate", "audit")
 HEAD = """# Simulated worlds
 
@@ -38,66 +33,23 @@ def main(argv: list[str] | None = None) -> None:
     """Run the worlds one after the other and show the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worlds", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="a world each")
-    parser.add_argument("--profile", default="", help="a file of profiles/, without .yaml")
     parser.add_argument("--output", type=Path, help="write <output>.md and <output>.json too")
     options = parser.parse_args(argv)
-    commit = git(ROOT, "rev-parse", "HEAD")
-    if git(ROOT, "status", "--porcelain", "--untracked-files=no"):
-        print(f"note: what is not committed is not in the worlds, which are {commit[:8]}")
+    worlds = {seed: {"seed": seed} for seed in options.seeds}
+    experiments.check(worlds.values())
     found = {}
-    for seed in dict.fromkeys(options.seeds):
-        folder = WORLDS / "-".join(filter(None, (options.profile, str(seed))))
-        prepare(folder, commit, seed, options.profile)
-        run(folder)
-        found[seed] = world_figures.read(folder)
+    for seed, changes in terminal.progress(worlds.items(), what="worlds", unit="world"):
+        revision = experiments.run(f"world-{seed}", changes, *GOALS)
+        with tempfile.TemporaryDirectory() as name:
+            experiments.fetch(revision, world_figures.FILES, Path(name))
+            found[seed] = world_figures.read(Path(name))
     summary = worlds_table.summary(found)
-    origin = {"commit": commit, "machine": machine(), "profile": options.profile}
-    text = f"{worlds_table.markdown(summary)}\nCommit {commit[:8]} on {origin['machine']}.\n"
+    origin = {"commit": experiments.origin(), "machine": machine()}
+    text = f"{worlds_table.markdown(summary)}\nCommit {origin['commit']}; {origin['machine']}.\n"
     print(text)
     if options.output:
         options.output.with_suffix(".md").write_text(f"{HEAD}\n{text}", encoding="utf-8")
         artifacts.write_json(options.output.with_suffix(".json"), {**origin, "figures": summary})
-
-
-def prepare(folder: Path, commit: str, seed: int, profile_name: str = "") -> None:
-    """A clone at the commit, with its own seed and DVC's cache of this repository. What lies there
-    stays if it is of this commit: DVC knows what of it is up to date.
-    """
-    if not (folder / ".git").is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
-    if git(folder, "rev-parse", "HEAD") != commit:
-        git(folder, "fetch", "--quiet", str(ROOT), commit)
-        git(folder, "checkout", "--quiet", "--force", "--detach", commit)
-    cache = ROOT / ".dvc/cache"
-    (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
-    path = folder / "params.yaml"
-    if profile_name:
-        profile.apply(folder / f"profiles/{profile_name}.yaml", path)
-    text, count = re.subn(r"(?m)^seed: *\d+", f"seed: {seed}", path.read_text(encoding="utf-8"))
-    if count != 1:
-        raise PipelineError(f"{path}: {count} lines begin with `seed: <number>`, 1 is needed")
-    path.write_text(text, encoding="utf-8")
-
-
-def run(folder: Path) -> None:
-    """Bring a world up to date; where it trains, note how long that took."""
-    try:
-        for stage, seconds in stages.run(folder, "repro", *GOALS):
-            print(f"{folder.name}: {stage}: {seconds:.0f} s", flush=True)
-            if stage == "train_pretext@encoder":
-                world_figures.note_training(folder, seconds)
-    except subprocess.CalledProcessError as error:
-        raise PipelineError(f"{folder}: `dvc repro` ended with {error.returncode}") from None
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """What git prints in a folder; PipelineError with its own words where it fails."""
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PipelineError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

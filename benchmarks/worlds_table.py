@@ -49,7 +49,7 @@ def markdown(summed: Mapping[str, Any]) -> str:
 
 
 def cell(figure: Figure) -> str:
-    """Three digits of a number, or percent to a tenth, or seconds; the interval in brackets."""
+    """Three digits of a number, or percent to a tenth; the interval in brackets."""
     if figure.value is None:
         return "–"
     texts = [_text(number, figure.unit) for number in figure[:3] if number is not None]
@@ -58,4 +58,4 @@ def cell(figure: Figure) -> str:
 
 
 def _text(number: float, unit: str) -> str:
-    return {"": f"{number:.3f}", "%": f"{100 * number:.1f}", "s": f"{number:.0f}"}[unit]
+    return {"": f"{number:.3f}", "%": f"{100 * number:.1f}"}[unit]

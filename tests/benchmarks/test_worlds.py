@@ -1,8 +1,7 @@
-"""The table of worlds against figures counted by hand, and the folders that worlds are run in."""
+"""The table of worlds against figures counted by hand."""
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def control(name: str, aucs: list[float]) -> dict[str, Any]:
     return {"name": name, "auc": 0.55, "low": 0.5, "high": 0.6, "generators": own}
 
 
-def write_run(folder: Path, seed: int = 1, seconds: float | None = 90.0) -> Path:
+def write_run(folder: Path, seed: int = 1) -> Path:
     """What the figures are read from: AUC rises by 0.01 with each seed."""
     more = 0.01 * (seed - 1)
     rows = {name: row(a + more, a / 2) for name, a in zip(GENERATORS, AUCS, strict=True)}
@@ -69,10 +68,6 @@ def write_run(folder: Path, seed: int = 1, seconds: float | None = 90.0) -> Path
             "metrics/pretext.json": {"ranking_accuracy": {"mean": 0.8}, "manipulation_auc": 0.7},
         },
     )
-    (folder / "models").mkdir(exist_ok=True)
-    (folder / world_figures.ENCODER).write_bytes(b"weights")
-    if seconds:
-        world_figures.note_training(folder, seconds)
     (folder / "params.yaml").write_text(f"generators: {GENERATORS}\n", encoding="utf-8")
     return folder
 
@@ -109,7 +104,6 @@ def test_over_all_generators_stored_intervals_count_and_over_some_the_mean_of_th
     assert found["Pretext task"] == {
         "ranking accuracy, mean": Figure(0.8),
         "manipulation AUC": Figure(0.7),
-        "training": Figure(90.0, unit="s"),
     }
 
 
@@ -117,13 +111,10 @@ def test_what_the_stages_write_can_be_read(tmp_path):
     shutil.copytree(RESULTS, tmp_path, dirs_exist_ok=True)
     shutil.copy(RESULTS / "data/pretext.json", tmp_path / "metrics/pretext.json")
     (tmp_path / "params.yaml").write_text("generators: [sim_latent, sim_rolloff]\n")
-    (tmp_path / "models").mkdir()
-    (tmp_path / world_figures.ENCODER).touch()
     found = world_figures.read(tmp_path)
     table = read_json(RESULTS / "data/evaluation/table.json")
     assert list(found)[:2] == ["All 2 generators", "AUC of each generator"]
     assert found["All 2 generators"]["AUC, mean"].low == table["mean"]["auc_low"]
-    assert found["Pretext task"]["training"].value is None
 
 
 def test_a_run_without_the_five_percent_threshold_is_refused(tmp_path):
@@ -145,7 +136,7 @@ def test_a_mean_of_what_is_missing_is_missing():
 
 
 def test_the_table_has_the_mean_over_worlds_and_each_with_its_interval(tmp_path):
-    found = {s: world_figures.read(write_run(tmp_path / str(s), s, 60.0 * s)) for s in (1, 2, 3)}
+    found = {s: world_figures.read(write_run(tmp_path / str(s), s)) for s in (1, 2, 3)}
     summary = json.loads(json.dumps(worlds_table.summary(found)))
     mean = summary[ALL]["AUC, mean"]
     assert mean["mean"] == pytest.approx(0.71) and list(mean["worlds"]) == ["1", "2", "3"]
@@ -158,12 +149,11 @@ def test_the_table_has_the_mean_over_worlds_and_each_with_its_interval(tmp_path)
     assert lines[2] == [
         "AUC, mean", "0.710", "0.700 (0.680–0.720)", "0.710 (0.690–0.730)", "0.720 (0.700–0.740)"
     ]  # fmt: skip
-    assert ["training", "120 s", "60 s", "120 s", "180 s"] in lines
     assert ["noise_2", "6.0 %", *["6.0 % (3.0–11.0)"] * 3] in lines
 
 
 def test_a_cell_without_a_value_or_an_interval():
-    assert worlds_table.cell(Figure(None, unit="s")) == "–"
+    assert worlds_table.cell(Figure(None)) == "–"
     assert worlds_table.cell(Figure(0.12345)) == "0.123"
     assert worlds_table.cell(Figure(0.5, None, 0.6)) == "0.500"
 
@@ -178,96 +168,23 @@ def test_worlds_with_other_figures_are_not_put_side_by_side(tmp_path):
 # --- running
 
 
-@pytest.fixture
-def repository(tmp_path, monkeypatch) -> Path:
-    """A repository with a seed, as the one whose worlds are run."""
-    if not shutil.which("git"):
-        pytest.skip("needs git")
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    root = tmp_path / "root"
-    (root / ".dvc").mkdir(parents=True)
-    (root / ".dvc/config").touch()
-    (root / "params.yaml").write_text("# numbers\nseed: 1   # whole\ngmm: {}\n", encoding="utf-8")
-    (root / "dvc.lock").write_text("committed\n", encoding="utf-8")
-    monkeypatch.setattr(worlds, "ROOT", root)
-    monkeypatch.setattr(worlds, "WORLDS", root / ".worlds")
-    worlds.git(root, "init", "-q")
-    commit(root)
-    return root
+def test_the_command_runs_each_world_once_and_writes_what_it_prints(tmp_path, monkeypatch, capsys):
+    def run(name, changes, *goals):
+        assert goals == ("evaluate", "audit") and name == f"world-{changes['seed']}"
+        return name
 
+    def fetch(revision, paths, folder):
+        write_run(folder, int(revision.removeprefix("world-")))
+        written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert written == set(paths), "what the figures are read from is fetched"
 
-def commit(root: Path) -> str:
-    worlds.git(root, "add", "-A", "--", ":!.dvc/tmp")
-    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-    worlds.git(root, *who, "commit", "-q", "--allow-empty", "-m", "state")
-    return worlds.git(root, "rev-parse", "HEAD")
-
-
-def test_a_world_is_the_commit_with_its_seed_and_the_shared_cache(repository):
-    head = worlds.git(repository, "rev-parse", "HEAD")
-    folder = repository / ".worlds/12"
-    worlds.prepare(folder, head, 12)
-    assert (folder / "params.yaml").read_text() == "# numbers\nseed: 12   # whole\ngmm: {}\n"
-    assert f"dir = {repository}/.dvc/cache" in (folder / ".dvc/config.local").read_text()
-    (folder / "dvc.lock").write_text("of this world\n", encoding="utf-8")
-    worlds.prepare(folder, head, 12)  # of the same commit: what DVC wrote there stays
-    assert (folder / "dvc.lock").read_text() == "of this world\n"
-    (repository / "params.yaml").write_text("seed: 1\ngmm: {k: 2}\n", encoding="utf-8")
-    worlds.prepare(folder, commit(repository), 12)
-    assert (folder / "params.yaml").read_text() == "seed: 12\ngmm: {k: 2}\n"
-    assert (folder / "dvc.lock").read_text() == "committed\n"
-
-
-def test_a_world_whose_seed_cannot_be_set_is_refused(repository):
-    (repository / "params.yaml").write_text("gmm: {}\n", encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"params.yaml: 0 lines begin with `seed: <number>`"):
-        worlds.prepare(repository / ".worlds/1", commit(repository), 1)
-    with pytest.raises(PipelineError, match="nothing"):
-        worlds.git(repository, "rev-parse", "nothing")
-
-
-def test_seconds_stay_with_the_encoder_whose_training_took_them(tmp_path, monkeypatch):
-    turns = iter([{"train_pretext@encoder": 12.0, "audit": 2.0}, {"whole": 3.0}])
-    monkeypatch.setattr(worlds.stages, "run", lambda *_: iter(next(turns).items()))
-    write_run(tmp_path, seconds=None)
-
-    def seconds() -> float | None:
-        worlds.run(tmp_path)
-        return world_figures.read(tmp_path)["Pretext task"]["training"].value
-
-    assert seconds() == 12.0
-    turns = iter([{"whole": 3.0}] * 2)
-    assert seconds() == 12.0, "nothing trained: they are still those of this encoder"
-    (tmp_path / world_figures.ENCODER).write_bytes(b"another one, from DVC's cache")
-    assert seconds() is None
-
-
-def test_a_world_that_fails_says_where(tmp_path, monkeypatch):
-    def failing(*_):
-        raise subprocess.CalledProcessError(3, "dvc")
-
-    monkeypatch.setattr(worlds.stages, "run", failing)
-    with pytest.raises(PipelineError, match=rf"{tmp_path}: `dvc repro` ended with 3"):
-        worlds.run(tmp_path)
-
-
-def test_the_command_runs_each_world_once_and_writes_what_it_prints(
-    repository, tmp_path, monkeypatch, capsys
-):
-    ran = []
-
-    def run(folder, *goals):
-        ran.append((folder.name, goals))
-        write_run(folder, int(folder.name), seconds=None)
-        yield "train_pretext@encoder", 7.0
-
-    monkeypatch.setattr(worlds.stages, "run", run)
+    monkeypatch.setattr(worlds.experiments, "check", list)
+    monkeypatch.setattr(worlds.experiments, "run", run)
+    monkeypatch.setattr(worlds.experiments, "fetch", fetch)
     worlds.main(["--seeds", "2", "3", "2", "--output", str(tmp_path / "out")])
-    assert ran == [("2", ("repro", "evaluate", "audit")), ("3", ("repro", "evaluate", "audit"))]
     text, printed = (tmp_path / "out.md").read_text(), capsys.readouterr().out
     assert text.startswith("# Simulated worlds") and "| AUC, mean | 0.715 |" in text
     assert text.partition("\n| ")[2] and text.partition("\n| ")[2] in printed
     written = read_json(tmp_path / "out.json")
-    assert written["figures"]["Pretext task"]["training"]["worlds"]["3"]["value"] == 7.0
-    assert written["commit"] == worlds.git(repository, "rev-parse", "HEAD")
+    assert list(written["figures"][ALL]["AUC, mean"]["worlds"]) == ["2", "3"]
+    assert written["commit"] == worlds.experiments.origin()
