@@ -5,7 +5,7 @@ reasons as those of the authors' records."""
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.common.metadata import take_apart
@@ -25,7 +25,7 @@ def read_exif(data: bytes) -> dict[str, Any]:
 
     Raises Rejection: exif_missing, exif_broken, f_number_ambiguous or exposure_time_s_ambiguous
     where a value and its APEX form differ by more than TOLERANCE; nothing else."""
-    found = _directory(take_apart(data).exif)
+    found = values_of(data, READ)
     values = {
         "iso": _iso(found),
         "f_number": _or_apex("f_number", found, (F_NUMBER, APERTURE), 2),
@@ -35,17 +35,19 @@ def read_exif(data: bytes) -> dict[str, Any]:
     return {KEYS[tag]: value for tag, value in values.items() if value is not None}
 
 
-def _directory(tiff: bytes) -> dict[int, Any]:
-    """The values of READ, of EXIF's own directory or of the first one."""
+def values_of(data: bytes, tags: Iterable[int]) -> dict[int, Any]:
+    """What a file's EXIF has under these tags, as Pillow reads it; None where it has nothing.
+
+    Of EXIF's own directory, else of the first one. Raises Rejection: exif_missing, exif_broken."""
     from PIL import Image
 
-    if not tiff:
+    if not (tiff := take_apart(data).exif):
         raise Rejection("exif_missing")
     try:
         first = Image.Exif()
         first.load(tiff)
         own = first.get_ifd(DIRECTORY)
-        return {tag: own.get(tag, first.get(tag)) for tag in READ}
+        return {tag: own.get(tag, first.get(tag)) for tag in tags}
     except Exception as error:  # Pillow raises nearly any on damaged bytes
         raise Rejection("exif_broken", str(error) or type(error).__name__) from None
 

@@ -10,8 +10,8 @@ from tests.closure import ROOT, imports
 # Lowest first; a package imports those of lower layers, and evaluation imports calibration.
 LAYERS = [
     {"base"},
-    {"common"},
-    {"calibration", "density", "encoder", "exif", "face_detection", "face_sets"},
+    {"common", "face_detection"},
+    {"calibration", "density", "encoder", "exif", "face_sets"},
     {"evaluation", "import_checkpoint", "manipulation", "perturbation", "simulation"},
     {"extraction", "pretext"},
     {"audit", "comparison", "explanation", "report"},
