@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.common.metadata import take_apart
 from pipeline.exif.tags import KEYS, PARSERS, Rejection
 
+TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF is in others
 DIRECTORY = 0x8769  # where the tags of the shot are; some cameras have them one level higher
 ISO, F_NUMBER, EXPOSURE_TIME, FOCAL_LENGTH = 0x8827, 0x829D, 0x829A, 0x920A
 APERTURE, SHUTTER_SPEED = 0x9202, 0x9201  # APEX: 2 log2(f-number), -log2(seconds)
@@ -20,8 +21,8 @@ TOLERANCE = 1 / 3  # stops between a value and its APEX form
 
 
 def read_exif(data: bytes) -> dict[str, Any]:
-    """Texts and numbers of the four tags by the keys of `tags.KEYS`, as far as the file (JPEG, PNG
-    or WebP) has them.
+    """Texts and numbers of the four tags by the keys of `tags.KEYS`, as far as the file (JPEG, PNG,
+    WebP or TIFF) has them.
 
     Raises Rejection: exif_missing, exif_broken, f_number_ambiguous or exposure_time_s_ambiguous
     where a value and its APEX form differ by more than TOLERANCE; nothing else."""
@@ -36,12 +37,13 @@ def read_exif(data: bytes) -> dict[str, Any]:
 
 
 def values_of(data: bytes, tags: Iterable[int]) -> dict[int, Any]:
-    """What a file's EXIF has under these tags, as Pillow reads it; None where it has nothing.
+    """What the EXIF of a file (JPEG, PNG, WebP or TIFF) has under these tags, as Pillow reads it;
+    None where it has nothing.
 
     Of EXIF's own directory, else of the first one. Raises Rejection: exif_missing, exif_broken."""
     from PIL import Image
 
-    if not (tiff := take_apart(data).exif):
+    if not (tiff := data if data.startswith(TIFF) else take_apart(data).exif):
         raise Rejection("exif_missing")
     try:
         first = Image.Exif()

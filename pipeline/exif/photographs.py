@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import math
 import os
 import warnings
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.base import processes, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.common.pictures import (
+    MAXIMUM_PIXELS,
     PICTURE_SUFFIXES,
     Decoded,
     UnreadablePicture,
@@ -31,6 +33,8 @@ from pipeline.face_detection.face import LANDMARKS
 from pipeline.face_detection.face import Face as Found
 
 FOLDER = Path("SSL_training_data/photographs")  # below data.root
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+SUFFIXES = PICTURE_SUFFIXES | TIFF_SUFFIXES
 NOT_SEEN = ".@#$~"  # programs keep previews, copies and what was deleted under such names
 PHOTOGRAPHS_PER_JOB = 8
 # FDF's seven points without its ears and shoulders: the manipulations need no other
@@ -109,7 +113,7 @@ def list_files(folder: Path, reasons: Tally) -> list[str]:
     if not found:
         raise PipelineError(
             f"{folder}: no photograph; there must be files that end in "
-            f"{', '.join(sorted(PICTURE_SUFFIXES))} (passed over: {reasons.counts or 'nothing'})"
+            f"{', '.join(sorted(SUFFIXES))} (passed over: {reasons.counts or 'nothing'})"
         )
     return sorted(found)
 
@@ -119,7 +123,7 @@ def _why_not(path: str, relative: str) -> str:
         return "hidden"
     if os.path.islink(path):
         return "link"
-    if os.path.splitext(path)[1].lower() not in PICTURE_SUFFIXES:
+    if os.path.splitext(path)[1].lower() not in SUFFIXES:
         return "other_extension"
     return "name_not_utf_8" if any("\udc80" <= letter <= "\udcff" for letter in relative) else ""
 
@@ -186,10 +190,32 @@ def read_picture(path: Path) -> tuple[bytes, Decoded]:
     """A picture's file and what it shows. Raises Rejection where it cannot be read."""
     try:
         data = read_picture_file(path)
-        return data, decode(data, path)
+        tiff = path.suffix.lower() in TIFF_SUFFIXES and data.startswith(embedded.TIFF)
+        return data, decode(_as_png(data, path) if tiff else data, path)
     except UnreadablePicture as error:
         reason = f"picture_{error.reason.removesuffix('_picture')}"
         raise Rejection(reason, error.cause) from None
+
+
+def _as_png(tiff: bytes, path: Path) -> bytes:
+    """The first picture of a TIFF file, upright and not compressed."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(tiff), formats=("TIFF",)) as image:
+            if image.width * image.height > MAXIMUM_PIXELS:
+                raise UnreadablePicture(path, "too_large", f"{image.width} x {image.height}")
+            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
+            bare = upright.convert("RGB") if upright.mode in ("CMYK", "YCbCr", "LAB") else upright
+            bare.info.clear()
+            bare.save(png, "PNG", compress_level=0)
+            return png.getvalue()
+    except UnreadablePicture:
+        raise
+    except UnidentifiedImageError:  # whose text has an address in memory
+        raise UnreadablePicture(path, "broken", "no header of a picture") from None
+    except Exception as error:  # a decoder raises nearly any on damaged bytes
+        raise UnreadablePicture(path, "broken", str(error) or type(error).__name__) from None
 
 
 @functools.cache

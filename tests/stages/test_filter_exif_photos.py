@@ -121,10 +121,12 @@ def test_one_photograph_gives_several_faces_and_small_ones_are_counted(tree):
     assert sides == pytest.approx([73, 73])  # of 146, at half the size
 
 
-def test_a_turned_photograph_gives_the_pixels_of_an_upright_one(tree):
-    pixels = tree.add("person 0/turned.png", first={ORIENTATION: 6})
+@pytest.mark.parametrize("kind", ["png", "webp", "tif"])
+def test_a_turned_photograph_gives_the_pixels_of_an_upright_one(tree, kind):
+    how = {"lossless": True} if kind == "webp" else {}
+    pixels = tree.add(f"person 0/turned.{kind}", first={ORIENTATION: 6}, **how)
     _, table = tree.run()
-    row = table.loc[table["photo_id"] == "person 0/turned.png", "row"]
+    row = table.loc[table["photo_id"] == f"person 0/turned.{kind}", "row"]
     x0, y0, x1, y1 = FRAME
     np.testing.assert_array_equal(shards.read_shards("faces")[row][0], pixels[y0:y1, x0:x1])
 
@@ -150,6 +152,7 @@ def spoil(tree):
     Image.new("RGBA", (200, 160)).save(folder / "bad/clear.png", exif=exif({}, {}))
     whole = (folder / "bad/iso.jpg").read_bytes()
     (folder / "bad/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "bad/cut.tif").write_bytes(b"II*\0" + whole[:200])
     (folder / "bad/copy.png").write_bytes((folder / "person 0/0.png").read_bytes())
     tree.boxes += [("bad/copy.png", *BOX), ("gone.jpg", *BOX)]
     (folder / ".trash").mkdir()
@@ -161,7 +164,7 @@ def spoil(tree):
         **{"exposure_time_s_out_of_range": 1, "no_face": 1, "face_too_small": 1},
         **{"box_outside_picture": 1, "picture_empty": 1, "picture_not_a": 1, "exif_missing": 1},
         **{"other_extension": 1, "picture_transparent": 1, "picture_truncated": 1},
-        **{"photograph_twice": 1, "photograph_missing": 1},
+        **{"picture_broken": 1, "photograph_twice": 1, "photograph_missing": 1},
     }
 
 
