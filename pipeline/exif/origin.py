@@ -14,8 +14,8 @@ SOFTWARE, WIDTH, HEIGHT = 0x0131, 0xA002, 0xA003
 EDITORS = re.compile(
     r"photoshop|lightroom|gimp|snapseed|picasa|picsart|meitu|beautyplus|facetune|faceapp|vsco|canva"
     r"|affinity|pixelmator|paint|acdsee|photoscape|photofiltre|luminar|photoimpact|corel|polarr"
-    r"|fotor|pixlr|imagemagick|irfanview|xnview|capture one|darktable|rawtherapee|dxo|aperture"
-    r"|iphoto|photo ?studio|photo editor|topaz|remini|adobe bridge|libformat",
+    r"|fotor|pixlr|imagemagick|irfanview|xnview|capture one|darktable|rawtherapee|aperture"
+    r"|dxo (?:optics|photo)|iphoto|photo ?studio|photo editor|topaz|remini|adobe bridge|libformat",
     re.IGNORECASE,
 )
 LEAST_SIDE = 0.9  # of the longer side that the camera wrote; below, a picture was shrunk or cropped

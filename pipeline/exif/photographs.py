@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import logging
 import math
 import os
 import warnings
@@ -131,10 +132,11 @@ def _why_not(path: str, relative: str) -> str:
 def read_some(names: list[str], settings: Settings) -> tuple[list[Photograph], Tally]:
     """Those of some files that have a face to use, and why others have none."""
     photographs, reasons = list[Photograph](), Tally()
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it says there has a reason here
     for name in names:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's, of faults that have a reason here
+                warnings.simplefilter("ignore")  # likewise
                 photograph = read(name, settings, reasons)
         except Rejection as rejection:
             reasons.add(rejection.reason, name, rejection.cause)

@@ -162,6 +162,14 @@ def distributions(table: "pd.DataFrame") -> dict[str, list[Any]]:
     return columns
 
 
+def show(counts: dict[str, Any], root: Path) -> None:
+    """Print how many faces are kept and rejected, the most frequent reasons first."""
+    rows = [{"faces": "kept", "number": counts["kept"], "first": ""}]
+    for reason, number in sorted(counts["reasons"].items(), key=lambda item: -item[1]):
+        rows.append({"faces": reason, "number": number, "first": counts["first"][reason]})
+    terminal.table(rows, f"{root}: faces kept and rejected")
+
+
 def check(counts: dict[str, Any], root: Path) -> None:
     """Raise PipelineError where a split has no faces: training must not start on nothing."""
     if not counts["records"]:
@@ -190,13 +198,10 @@ def main(argv: list[str] | None = None) -> None:
         columns = ["photo_id", "author", "split", *names.TAGS]
         table = artifacts.read_table(folder / "faces.parquet", columns)
         counts = summary(table, reasons)
+        show(counts, args.root)
         check(counts, args.root)
         artifacts.write_json(folder / "exif.json", counts)
         artifacts.write_csv(folder / "tags.csv", distributions(table))
-    rows = [{"faces": "kept", "number": counts["kept"], "first": ""}]
-    for reason, number in sorted(reasons.counts.items(), key=lambda item: -item[1]):
-        rows.append({"faces": reason, "number": number, "first": reasons.firsts[reason]})
-    terminal.table(rows, f"{args.root}: faces kept and rejected")
 
 
 if __name__ == "__main__":
