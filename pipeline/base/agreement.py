@@ -11,6 +11,7 @@ def faults(params: Any) -> list[str]:
     """What does not agree among the sections that are there, a sentence each."""
     gmm, pretext = getattr(params, "gmm", None), getattr(params, "pretext", None)
     found = list(_of_training(pretext)) if pretext else []
+    found += _of_faces_with_exif(params)
     if gmm:
         faces = {
             "data.maximum_fit_faces": getattr(
@@ -40,6 +41,15 @@ def _of_training(pretext: Pretext) -> Iterator[str]:
         yield (
             f"pretext.start = {pretext.start!r}: allowed are none, imagenet, or a path that ends "
             "in .safetensors or .pth"
+        )
+
+
+def _of_faces_with_exif(params: Any) -> Iterator[str]:
+    exif, manipulation = getattr(params, "exif", None), getattr(params, "manipulation", None)
+    if exif and manipulation and (exif.source, manipulation.source) == ("photos", "ready-made"):
+        yield (
+            "manipulation.source = ready-made: there are such only of FDF's faces; set it to "
+            "generate, or exif.source to fdf"
         )
 
 

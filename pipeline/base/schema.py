@@ -32,6 +32,7 @@ from pipeline.base.values import (
     ascending,
     clean_first,
     distinct,
+    face_detector,
     history,
     no_number,
     one_group,
@@ -68,8 +69,12 @@ class Simulation(Section):
 
 
 class Exif(Section):
-    """Plausible range of each tag, ends included."""
+    """Where faces with EXIF come from, and the plausible range of each tag, ends included."""
 
+    source: Literal["fdf", "photos"]
+    face_detector: Annotated[str, AfterValidator(face_detector)]
+    photographer_pattern: Annotated[str, AfterValidator(one_group)]
+    reject: Annotated[list[Literal["edited", "shrunken", "generated"]], AfterValidator(distinct)]
     iso: Range
     f_number: Range
     exposure_time_s: Range

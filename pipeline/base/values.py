@@ -1,6 +1,7 @@
 """Kinds of values that params.yaml holds, and what is wrong with one (ValueError)."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -37,6 +38,18 @@ def distinct(values: list[Any]) -> list[Any]:
     if twice := sorted({value for value in values if values.count(value) > 1}):
         raise ValueError(f"{', '.join(map(str, twice))} stands twice: name each once")
     return values
+
+
+def face_detector(name: str) -> str:
+    """A detector by its name, or a file below the data root."""
+    path = PurePosixPath(name.removeprefix("yunet:"))
+    given = name.endswith(".csv") or name.startswith("yunet:")
+    if name != "centerface" and (not given or path.is_absolute() or ".." in path.parts):
+        raise ValueError(
+            "allowed are centerface, yunet:FILE and FILE.csv, with a FILE relative to "
+            "data.root/SSL_training_data, without .."
+        )
+    return name
 
 
 def no_result(name: str) -> str:

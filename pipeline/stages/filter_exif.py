@@ -1,8 +1,9 @@
 """Keep the photographic faces whose photograph carries four valid EXIF tags; pack their pixels.
 
-Everything is streamed in the order of the face list, so that memory holds the ids of faces and
-photographs and a few hundred pictures. Worker processes read records and pictures; the bytes
-written do not depend on their number."""
+The faces are FDF's with their records, or those in one's own photographs. All is streamed in the
+order of the face list, or of the paths, so that memory holds the ids of faces and photographs and a
+few hundred pictures. Worker processes read records and pictures; the bytes written do not depend on
+their number."""
 
 import argparse
 import functools
@@ -19,9 +20,9 @@ from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, names, shards, splits, tables
 from pipeline.common.layout import Layout
-from pipeline.common.pictures import UnreadablePicture, decode, read_picture_file
 from pipeline.common.tally import Tally
-from pipeline.exif import tags
+from pipeline.exif import photographs, tags
+from pipeline.exif.photographs import Photograph, read_picture
 from pipeline.exif.records import Face, listed_faces, read_exif
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SIDE = 128  # FDF's pictures: pixels of a side
 SHAPE = (SIDE, SIDE, 3)
 FACES_PER_JOB = 256
+NOTHING = Photograph("", b"", [], [], [])  # so that there is a table where nothing is kept
 
 
 class Packed(NamedTuple):
@@ -66,16 +68,37 @@ def pack(job: list[Face], layout: Layout, bounds: tags.Bounds) -> Packed:
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """A face's picture, of shape SHAPE. Raises Rejection where there is none."""
-    try:
-        picture, transparent = decode(read_picture_file(path), path)
-    except UnreadablePicture as error:
-        reason = f"picture_{error.reason.removesuffix('_picture')}"
-        raise tags.Rejection(reason, error.cause) from None
+    picture, transparent = read_picture(path)[1]
     if picture.shape != SHAPE:
         raise tags.Rejection("picture_size", f"{picture.shape[1]} x {picture.shape[0]}")
     if transparent:  # no camera took it so
         raise tags.Rejection("picture_transparent")
     return picture
+
+
+def parts_of(p: Any, root: Path, reasons: Tally) -> Iterator[Packed]:
+    """All faces of the source that params.yaml names, in parts; some that are rejected are counted
+    in `reasons`, the others in the parts.
+    """
+    bounds = p.exif.model_dump(include=set(names.TAGS))
+    if p.exif.source == "photos":
+        own = p.exif.reject, p.exif.photographer_pattern, p.exif.face_detector
+        settings = photographs.Settings(root / photographs.FOLDER, bounds, *own)
+        yield pack_photograph(NOTHING)
+        yield from map(pack_photograph, photographs.read_all(settings, reasons))
+    else:
+        layout = Layout(root)
+        work = functools.partial(pack, layout=layout, bounds=bounds)
+        jobs = jobs_of(listed_faces(layout, reasons))
+        yield from processes.parallel(work, jobs, workers=processes.workers())
+
+
+def pack_photograph(photograph: Photograph) -> Packed:
+    """The faces of one's own photograph."""
+    count = len(photograph.faces)
+    tag_values = np.array([photograph.tags] * count, np.float64).reshape(-1, len(names.TAGS))
+    pixels = np.array(photograph.pixels, np.uint8).reshape(-1, *SHAPE)
+    return Packed(photograph.faces, tag_values, pixels, Tally())
 
 
 def write(folder: Path, packed: Iterable[Packed], split_of: Callable[[str], str]) -> Tally:
@@ -139,6 +162,14 @@ def distributions(table: "pd.DataFrame") -> dict[str, list[Any]]:
     return columns
 
 
+def show(counts: dict[str, Any], root: Path) -> None:
+    """Print how many faces are kept and rejected, the most frequent reasons first."""
+    rows = [{"faces": "kept", "number": counts["kept"], "first": ""}]
+    for reason, number in sorted(counts["reasons"].items(), key=lambda item: -item[1]):
+        rows.append({"faces": reason, "number": number, "first": counts["first"][reason]})
+    terminal.table(rows, f"{root}: faces kept and rejected")
+
+
 def check(counts: dict[str, Any], root: Path) -> None:
     """Raise PipelineError where a split has no faces: training must not start on nothing."""
     if not counts["records"]:
@@ -159,23 +190,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     p = params.load("seed", "exif", "split")
 
-    layout, reasons = Layout(args.root), Tally()
+    reasons = Tally()
     shares = {"validation": p.split.validation, "train": 1 - p.split.validation}
-    work = functools.partial(pack, layout=layout, bounds=p.exif.model_dump())
     with atomic(args.output) as folder:
-        jobs = jobs_of(listed_faces(layout, reasons))
-        packed = processes.parallel(work, jobs, workers=processes.workers())
+        packed = parts_of(p, args.root, reasons)
         reasons.join(write(folder, packed, lambda group: splits.split_of(group, p.seed, shares)))
         columns = ["photo_id", "author", "split", *names.TAGS]
         table = artifacts.read_table(folder / "faces.parquet", columns)
         counts = summary(table, reasons)
+        show(counts, args.root)
         check(counts, args.root)
         artifacts.write_json(folder / "exif.json", counts)
         artifacts.write_csv(folder / "tags.csv", distributions(table))
-    rows = [{"faces": "kept", "number": counts["kept"], "first": ""}]
-    for reason, number in sorted(reasons.counts.items(), key=lambda item: -item[1]):
-        rows.append({"faces": reason, "number": number, "first": reasons.firsts[reason]})
-    terminal.table(rows, f"{args.root}: faces kept and rejected")
 
 
 if __name__ == "__main__":

@@ -139,6 +139,13 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
         *(({"data__root": root}, "data.root = ") for root in ("", "-x", "a\nb", "${x}", "$HOME")),
         *(({"launcher": one}, "a program and its") for one in ("python; rm x", "a\nb", "", "$(x)")),
         ({"exif__iso": [100, 50]}, "smallest first"),
+        ({"exif__source": "flickr"}, "'fdf' or 'photos'"),
+        ({"exif__reject": ["edited", "edited"]}, "edited stands twice"),
+        ({"exif__face_detector": "yunet:/x.onnx"}, "relative to data.root/SSL_training_data"),
+        (
+            {"exif__source": "photos", "manipulation__source": "ready-made"},
+            "manipulation.source = ready-made: there are such only of FDF's faces",
+        ),
         ({"exif__iso": [0, 100]}, "greater than 0"),
         ({"manipulation__warp_sigma": [0.1, 0.2]}, "less than 0.2"),
         ({"calibration__false_alarm_rates": [0.05, 0.01]}, "smallest first"),

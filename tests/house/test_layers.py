@@ -10,15 +10,15 @@ from tests.closure import ROOT, imports
 # Lowest first; a package imports those of lower layers, and evaluation imports calibration.
 LAYERS = [
     {"base"},
-    {"common"},
-    {"calibration", "density", "encoder", "exif", "face_detection", "face_sets"},
+    {"common", "face_detection"},
+    {"calibration", "density", "encoder", "exif", "face_sets"},
     {"evaluation", "import_checkpoint", "manipulation", "perturbation", "simulation"},
     {"extraction", "pretext"},
     {"audit", "comparison", "explanation", "report"},
     {"detect"},
     {"export", "stages"},
 ]
-MOST_ARROWS = 59  # besides those into base, which can change no result
+MOST_ARROWS = 60  # besides those into base, which can change no result
 
 
 @cache

@@ -1,0 +1,70 @@
+"""Where the faces in a photograph are: what a detector finds, or boxes from a table."""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.base.errors import PipelineError
+from pipeline.common.names import BOX_COLUMNS, LANDMARK_COLUMNS
+from pipeline.face_detection import detectors
+from pipeline.face_detection.face import LANDMARKS, Face
+
+POINTS = ("nose", "right_eye", "left_eye")  # of LANDMARKS, in the order of FDF's first three
+POINT_COLUMNS = LANDMARK_COLUMNS[: 2 * len(POINTS)]
+# The faces of a photograph, of its path and its pixels (height, width, 3), from left to right
+Find = Callable[[str, NDArray[np.uint8]], list[Face]]
+
+
+def finder(name: str, folder: Path) -> tuple[Find, set[str]]:
+    """How faces are found: exif.face_detector of params.yaml, whose FILE is relative to `folder`;
+    and the photographs that are named there.
+
+    PipelineError where that is not installed or its file cannot be used."""
+    if name.endswith(".csv"):
+        given = read_boxes(folder / name)
+        return lambda path, _: given.get(path, []), set(given)
+    if name.startswith(detectors.YUNET):
+        name = f"{detectors.YUNET}{folder / name.removeprefix(detectors.YUNET)}"
+    detector = detectors.load(name)
+    return lambda _, picture: detector.find(picture), set()
+
+
+def read_boxes(path: Path) -> dict[str, list[Face]]:
+    """Faces by the path of their photograph, each once, from a .csv file with the columns path and
+    BOX_COLUMNS, in pixels of the photograph as it is turned; and POINT_COLUMNS where it has them.
+
+    PipelineError with the line where there is no such box."""
+    found: dict[str, list[Face]] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            for row in reader:
+                faces = found.setdefault(str(PurePosixPath(row["path"])), [])
+                face = _face(row)
+                if face.box not in [other.box for other in faces]:
+                    faces.append(face)
+    except OSError as error:
+        raise PipelineError(
+            f"exif.face_detector {path}: {(error.strerror or 'unreadable').lower()}"
+        ) from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise PipelineError(
+            f"exif.face_detector {path}, line {reader.line_num}: {error!r}; expected a table with "
+            f"the columns path, {', '.join(BOX_COLUMNS)}, numbers in pixels, x0 < x1, y0 < y1"
+        ) from None
+    return {name: sorted(faces) for name, faces in found.items()}
+
+
+def _face(row: dict[str, str]) -> Face:
+    x0, y0, x1, y1 = box = tuple(float(row[name]) for name in BOX_COLUMNS)
+    if not (all(map(math.isfinite, box)) and x0 < x1 and y0 < y1):
+        raise ValueError(f"no box: {x0:g} {y0:g} {x1:g} {y1:g}")
+    landmarks = dict.fromkeys(LANDMARKS, (math.nan, math.nan))
+    if any(row.get(name) for name in POINT_COLUMNS):
+        numbers = [float(row[name]) for name in POINT_COLUMNS]
+        landmarks |= zip(POINTS, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
+    return Face((x0, y0, x1, y1), 1.0, tuple(landmarks.values()))
