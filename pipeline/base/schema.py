@@ -100,7 +100,7 @@ class Augmentation(Section):
     """What is drawn anew for each training face in each epoch."""
 
     flip: bool
-    crop: float = Field(gt=0, le=1)
+    crop: float = Field(ge=0.25, le=1)  # of 32 pixels, the least input, eight
     histories: float = Field(ge=0, le=1)
 
 

@@ -219,7 +219,7 @@ def test_wrong_box_is_named(workspace):
         ("device: cpu", "device: tpu", r"pretext\.device = 'tpu'"),
         ("{epochs: 3}", "{epochs: -1}", r"shuffled\.epochs = -1"),
         ("dropout: 0,", "dropout: 1,", r"pretext\.dropout = 1: .*less than or equal to 0\.9"),
-        ("crop: 1", "crop: 0", r"pretext\.augmentation\.crop = 0"),
+        ("crop: 1", "crop: 0.2", r"pretext\.augmentation\.crop = 0.2"),
     ],
 )
 def test_wrong_parameters_stop_the_stage_before_it_writes(workspace, old, new, message):
