@@ -49,10 +49,10 @@ def test_a_tag_stands_in_all_tables_of_tags():
     from pipeline.pretext.losses import STOPS_PER_OCTAVE
     from pipeline.report import wording
 
-    for table in (tags.KEYS, tags.PARSERS, STOPS_PER_OCTAVE):
-        assert set(table) == set(TAGS)
-    for ranges in (Exif.model_fields, PARAMS["exif"]):
-        assert set(ranges) - OF_PHOTOGRAPHS == set(TAGS)
+    for of_tags in (tags.KEYS, tags.PARSERS, STOPS_PER_OCTAVE):
+        assert set(of_tags) == set(TAGS)
+    for section in (Exif.model_fields, PARAMS["exif"]):
+        assert set(section) - OF_PHOTOGRAPHS == set(TAGS)
     weights = PARAMS["pretext"]["loss_weights"]
     for table in (LossWeights.model_fields, weights, wording.HEADS, entries.SHORT, HEAD_NAMES):
         assert set(table) == set(HEADS)
