@@ -6,20 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
-from pipeline.common import randomness
 from pipeline.detect.detector import Detector
+from pipeline.export import agreement
 from pipeline.export.whole import OUTPUTS, WholeDetector
 
 INPUT = "pictures"
 OPSET = 18  # the first whose Resize widens its kernel when it shrinks
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
-TRIED = 8  # drawn pictures that the file is held against the detector with
-ABSOLUTE, RELATIVE = 1e-3, 1e-5  # tolerances of scores; features are float32, here as there
 
 
 def check_libraries() -> None:
@@ -37,8 +34,8 @@ def write(path: Path, detector: Detector, properties: Mapping[str, str]) -> floa
     """Write the detector with its metadata; returns the largest difference of scores between
     onnxruntime and the detector on drawn pictures.
 
-    PipelineError, and nothing is written, where features are not of float32 or the two differ by
-    more than rounding."""
+    PipelineError, and nothing is written, where features are not of float32 or the two differ in
+    scores, p-values or verdicts by more than rounding."""
     precision = detector.model.precision
     if precision != "float32":
         raise PipelineError(
@@ -49,7 +46,7 @@ def write(path: Path, detector: Detector, properties: Mapping[str, str]) -> floa
     program.model.metadata_props.update(properties)
     with atomic(path) as temporary:
         program.save(temporary, external_data=False)
-        return _difference(temporary, detector)
+        return agreement.check(session(temporary), detector)
 
 
 def session(path: Path, threads: int = 0) -> Any:
@@ -85,19 +82,3 @@ def _program(module: WholeDetector) -> Any:
     for part in parts:
         part.metadata_props.clear()  # traces of the Python stack
     return program
-
-
-def _difference(path: Path, detector: Detector) -> float:
-    sizes, size = detector.model.sizes, detector.model.preprocessing.input_size
-    sides = (sizes.shortest, sizes.longest) if sizes else (size, size)
-    draws = randomness.generator(0, "export")
-    pictures = draws.integers(0, 256, (TRIED, *sides, 3), dtype=np.uint8)
-    wanted = -detector.score_samples(pictures)
-    found = session(path).run(OUTPUTS[:1], {INPUT: pictures})[0]
-    difference = float(np.abs(found - wanted).max())
-    if not np.allclose(found, wanted, rtol=RELATIVE, atol=ABSOLUTE):
-        raise PipelineError(
-            f"onnxruntime finds other scores than the detector, by up to {difference:.3g}: nothing "
-            "was written; look whether this architecture is one that torch.onnx.export can write"
-        )
-    return difference

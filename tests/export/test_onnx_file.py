@@ -12,7 +12,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.detect.detector import Detector
 from pipeline.export import onnx_file
 from pipeline.export.__main__ import main
-from pipeline.export.whole import LABELS
+from pipeline.export.whole import LABELS, WholeDetector
 from tests.detector_world import SIDES
 from tests.picture_world import picture
 
@@ -80,5 +80,25 @@ def test_a_file_that_computes_something_else_is_not_written(
     (tmp_path / "same.onnx").unlink()
     monkeypatch.setattr(detector, "score_samples", lambda pictures: np.zeros(len(pictures)))
     with pytest.raises(PipelineError, match="onnxruntime finds other scores"):
+        onnx_file.write(tmp_path / "detector.onnx", detector, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("swapped", "what"),
+    [
+        (lambda score, p, verdict: (score, 1 - p, verdict), "p-values"),
+        (lambda score, p, verdict: (score, p, 2 - verdict), "verdicts"),
+        (lambda score, p, verdict: (score, p, verdict.clamp_max(2)), "verdicts"),  # never unjudged
+    ],
+)
+def test_a_module_of_the_same_scores_and_other_judgements_is_not_written(
+    tmp_path, detector, monkeypatch, swapped, what
+):
+    forward = WholeDetector.forward
+    monkeypatch.setattr(
+        WholeDetector, "forward", lambda self, pictures: swapped(*forward(self, pictures))
+    )
+    with pytest.raises(PipelineError, match=f"onnxruntime finds other {what}"):
         onnx_file.write(tmp_path / "detector.onnx", detector, {})
     assert list(tmp_path.iterdir()) == []
