@@ -110,12 +110,37 @@ def test_exif_as_language_gives_the_network_and_random_heads(visual, capsys):
     assert not read_metadata(Path("released.safetensors"))["params"]["imported"]["heads"]
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"model.visual.fc.weight": None}, r"released\.pth: no matrix model\.visual\.fc\.weight"),
         ({"fc_face.bias": None}, r"released\.pth: .*1 entries missing \(fc_face\.bias\)"),
-        ({"fc_iso.weight": torch.zeros(1, 3)}, r"released\.pth: .*"),
+        ({"fc_iso.weight": torch.zeros(1, 3)}, r"released\.pth: fc_iso\.weight .*\(1, 768\)"),
+        (  # together the rows of five heads
+            {"fc_iso.weight": torch.zeros(2, 768), "fc_av.weight": torch.zeros(0, 768)},
+            r"released\.pth: fc_iso\.weight .*\(2, 768\)",
+        ),
+        ({"fc_av.bias": torch.tensor(0.0)}, r"released\.pth: fc_av\.bias has the shape \(\)"),
+        ({7: torch.zeros(1)}, r"released\.pth: .*not all texts"),
+        (
+            {"model.visual.fc.weight": torch.zeros(1, 1).expand(10**10, 2048)},
+            r"released\.pth: model\.visual\.fc\.weight: an expanded tensor",
+        ),
+        (
+            {"model.visual.conv1.weight": torch.zeros(64, 3, 7, 7, dtype=torch.complex64)},
+            r"released\.pth: model\.visual\.conv1\.weight: .*complex64",
+        ),
+        (
+            {"model.visual.conv1.weight": torch.zeros(64, 3, 7, 7).to_sparse()},
+            r"released\.pth: model\.visual\.conv1\.weight: .*sparse",
+        ),
+        (
+            {"model.visual.conv1.weight": torch.zeros(64, 3, 7, 7, device="meta")},
+            r"released\.pth: model\.visual\.conv1\.weight: .*meta",
+        ),
+        ({"model.visual.fc.weight": torch.zeros(0, 2048)}, r"released\.pth: .* has 0 rows"),
+        ({"model.visual.fc.weight": torch.zeros(65_537, 1)}, r"released\.pth: .* 65,537 rows"),
         ({"model.visual.conv1.weight": None}, r"released\.pth: weights do not fit resnet50"),
         ({"model.visual.fc.bias": torch.full((768,), torch.nan)}, "NaN or infinity"),
     ],
