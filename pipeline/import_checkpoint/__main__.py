@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base import terminal
+from pipeline.base.errors import PipelineError
+
+SUFFIX = ".safetensors"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,12 +23,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth file")
-    text = "what to write (FILE with .safetensors)"
+    text = "a new .safetensors file to write (FILE with that suffix)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=text)
     options = parser.parse_args(argv)
+    out = options.out or options.file.with_suffix(SUFFIX)
+    if out.suffix != SUFFIX:
+        raise PipelineError(f"--out {out}: end the name in {SUFFIX}, as pretext.start needs it")
+    if out.exists():
+        raise PipelineError(f"{out}: exists already; remove it, or name another with --out")
     from pipeline.import_checkpoint.released import convert
 
-    out = options.out or options.file.with_suffix(".safetensors")
     converted = convert(options.file, out)
     rows = [
         {"entries": group, "tensors": count, "became": became}

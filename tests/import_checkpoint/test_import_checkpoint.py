@@ -150,3 +150,13 @@ def test_what_is_no_such_checkpoint_is_refused(visual, change, message):
     with pytest.raises(PipelineError, match=message):
         imported({name: value for name, value in content.items() if value is not None})
     assert not Path("released.safetensors").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--out", "other.pth"], ["--out", "kept.safetensors"]])
+def test_no_file_is_overwritten_and_none_of_another_suffix_is_written(more):
+    kept = ("released.safetensors", "kept.safetensors")
+    for name in kept:
+        Path(name).write_text("kept")
+    with pytest.raises(PipelineError, match=r"exists already|end the name in \.safetensors"):
+        main(["released.pth", *more])
+    assert {path.name: path.read_text() for path in Path().iterdir()} == dict.fromkeys(kept, "kept")
