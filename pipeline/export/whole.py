@@ -61,10 +61,10 @@ class WholeDetector(nn.Module):
         return score, p, verdict
 
     def _of_unknown_size(self, pictures: Tensor) -> Tensor:
-        """Whether the pictures are of a size that no calibration photograph had, a truth value."""
+        """Whether the pictures are of a size that no calibration photograph had: a bool scalar."""
         assert self.sizes
-        ones = torch.ones_like(pictures[0, :, :, 0], dtype=torch.int64)  # shapes, as tensors
-        sides = torch.stack([ones[:, 0].sum(), ones[0].sum()])
+        _, height, width, _ = pictures.shape  # as tensors, so that the export leaves them free:
+        sides = torch.stack([torch.ones(n, dtype=torch.int64).sum() for n in (height, width)])
         return ((sides < self.sizes.shortest) | (sides > self.sizes.longest)).any()
 
 

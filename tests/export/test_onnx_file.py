@@ -54,6 +54,11 @@ def test_two_hundred_faces_of_many_sizes_are_judged_as_by_the_detector(exported,
     assert compared >= 160
 
 
+def test_no_faces_give_no_judgements(exported):
+    found = onnx_file.session(exported).run(None, {"pictures": np.zeros((0, 35, 36, 3), np.uint8)})
+    assert [array.shape for array in found] == [(0,)] * 3
+
+
 def test_the_file_says_what_it_is_and_nothing_of_this_machine(exported, detector):
     said = onnx_file.session(exported).get_modelmeta().custom_metadata_map
     said = {name: json.loads(text) for name, text in said.items()}
