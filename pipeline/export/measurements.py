@@ -34,7 +34,8 @@ def read(models: Path, metrics: Path, lock: Path) -> Measurements:
     """The figures of the model in a folder; none where nothing says that they are of this one.
 
     lock: the dvc.lock of the run that wrote model and metrics."""
-    stages = params.read_yaml(lock).get("stages", {}) if lock.is_file() else {}
+    locked = params.read_yaml(lock) if lock.is_file() else {}
+    stages = locked.get("stages") or {}  # `stages:` without any is null
     folders = {"models": models, "metrics": metrics}
     contents, left_out = {}, {}
     for name, ties in TIED_BY.items():

@@ -79,7 +79,7 @@ def test_a_mean_with_an_interval_shows_it(world, run):
     assert "mean AUC: 0.851 to 0.878" in text
 
 
-@pytest.mark.parametrize("change", ["metrics", "model", "no lock", "no file"])
+@pytest.mark.parametrize("change", ["metrics", "model", "no lock", "no stages", "no file"])
 def test_figures_that_may_be_of_another_model_are_left_out(world, run, change):
     if change == "metrics":
         (run / "metrics/evaluation.json").write_text(json.dumps(EVALUATION | {"worst": {}}))
@@ -89,9 +89,11 @@ def test_figures_that_may_be_of_another_model_are_left_out(world, run, change):
         (run / "dvc.lock").write_text(text.replace(digest, "0" * 32))
     elif change == "no lock":
         (run / "dvc.lock").unlink()
+    elif change == "no stages":
+        (run / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
     else:
         (run / "metrics/evaluation.json").unlink()
     text = card(world, run)
     assert "0.864" not in text and "Figures of the evaluation are left out" in text
     assert head(text)["license"] == "other" and head(text)["license_name"] == "not said"
-    assert ("0.793" in text) == (change != "no lock")
+    assert ("0.793" in text) == (change not in ("no lock", "no stages"))
