@@ -28,7 +28,10 @@ USED = """(async () => {
         const event = new KeyboardEvent("keydown", {key, bubbles: true});
         document.activeElement.dispatchEvent(event);
         return faces.indexOf(document.activeElement)});
-    const filter = verdict => document.querySelector(`[value="${verdict}"]`).click();
+    const filter = verdict => {
+        const button = document.querySelector(`[value="${verdict}"]`);
+        button.focus();
+        button.click()};
     const seen = () => faces.filter(face => face.checkVisibility()).length;
     const decided = () => faces.map(face => face.dataset.decision ?? "");
     const status = () => document.querySelector("[role=status]").innerText;
@@ -49,8 +52,8 @@ USED = """(async () => {
     const verdicts = ["", "flag", "review", "pass", "cannot judge"];
     const counts = verdicts.map(verdict => { filter(verdict); return seen() });
     filter("pass");
-    document.activeElement.blur();
-    return {before, again, csv: await blobs[0].text(), counts, first: press("j")[0]}})()"""
+    return {before, again, csv: await blobs[0].text(), counts,
+        first: press("ArrowRight", "j", "u"), last: decided()}})()"""
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,9 @@ def test_keys_go_through_and_decide_and_what_is_decided_survives_a_reload_and_is
     verdicts = [card.data["verdict"] for card in cards]
     kinds = ("flag", "review", "pass", "cannot judge")
     assert seen["counts"] == [len(cards), *map(verdicts.count, kinds)]
-    assert seen["first"] == verdicts.index("pass")
+    first = verdicts.index("pass")
+    assert seen["first"] == [-1, first, first + 1], "the arrow is the filter's"
+    assert seen["last"][first] == "unsure"
     rows = list(csv.DictReader(io.StringIO(seen["csv"])))
     decided = [card for card, decision in zip(cards, expected, strict=True) if decision]
     for row, card in zip(rows, decided, strict=True):

@@ -99,7 +99,9 @@ document.querySelector('.faces').addEventListener('click', ({ target }) => {
   if (face && !target.closest('button, summary')) face.focus();
 });
 document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  // A click leaves the focus on the filter: arrows choose there, all other keys lead on.
+  if (event.key.startsWith('Arrow') && event.target.matches('input')) return;
   const face = faces[current()];
   if (event.key === 'j' || event.key === 'ArrowRight') go(1);
   else if (event.key === 'k' || event.key === 'ArrowLeft') go(-1);
