@@ -108,16 +108,18 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 def _score(options: argparse.Namespace) -> int:
     from pipeline.detect.computing import computing
-    from pipeline.detect.crops import key, left
+    from pipeline.detect.crops import identity, key, left
+    from pipeline.detect.model import check_framing
     from pipeline.detect.rows import Rows
     from pipeline.detect.scoring import score
     from pipeline.detect.sources import find
     from pipeline.detect.summary import Summary
 
     detector, crops = _detector(options, options.false_alarm_rate), _crops(options)
+    check_framing(detector.model, crops.framing)
     summary, page = Summary(), _page(options, detector, crops)
-    quiet = page is not None
-    rows = Rows(options.out, detector.identity, resume=options.resume, quiet=quiet)
+    quiet, name = page is not None, identity(detector.identity, crops)
+    rows = Rows(options.out, name, resume=options.resume, quiet=quiet)
     paths, passed_over = find(options.paths)
     todo, written = left(paths, crops, rows.before), set(map(key, rows.before))
     readers = [summary.add, *([page.add] if page else [])]
@@ -163,7 +165,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         for faces, outputs in encoded(detector, paths, crops):
             photographs.add(faces, outputs)
             bar.update(len({face.row["path"] for face in faces}))
-        text = write(out, detector, photographs, options.false_alarm_rate)
+        text = write(out, detector, photographs, crops.framing, options.false_alarm_rate)
     _say("\n".join([text, *(f"passed over: {n:,} x {why}" for why, n in passed_over.items())]))
     return SOME_UNREADABLE if photographs.errors else FINE
 
@@ -185,7 +187,8 @@ def _crops(options: argparse.Namespace) -> "Whole":
     if options.crop != "auto":
         return Given(Path(options.crop))
     try:
-        return Found(detectors.load(options.face_detector))
+        detector = detectors.load(options.face_detector)
+        return Found(detector, detectors.identity(options.face_detector))
     except PipelineError as error:
         raise Unusable(str(error)) from error
 

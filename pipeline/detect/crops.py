@@ -1,6 +1,7 @@
 """Which parts of a picture are faces: all of it, boxes that are given, or what a detector finds."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ from pipeline.common.names import BOX_COLUMNS
 from pipeline.detect.errors import Unusable
 from pipeline.detect.reading import Box, File, crop
 from pipeline.detect.sources import shown
-from pipeline.face_detection import framing
 from pipeline.face_detection.detectors import FaceDetector
+from pipeline.face_detection.framing import frame, shrink
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
@@ -22,6 +23,8 @@ Pixels = NDArray[np.uint8]  # (height, width, 3)
 class Whole:
     """Each picture is a face as a whole. The other two say where they differ."""
 
+    name = "none"
+    framing = ""  # how faces are framed and shrunk, which thresholds depend on; "" = as given
     nothing = ""  # why a picture has no face
 
     def expected(self, path: str) -> Sequence[Box]:
@@ -43,6 +46,7 @@ class Given(Whole):
 
     In pixels of the picture as it is turned, rounded to whole ones. Unusable with the line."""
 
+    name = "boxes"
     nothing = "no box of a face is given"
 
     def __init__(self, path: Path) -> None:
@@ -77,8 +81,10 @@ class Found(Whole):
 
     nothing = "no face was found"
 
-    def __init__(self, detector: FaceDetector) -> None:
+    def __init__(self, detector: FaceDetector, name: str) -> None:
+        """name: tells the face detector from all others."""
         self._detector = detector
+        self.name = self.framing = f"auto, {name}"
 
     def boxes(self, file: File) -> Sequence[Box | None]:
         """Squares around the faces; none in a file that cannot be read."""
@@ -86,11 +92,20 @@ class Found(Whole):
             return ()
         height, width = file.picture.shape[:2]
         faces = self._detector.find(file.picture)
-        return list(dict.fromkeys(framing.frame(face.box, width, height) for face in faces))
+        return list(dict.fromkeys(frame(face.box, width, height) for face in faces))
 
     def cut(self, picture: Pixels, box: Box | None) -> Pixels:
         """The face at 128 pixels, or fewer where it has no more."""
-        return framing.shrink(super().cut(picture, box))
+        return shrink(super().cut(picture, box))
+
+
+def identity(detector: str, crops: Whole) -> str:
+    """What stands in rows as their `detector`, from the detector's identity: rows of another --crop
+    must not be mixed with these.
+    """
+    if crops.name == Whole.name:
+        return detector
+    return hashlib.sha256(f"{detector} {crops.name}".encode()).hexdigest()[:12]
 
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:

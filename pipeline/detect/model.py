@@ -16,7 +16,7 @@ from pipeline.calibration.thresholds import conformal_threshold, fewest_photogra
 from pipeline.common import artifacts
 from pipeline.density.density import Density
 from pipeline.detect.domain import Sizes
-from pipeline.detect.errors import NoModel, UnusableRate
+from pipeline.detect.errors import NoModel, Unusable, UnusableRate
 from pipeline.encoder.checkpoints import load_encoder
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
@@ -48,6 +48,7 @@ class Model:
     sizes: Sizes | None  # of the calibration photographs, where their file has them
     precision: str  # that features were computed with: float32 | bfloat16 | auto
     identity: str  # hexadecimal, of encoder and density: which calibration belongs to them
+    framing: str | None = None  # of the calibration's faces (crops.py), where its file says it
 
     @property
     def calibration_faces(self) -> int:
@@ -95,7 +96,18 @@ def read(
         sizes=sizes,
         precision=str(content.get("precision", PRECISION)),
         identity=identity,
+        framing=str(arrays["framing"]) if "framing" in arrays else None,
     )
+
+
+def check_framing(model: Model, framing: str) -> None:
+    """Unusable where the faces of the model's calibration were framed otherwise."""
+    if model.framing not in (None, framing):
+        made, now = (f"--crop {each or 'none or boxes'}" for each in (model.framing, framing))
+        raise Unusable(
+            f"the calibration was made with {made}, not {now}: its thresholds do not hold for faces "
+            "in another frame; score with the same options, or calibrate again with these"
+        )
 
 
 def at_rates(decisions: Decisions, rates: Rates) -> Decisions:

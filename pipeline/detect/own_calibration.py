@@ -46,10 +46,12 @@ class Photographs:
                 self.errors[face.row["error"] or face.row["reason"]] += 1
 
 
-def write(out: Path, detector: Detector, photographs: Photographs, rate: float | None) -> str:
+def write(
+    out: Path, detector: Detector, photographs: Photographs, framing: str, rate: float | None
+) -> str:
     """Write the calibration file; returns what to tell about it.
 
-    rate: to flag at, in place of the model's. Raises UnusableRate where the photographs are too few
+    framing: of the faces, as `crops` names it. rate: to flag at, in place of the model's. Raises UnusableRate where the photographs are too few
     for it, and writes nothing."""
     flag = rate or detector.model.rates.flag
     rates = Rates(max(flag, detector.model.rates.review), flag)
@@ -70,6 +72,7 @@ def write(out: Path, detector: Detector, photographs: Photographs, rate: float |
         head_deviations=heads.std(axis=0, ddof=1),
         sizes=np.array(photographs.sizes, dtype=np.int64)[rows],
         model=np.array(detector.model.identity),
+        framing=np.array(framing),
     )
     left_out = [f"left out: {count:,} x {error}" for error, count in photographs.errors.items()]
     if twice := len(outputs) - n:

@@ -42,12 +42,12 @@ class Rows:
     """Where the rows of a detector go. `before` holds those of the run that is resumed.
 
     Unusable where the file is there and not to be resumed, or was not written by this detector
-    at these rates."""
+    at these rates, with this --crop."""
 
     def __init__(
         self, out: Path | None, detector: str, *, resume: bool = False, quiet: bool = False
     ) -> None:
-        """out: None = standard output, with `quiet` nowhere. detector: its identity."""
+        """out: None = standard output, with `quiet` nowhere. detector: what stands in them."""
         self.out, self.before = out, list[Row]()
         self.kind = out.suffix.lower() if out else ".csv"
         if self.kind not in KINDS:
@@ -60,8 +60,8 @@ class Rows:
         self._open(out, resume)
         if {row["detector"] for row in self.before} - {detector}:
             raise Unusable(
-                f"{out}: rows of another model, calibration or false alarm rate: it cannot be "
-                "resumed with this one; choose another --out"
+                f"{out}: rows of another model, calibration, false alarm rate, --crop or "
+                "--face-detector: it cannot be resumed with this one; choose another --out"
             )
 
     def write(self, rows: Iterable[Row]) -> None:

@@ -10,7 +10,7 @@ import torch
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import BOX_COLUMNS
 from pipeline.detect.computing import batches, in_order
-from pipeline.detect.crops import Whole
+from pipeline.detect.crops import Whole, identity
 from pipeline.detect.detector import UNJUDGED, Detector, Judgement, Outputs
 from pipeline.detect.reading import Box, File, read
 from pipeline.detect.sources import shown
@@ -30,12 +30,13 @@ class Face:
 
 def score(detector: Detector, paths: Sequence[str], crops: Whole) -> Iterator[list[dict[str, Any]]]:
     """Rows of a batch of files at a time, in order; to be called inside `computing`."""
+    name = identity(detector.identity, crops)
     for faces, outputs in encoded(detector, paths, crops):
         seen = [face for face in faces if face.input is not None]
         judged = detector.judgements(outputs, [face.size for face in seen])
         for face, judgement in zip(seen, judged, strict=True):
             face.row |= _said(judgement, face.note)
-        yield [{**face.row, "detector": detector.identity} for face in faces]
+        yield [{**face.row, "detector": name} for face in faces]
 
 
 def encoded(

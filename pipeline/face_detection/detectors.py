@@ -1,5 +1,6 @@
 """Face detectors by the names that options and parameters have for them."""
 
+import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -40,3 +41,11 @@ def load(name: str) -> FaceDetector:
     from pipeline.face_detection.yunet import YuNet
 
     return YuNet(Path(name.removeprefix(YUNET)))
+
+
+def identity(name: str) -> str:
+    """The name, with the first digits of the model file's SHA-256 in place of its path."""
+    if name == CENTERFACE:
+        return name
+    content = Path(name.removeprefix(YUNET)).read_bytes()
+    return YUNET + hashlib.sha256(content).hexdigest()[:12]

@@ -99,6 +99,21 @@ def test_calibration_on_found_faces(run, found):
     assert status == 1 and "13 calibration photographs" in text
     assert "left out: 1 x no face was found" in text
     assert (artifacts.read_npz("own.npz")["sizes"] == 35).all()
+    own = ["--calibration", "own.npz", "--false-alarm-rate", "0.2"]
+    assert run(*found, *own)[0] == 1, "the same --crop"
+    status, rows, said = run("seen", *own)
+    assert (status, rows) == (
+        2,
+        [],
+    ) and "made with --crop auto, centerface, not --crop none" in said
+
+
+def test_rows_of_another_face_detector_are_not_resumed(run, found):
+    Path("other.onnx").write_bytes(b"another network")
+    run(*found, "--out", "rows.csv")
+    other = ["--face-detector", "yunet:other.onnx"]
+    status, _, said = run(*found, *other, "--out", "rows.csv", "--resume")
+    assert status == 2 and "--crop or --face-detector: it cannot be resumed" in said
 
 
 def test_a_face_detector_that_cannot_be_had_is_wrong_usage(run):

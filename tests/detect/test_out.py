@@ -81,7 +81,10 @@ def test_rows_of_another_detector_are_not_resumed(run):
     run("photos", "--out", "rows.csv")
     before = Path("rows.csv").read_bytes()
     status, _, said = run("photos", "--out", "rows.csv", "--resume", "--false-alarm-rate", "0.1")
-    assert status == 2 and "rows of another model, calibration or false alarm rate" in said
+    assert status == 2 and "rows of another model, calibration, false alarm rate" in said
+    Path("boxes.csv").write_text("path,box_x0,box_y0,box_x1,box_y1\nphotos/000_0.png,0,0,9,9\n")
+    status, _, said = run("photos", "--out", "rows.csv", "--resume", "--crop", "boxes.csv")
+    assert status == 2 and "--crop or --face-detector: it cannot be resumed" in said
     Path("other.csv").write_text("a,b\n1,2\n")
     assert run("photos", "--out", "other.csv", "--resume")[0] == 2
     assert Path("rows.csv").read_bytes() == before
