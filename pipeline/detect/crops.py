@@ -17,6 +17,7 @@ from pipeline.detect.sources import shown
 from pipeline.face_detection.detectors import FaceDetector
 from pipeline.face_detection.framing import frame, shrink
 
+FARTHEST = 2**31  # pixels from the origin
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
 
@@ -55,13 +56,13 @@ class Given(Whole):
             with path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.DictReader(file, strict=True)
                 for row in reader:
-                    x0, y0, x1, y1 = (round(float(row[name])) for name in BOX_COLUMNS)
+                    box = _box(row)
                     boxes = self._boxes.setdefault(os.path.abspath(row["path"]), [])
-                    if (x0, y0, x1, y1) not in boxes:
-                        boxes.append((x0, y0, x1, y1))
+                    if box not in boxes:
+                        boxes.append(box)
         except OSError as error:
             raise Unusable(f"--crop {path}: {(error.strerror or 'unreadable').lower()}") from None
-        except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise Unusable(
                 f"--crop {path}, line {reader.line_num}: {error!r}; expected a table with the "
                 f"columns path, {', '.join(BOX_COLUMNS)}, numbers in pixels"
@@ -97,6 +98,14 @@ class Found(Whole):
     def cut(self, picture: Pixels, box: Box | None) -> Pixels:
         """The face at 128 pixels, or fewer where it has no more."""
         return shrink(super().cut(picture, box))
+
+
+def _box(row: Mapping[str, str]) -> Box:
+    """The box in a row, in whole pixels. ValueError where a picture cannot have such pixels."""
+    x0, y0, x1, y1 = (float(row[name]) for name in BOX_COLUMNS)
+    if not all(abs(number) <= FARTHEST for number in (x0, y0, x1, y1)):  # NaN is none either
+        raise ValueError("a coordinate that is not finite, or beyond ±2^31")
+    return round(x0), round(y0), round(x1), round(y1)
 
 
 def identity(detector: str, crops: Whole) -> str:

@@ -105,8 +105,8 @@ def check_framing(model: Model, framing: str) -> None:
     if model.framing not in (None, framing):
         made, now = (f"--crop {each or 'none or boxes'}" for each in (model.framing, framing))
         raise Unusable(
-            f"the calibration was made with {made}, not {now}: its thresholds do not hold for faces "
-            "in another frame; score with the same options, or calibrate again with these"
+            f"the calibration was made with {made}, not {now}: its thresholds do not hold for "
+            "faces in another frame; score with the same options, or calibrate again with these"
         )
 
 

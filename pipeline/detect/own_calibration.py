@@ -51,8 +51,8 @@ def write(
 ) -> str:
     """Write the calibration file; returns what to tell about it.
 
-    framing: of the faces, as `crops` names it. rate: to flag at, in place of the model's. Raises UnusableRate where the photographs are too few
-    for it, and writes nothing."""
+    framing: of the faces, as `crops` names it. rate: to flag at, in place of the model's. Raises
+    UnusableRate where the photographs are too few for it, and writes nothing."""
     flag = rate or detector.model.rates.flag
     rates = Rates(max(flag, detector.model.rates.review), flag)
     outputs = np.concatenate(photographs.outputs or [detector.encode([])])

@@ -36,6 +36,13 @@ def test_boxes(run):
     assert [r["verdict"] for r in read(Path("rows.csv"))] == [r["verdict"] for r in rows[:4]]
 
 
+@pytest.mark.parametrize("box", ["-1e308,0,1.7e308,10", "0,0,1e30,9", "0,0,nan,9", "0,-inf,9,9"])
+def test_a_box_that_no_picture_has_is_refused_with_its_line(run, box):
+    Path("boxes.csv").write_text(f"path,{','.join(BOX_COLUMNS)}\na.png,0,0,9,9\nb.png,{box}\n")
+    status, rows, said = run("photos", "--crop", "boxes.csv", "--page", "r.html")
+    assert (status, rows) == (2, []) and "boxes.csv, line 3" in said and "beyond" in said
+
+
 @pytest.mark.parametrize(
     "text", ["path,x0\ng.png,1\n", "path,box_x0,box_y0,box_x1,box_y1\ng.png,1,2,x,4\n", ""]
 )
