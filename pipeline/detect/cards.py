@@ -34,7 +34,7 @@ def card(row: Row, path: str, explainer: Explainer | None) -> dict[str, Any]:
         return found
     file = reading.read(path)
     if file.picture is None or (file.width, file.height) != (row["width"], row["height"]):
-        return {**found, "changed": file.error or "another picture since it was scored"}
+        return {**found, "changed": file.error or "a picture of another size since it was scored"}
     box = _box(row)
     x0, y0, x1, y1 = region = view(box, row["width"], row["height"])
     found["thumbnail"] = thumbnail(file.picture[y0:y1, x0:x1])
@@ -47,7 +47,7 @@ def card(row: Row, path: str, explainer: Explainer | None) -> dict[str, Any]:
 
 def view(box: Box, width: int, height: int) -> Box:
     """What is shown of a picture: the box and half as much on each side of it; all of the picture
-    where that is empty, as the box lies elsewhere.
+    where that region is empty because the box lies outside the picture.
     """
     x0, y0, x1, y1 = box
     dx, dy = (round(AROUND * (high - low)) for low, high in ((x0, x1), (y0, y1)))

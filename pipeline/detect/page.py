@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".html"
 MOST_FACES = 2000  # on a page: 6 to 12 MB
-ORDER = (*reversed(VERDICTS), UNJUDGED)  # of the filter
+ORDER = (*reversed(VERDICTS), UNJUDGED)  # order of the filter's buttons
 
 
 class Page:
@@ -74,13 +75,15 @@ class Page:
     def _content(self, files: Mapping[str, str], sentences: Sequence[str]) -> dict[str, Any]:
         on_page = Counter(row["verdict"] for row in self.rows)
         unpassed = sum(self.counts[verdict] for verdict in VERDICTS[1:])
+        cards = self._cards(files)
+        first = list(islice(cards, min(unpassed, self.explained)))  # all that can have a map
         return {
-            "cards": self._cards(files),
+            "cards": chain(first, cards),
             "counts": {verdict: on_page[verdict] for verdict in ORDER},
             "faces": len(self.rows),
             "total": self.counts.total(),
             "unpassed": unpassed,
-            "explained": min(unpassed, self.explained, len(self.rows)),
+            "explained": sum(each["why"] is not None for each in first),
             "photographs": len(self.explainer.paths),
             "sentences": sentences,
             "key": _key(self.rows),

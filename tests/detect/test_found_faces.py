@@ -102,10 +102,8 @@ def test_calibration_on_found_faces(run, found):
     own = ["--calibration", "own.npz", "--false-alarm-rate", "0.2"]
     assert run(*found, *own)[0] == 1, "the same --crop"
     status, rows, said = run("seen", *own)
-    assert (status, rows) == (
-        2,
-        [],
-    ) and "made with --crop auto, centerface, not --crop none" in said
+    assert (status, rows) == (2, [])
+    assert "made with --crop auto, centerface, not --crop none" in said
 
 
 def test_rows_of_another_face_detector_are_not_resumed(run, found):

@@ -114,8 +114,8 @@ def test_the_most_anomalous_are_explained_up_to_the_limit(run, world):
     flagged = [card for card in found.cards if card.data["verdict"] == "flag"]
     assert len(flagged) > 3 and found.cards[: len(flagged)] == flagged
     assert [len(card.pictures) for card in found.cards] == [6, 6] + [1] * (SETS["test"] - 2)
-    assert f"the 2 most anomalous of {len(flagged)} that do not pass" in found.outside
-    assert f"the other {len(flagged) - 2} are not (--explain)" in found.outside
+    assert f"2 of the {len(flagged)} faces that do not pass" in found.outside
+    assert f"the other {len(flagged) - 2} are not (beyond --explain, or" in found.outside
     explainer = Explainer(Detector.load(world / "models", device="cpu"), Whole())
     for card in flagged[:2]:
         whole = np.array(Image.open(card.data["path"]).convert("RGB"))
@@ -125,6 +125,16 @@ def test_the_most_anomalous_are_explained_up_to_the_limit(run, world):
         assert occlusion.strongest(drop)[1] in card.text or "no part does" in card.text
         itself = Path(card.data["path"]).name  # is among the photographs
         assert f"photograph at 0.0 sd: {itself}" in card.text
+
+
+def test_a_face_that_is_no_longer_there_is_not_counted_as_explained(run):
+    resumed = ["--out", "rows.csv", "--resume", "--page", "r.html", "--false-alarm-rate", "0.5"]
+    run("photos", *resumed, "--explain", "0")
+    Path(Reader(Path("r.html")).cards[0].data["path"]).unlink()
+    said = run("photos", *resumed, "--explain", "2")[2]
+    found = Reader(Path("r.html"))
+    assert [len(card.pictures) for card in found.cards[:3]] == [0, 3, 1]
+    assert "1 of the " in found.outside and ", 1 explained" in said
 
 
 def test_without_photographs_the_page_says_how_to_see_the_nearest(run):
@@ -151,7 +161,7 @@ def test_a_resumed_run_makes_the_same_page_and_says_what_is_no_longer_there(run)
     Path("photos/001_0.png").unlink()
     run("photos", "--out", "rows.csv", "--resume", "--page", "review.html")
     cards = {card.data["path"]: card for card in Reader(Path("review.html")).cards}
-    assert "another picture since" in cards["photos/000_0.png"].text
+    assert "a picture of another size since" in cards["photos/000_0.png"].text
     assert "not shown: no such file" in cards["photos/001_0.png"].text
 
 
