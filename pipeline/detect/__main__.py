@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import terminal
 from pipeline.base.errors import PipelineError
 from pipeline.detect.errors import FINE, SOME_UNREADABLE, STOPPED, Unusable
+from pipeline.detect.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from pipeline.detect.crops import Whole
@@ -66,9 +67,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--face-detector",
-        default="centerface",
         metavar="NAME",
-        help="of --crop auto: centerface or yunet:FILE",
+        help="of --crop auto: yunet:FILE, or centerface, which is taken without this option",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add(
@@ -102,6 +102,10 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--calibrate goes neither with --resume nor with --calibration")
     if options.calibrate and options.page:
         parser.error("--calibrate makes no --page: score the photographs for one")
+    if options.face_detector and options.crop != "auto":
+        parser.error("--face-detector needs --crop auto")
+    if options.photographs == STANDARD_INPUT and STANDARD_INPUT in options.paths:
+        parser.error("PATH and --photographs cannot both be -: standard input holds one list")
     if not options.page and (options.explain is not None or options.photographs):
         parser.error("--explain and --photographs say what is on the --page")
 
@@ -187,8 +191,8 @@ def _crops(options: argparse.Namespace) -> "Whole":
     if options.crop != "auto":
         return Given(Path(options.crop))
     try:
-        detector = detectors.load(options.face_detector)
-        return Found(detector, detectors.identity(options.face_detector))
+        name = options.face_detector or detectors.CENTERFACE
+        return Found(detectors.load(name), detectors.identity(name))
     except PipelineError as error:
         raise Unusable(str(error)) from error
 
@@ -208,10 +212,9 @@ def _rate(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number, 0 or more, not {text}")
+    return int(text)
 
 
 def _say(text: str) -> None:

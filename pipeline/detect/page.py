@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base import terminal
+from pipeline.base.atomic import SUFFIX as PARTIAL
 from pipeline.base.atomic import atomic
 from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common.names import BOX_COLUMNS
@@ -105,14 +107,23 @@ class Page:
 
 
 def check_name(path: Path, *, replace: bool) -> None:
-    """Unusable unless it ends in .html, and is not there yet or to be replaced."""
+    """Unusable unless it ends in .html, is not there yet or a file to be replaced, and can be
+    written as `atomic` does.
+    """
     if path.suffix.lower() != SUFFIX:
         raise Unusable(f"--page {path}: needs a name that ends in {SUFFIX}")
+    if path.is_dir():
+        raise Unusable(f"--page {path}: a folder; choose another --page")
     if path.exists() and not replace:
         raise Unusable(
             f"{path} is there already: make it anew (--out and --resume), remove it, or choose "
             "another --page"
         )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryDirectory(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent).cleanup()
+    except OSError as error:
+        raise Unusable(f"--page {path}: cannot be written there: {error.strerror}") from None
 
 
 def _place(row: Row) -> tuple[bool, float, float]:

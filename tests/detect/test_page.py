@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.common.names import BOX_COLUMNS
+from pipeline.detect import __main__ as command
 from pipeline.detect import page
 from pipeline.detect.cards import SIDE, view
 from pipeline.detect.crops import Whole
@@ -171,25 +172,36 @@ def test_a_resumed_run_makes_the_same_page_and_says_what_is_no_longer_there(run)
         (["--page", "review.htm"], "ends in .html"),
         (["--page", "there.html"], "there.html is there already"),
         (["--page", "r.html", "--photographs", "nowhere"], "none of 1 files can be read"),
+        (["--page", "folder.html", "--resume"], "folder.html: a folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_scored(run, arguments, words):
     Path("there.html").write_text("mine")
+    Path("folder.html").mkdir()
     status, _, said = run("photos", "--out", "rows.csv", *arguments)
     assert status == 2 and words in said and not Path("rows.csv").exists()
     assert Path("there.html").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["photos/000_0.png/r.html", "x" * 250 + ".html"])
+def test_a_page_that_cannot_be_written_is_found_before_anything_is_scored(run, name):
+    status, _, said = run("photos", "--out", "rows.csv", "--page", name)
+    assert status == 2 and f"{name}: cannot be written there" in said
+    assert not Path("rows.csv").exists()
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "words"),
     [
-        ["--explain", "3"],
-        ["--photographs", "x"],
-        ["--page", "r.html", "--explain", "-1"],
-        ["--page", "r.html", "--calibrate", "--out", "x.npz"],
+        (["--explain", "3"], "say what is on the --page"),
+        (["--photographs", "x"], "say what is on the --page"),
+        (["--page", "r.html", "--explain", "-1"], "a whole number, 0 or more, not -1"),
+        (["--page", "r.html", "--calibrate", "--out", "x.npz"], "--calibrate makes no --page"),
+        (["-", "--page", "r.html", "--photographs", "-"], "cannot both be -"),
+        (["--face-detector", "centerface"], "--face-detector needs --crop auto"),
     ],
 )
-def test_options_that_do_not_go_together(run, arguments):
+def test_options_that_do_not_go_together(capsys, arguments, words):
     with pytest.raises(SystemExit) as ended:
-        run("photos", *arguments)
-    assert ended.value.code == 2
+        command.main(["photos", *arguments])
+    assert ended.value.code == 2 and words in capsys.readouterr().err
