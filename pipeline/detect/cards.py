@@ -92,7 +92,7 @@ def _why(explainer: Explainer, face: Picture) -> dict[str, Any]:
     for path, distance in why.nearest:
         photograph = reading.read(path).picture
         picture = None if photograph is None else thumbnail(photograph)
-        name = shown(os.path.basename(path))
+        name = os.path.basename(shown(path))
         nearest.append(
             {"path": shown(path), "name": name, "distance": distance, "picture": picture}
         )

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from pipeline.common.pictures import PICTURE_SUFFIXES
 
 STANDARD_INPUT = "-"
+FORMULA = tuple("=+-@＝＋－＠")  # a cell that begins with one of these is a formula
 
 
 def find(arguments: Sequence[str], stdin: BinaryIO | None = None) -> tuple[list[str], Counter[str]]:
@@ -33,13 +34,15 @@ def find(arguments: Sequence[str], stdin: BinaryIO | None = None) -> tuple[list[
 
 def shown(path: str) -> str:
     r"""A path as text in one line: bytes that are not UTF-8 and control characters are escaped, as
-    \udcff and \n.
+    \udcff and \n. "./" stands before one that a spreadsheet would take for a formula, quoted or
+    not; it names the same file.
     """
     text = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(
+    line = "".join(
         letter if letter >= " " and not "\x7f" <= letter <= "\x9f" else repr(letter)[1:-1]
         for letter in text
     )
+    return f"./{line}" if line.startswith(FORMULA) else line
 
 
 def _named(argument: str, stdin: BinaryIO | None) -> list[str]:

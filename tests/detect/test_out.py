@@ -90,6 +90,17 @@ def test_rows_of_another_detector_are_not_resumed(run):
     assert Path("rows.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_no_path_becomes_a_formula_and_is_still_found_when_resumed(run, kind):
+    names = sorted(["=1+1.png", "+x.png", "-x.png", "@x.png", "＝x.png"])
+    for name in names:
+        Path(name).write_bytes(Path("photos/000_0.png").read_bytes())
+    out = Path(f"rows.{kind}")
+    for resume in ([], ["--resume"]):
+        status = run("*.png", "--out", str(out), *resume)[0]
+        assert status == 0 and [row["path"] for row in read(out)] == [f"./{n}" for n in names]
+
+
 def test_a_full_disk_stops_the_run(run, monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(Rows, "write", Mock(side_effect=full))

@@ -29,7 +29,9 @@ function mark(face, decision) {
 
 function keep() {
   const decisions = {};
-  faces.forEach((face, place) => { if (face.dataset.decision) decisions[place] = face.dataset.decision; });
+  faces.forEach((face, place) => {
+    if (face.dataset.decision) decisions[place] = face.dataset.decision;
+  });
   try {
     localStorage.setItem(key, JSON.stringify(decisions));
   } catch {
@@ -55,19 +57,16 @@ function recall() {
 function tell() {
   const status = document.querySelector('.save p');
   const decided = faces.filter(face => face.dataset.decision).length;
-  status.textContent = `${decided} of ${faces.length} decided` + (kept ? '' : '; this browser keeps none: save them before you leave');
+  const lost = kept ? '' : '; this browser keeps none: save them before you leave';
+  status.textContent = `${decided} of ${faces.length} decided${lost}`;
   status.classList.toggle('warning', !kept);
   document.querySelector('.save button').disabled = !decided;
 }
 
-// A spreadsheet takes a cell that begins with one of these for a formula, quoted or not. "./" before a relative path
-// names the same file. All other cells are numbers and words of ours.
-const cell = path => `"${(/^[=+\-@＝＋－＠]/.test(path) ? `./${path}` : path).replaceAll('"', '""')}"`;
-
 function csv() {
   const rows = faces.filter(face => face.dataset.decision).map(face => {
     const { path, box, p, verdict, decision } = face.dataset;
-    return [cell(path), box || ',,,', p, verdict, decision].join(',');
+    return [`"${path.replaceAll('"', '""')}"`, box || ',,,', p, verdict, decision].join(',');
   });
   return ['path,box_x0,box_y0,box_x1,box_y1,p_value,verdict,decision', ...rows, ''].join('\n');
 }
