@@ -56,7 +56,12 @@ def encoded(
 def look(detector: Detector, path: str, crops: Whole) -> list[Face]:
     """The faces of a file, ready to be encoded; one without an input where there is nothing."""
     file = read(path)
-    boxes = crops.boxes(file)
+    try:
+        boxes = crops.boxes(file)
+    except Exception as error:  # OpenCV's own is no RuntimeError
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        failed = {"reason": UNREADABLE, "error": f"the face detector failed ({what})"}
+        return [Face(_row(file, None) | failed)]
     if not boxes:
         row = _row(file, None)
         return [Face(row if file.error else {**row, "reason": crops.nothing})]

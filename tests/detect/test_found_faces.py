@@ -81,6 +81,25 @@ def test_found_faces_are_resumed(run, found, kept):
     assert [[row[k] for k in keys] for row in again] == [[row[k] for k in keys] for row in whole]
 
 
+class OpenCvError(Exception):
+    """Stands for cv2.error, which is no RuntimeError."""
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError, OpenCvError])
+def test_a_picture_at_which_the_face_detector_fails_has_its_row(run, found, monkeypatch, error):
+    def find(squares, picture, plain=Squares.find):
+        if picture.shape == (36, 90, 3):
+            raise error("no\nmemory")
+        return plain(squares, picture)
+
+    monkeypatch.setattr(Squares, "find", find)
+    status, rows, said = run(*found, "--page", "r.html", "--out", "rows.csv")
+    rows = read(Path("rows.csv"))
+    assert status == 1 and len(rows) == 15 and "1 x the face detector failed" in said
+    assert rows[13]["error"] == f"the face detector failed ({error.__name__}: no memory)"
+    assert rows[13]["verdict"] == "cannot judge" and rows[12]["p_value"]
+
+
 def test_a_large_face_is_shrunk_once_to_the_size_of_fdf(run, monkeypatch, world):
     big = Mock(find=Mock(return_value=[Face((100, 120, 271, 220), 0.9, ((0, 0),) * 5)]))
     monkeypatch.setattr(detectors, "load", lambda name: big)
