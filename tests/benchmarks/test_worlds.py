@@ -147,8 +147,12 @@ def test_the_table_has_the_mean_over_worlds_and_each_with_its_interval(tmp_path)
     ]
     assert lines[0] == [ALL, "mean", "world 1", "world 2", "world 3"]
     assert lines[2] == [
-        "AUC, mean", "0.710", "0.700 (0.680–0.720)", "0.710 (0.690–0.730)", "0.720 (0.700–0.740)"
-    ]  # fmt: skip
+        "AUC, mean",
+        "0.710",
+        "0.700 (0.680–0.720)",
+        "0.710 (0.690–0.730)",
+        "0.720 (0.700–0.740)",
+    ]
     assert ["noise_2", "6.0 %", *["6.0 % (3.0–11.0)"] * 3] in lines
 
 
