@@ -1,4 +1,4 @@
-"""Extraction, faces per second: `python -m benchmarks.extract_features`, on the sample's encoder
+"""Extraction, faces per second: `python -m benchmarks extract_features`, on the sample's encoder
 and on ResNet-50 at 224 px.
 
 - ours: `features.extract` on picture files, half of them JPEG, half PNG;
@@ -8,7 +8,6 @@ and on ResNet-50 at 224 px.
 
 import hashlib
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks import harness
-from pipeline.base import params, processes, terminal
+from pipeline.base import params, processes
 from pipeline.base.schema import FeatureExtraction
 from pipeline.common.devices import resolve_precision, select_device
 from pipeline.encoder.backbones import Architecture
@@ -198,12 +197,3 @@ def ceiling(case: Case, encoder: Encoder) -> Callable[[], float]:
             return steps * batch / (time.perf_counter() - begun)
 
     return once
-
-
-def main() -> None:
-    """Print the table."""
-    harness.show(measure(quick="--quick" in sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    terminal.run(main)

@@ -1,4 +1,4 @@
-"""Fitting the mixture, EM iterations per second: `python -m benchmarks.fit_gmm`.
+"""Fitting the mixture, EM iterations per second: `python -m benchmarks fit_gmm`.
 
 At the paper's size, on a GPU: `python -m benchmarks.gpu`.
 
@@ -154,7 +154,3 @@ def _cuda_product(torch: Any, problem: Problem, side: int = 8192) -> float:
         square @ square
     torch.cuda.synchronize()
     return float(4 * 2 * side**3 / (time.perf_counter() - start) / problem.operations)
-
-
-if __name__ == "__main__":
-    harness.show(measure())

@@ -5,7 +5,6 @@ published recipe on the same card (float32, files read by DataLoader workers) an
 step; the mixture of the paper's size against scikit-learn on this machine's processor. What fails
 is named at the end and keeps nothing else from running; the exit status is then 1."""
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import extract_features, fit_gmm, harness, train_pretext
 from benchmarks.__main__ import machine
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.encoder.backbones import Architecture
 
@@ -28,7 +27,7 @@ ON_GPU = {"device": "cuda", "precision": "bfloat16"}
 
 def main(argv: list[str] | None = None) -> None:
     """Run the tests, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--no-tests", action="store_true", help="measure only")
     options = parser.parse_args(argv)
     import torch

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNNING = re.compile(r"Running stage '(.+)'")
@@ -43,8 +43,9 @@ def run(folder: Path, *arguments: str) -> Iterator[tuple[str, float]]:
     yield "whole", time.perf_counter() - begun
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print the three tables."""
+    command_line.parser(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)

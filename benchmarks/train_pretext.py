@@ -1,4 +1,4 @@
-"""Training, faces per second: `python -m benchmarks.train_pretext`, on ResNet-50 at 224 px and on
+"""Training, faces per second: `python -m benchmarks train_pretext`, on ResNet-50 at 224 px and on
 the sample's encoder.
 
 - ours: `training.train` on shards;
@@ -8,7 +8,6 @@ the sample's encoder.
 
 import dataclasses
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks import harness
-from pipeline.base import params, schema, terminal
+from pipeline.base import params, schema
 from pipeline.common import randomness, shards
 from pipeline.common.devices import select_device
 from pipeline.encoder.backbones import Architecture
@@ -249,12 +248,3 @@ def step(
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-
-
-def main() -> None:
-    """Print the table."""
-    harness.show(measure(quick="--quick" in sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    terminal.run(main)

@@ -1,7 +1,6 @@
 """Set in params.yaml what profiles/<name>.yaml names, and nothing else (make profile NAME=paper).
 A profile does not undo another: git checkout params.yaml before you change to one."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Params
@@ -17,7 +16,7 @@ from pipeline.base.schema import Params
 
 def main(argv: list[str] | None = None) -> None:
     """Change params.yaml in the working folder and print each value that changed."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.base.profile", description=__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("name", help="a file of profiles/, without .yaml")
     name = parser.parse_args(argv).name
     known = sorted(path.stem for path in Path("profiles").glob("*.yaml"))

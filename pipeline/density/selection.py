@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, randomness
 from pipeline.common.splits import folds
@@ -160,9 +160,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     add = parser.add_argument
     add("--features", type=Path, required=True, help="features of the fit photographs, .npz")
     add("--components", type=int, nargs="+", default=[1, 2, 4, 8])

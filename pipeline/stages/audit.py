@@ -6,12 +6,11 @@ AI-generated, anomaly score higher = more anomalous."""
 import argparse
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.audit import confounds, harmonised, robustness, verdicts
 from pipeline.audit.scoring import TEST, Sets, samples, tested
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.perturbation_names import parse
 from pipeline.calibration import decisions
@@ -71,14 +70,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--features", type=Path, required=True, help="folder of the sets' features")
-    parser.add_argument("--variants", type=Path, required=True, help="folder of extract_variants")
-    parser.add_argument("--gmm", type=Path, required=True, help="the detector's mixture, .npz")
-    parser.add_argument("--threshold", type=Path, required=True, help="thresholds, .json")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    text = "what perturbations do, to write for a plot, .csv"
-    parser.add_argument("--curves", type=Path, required=True, help=text)
+    parser = command_line.paths(
+        __doc__,
+        features="folder of the sets' features",
+        variants="folder of extract_variants",
+        gmm="the detector's mixture, .npz",
+        threshold="thresholds, .json",
+        output="folder to write",
+        curves="what perturbations do, to write for a plot, .csv",
+    )
     return parser.parse_args(argv)
 
 

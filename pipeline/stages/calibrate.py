@@ -8,7 +8,6 @@ on.
 With calibration.histories a rate holds for photographs with each of these: the mixture is fitted on
 photographs as they are, and each threshold is the largest of those that the histories set."""
 
-import argparse
 import io
 import textwrap
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.perturbation_names import CLEAN
 from pipeline.calibration import thresholds
 from pipeline.calibration.rates import CONSISTENT, Size, check
@@ -41,15 +40,16 @@ PAPER_WARNING = (
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--gmm", type=Path, required=True, help="mixture, .npz")
-    for name in SETS:
-        add(f"--{name}", type=Path, required=True, help=f"features of the {name} photographs, .npz")
-    add("--threshold", type=Path, required=True, help="thresholds to write, .json")
-    add("--scores", type=Path, required=True, help="calibration scores to write, .npz")
-    add("--output", type=Path, required=True, help="folder to write calibration.json, sizes.csv to")
-    add("--root", type=Path, help="data root of the photographs, whose sizes are then kept")
+    parser = command_line.paths(
+        __doc__,
+        gmm="mixture, .npz",
+        **{name: f"features of the {name} photographs, .npz" for name in SETS},
+        threshold="thresholds to write, .json",
+        scores="calibration scores to write, .npz",
+        output="folder to write calibration.json, sizes.csv to",
+    )
+    text = "data root of the photographs, whose sizes are then kept"
+    parser.add_argument("--root", type=Path, help=text)
     options = parser.parse_args(argv)
     p = params.load("seed", "calibration", "features")
 

@@ -3,7 +3,6 @@ encoders that should know nothing; describe their files.
 
 audit judges what is written here, so that another mixture or threshold encodes no picture again."""
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
@@ -33,7 +32,15 @@ Variants = dict[str, dict[str, FeatureSet]]  # by name of the variant, then of t
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    options = _options(argv)
+    parser = command_line.paths(
+        __doc__,
+        root="data root of the faces' names",
+        face_sets="folder of the face lists",
+        encoder="the detector's encoder",
+        shuffled="encoder trained with shuffled EXIF tags",
+        output="folder to write",
+    )
+    options = parser.parse_args(argv)
     p = params.load(
         "seed", "features", "robustness", "harmonisation", "controls", "generators", "perturbations"
     )
@@ -62,18 +69,6 @@ def main(argv: list[str] | None = None) -> None:
         for name, faces in variants.items()
     ]
     terminal.table(rows, "Features of other forms")
-
-
-def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="data root of the faces' names")
-    parser.add_argument("--face-sets", type=Path, required=True, help="folder of the face lists")
-    parser.add_argument("--encoder", type=Path, required=True, help="the detector's encoder")
-    parser.add_argument(
-        "--shuffled", type=Path, required=True, help="encoder trained with shuffled EXIF tags"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    return parser.parse_args(argv)
 
 
 def _of_controls(

@@ -4,13 +4,11 @@ that they have not seen.
 These are the calibration photographs. Nothing is chosen by them, so that the threshold that
 calibrate takes from them keeps its guarantee, as long as nobody tunes gmm.* by these figures."""
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.common import artifacts
 from pipeline.common.randomness import key
 from pipeline.density.density import fit_density
@@ -20,12 +18,13 @@ from pipeline.face_sets import feature_sets
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--fit", type=Path, required=True, help="features of the photographs to fit, .npz")
-    add("--unseen", type=Path, required=True, help="features of photographs to report on, .npz")
-    add("--gmm", type=Path, required=True, help="density to write, .npz")
-    add("--metrics", type=Path, required=True, help="figures of the fit to write, .json")
+    parser = command_line.paths(
+        __doc__,
+        fit="features of the photographs to fit, .npz",
+        unseen="features of photographs to report on, .npz",
+        gmm="density to write, .npz",
+        metrics="figures of the fit to write, .json",
+    )
     options = parser.parse_args(argv)
     p = params.load("seed", "gmm", "calibration")
 

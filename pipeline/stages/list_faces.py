@@ -3,7 +3,6 @@
 What cannot be used is counted with its reason. What would stop a later stage, or make its figures
 wrong, stops here, before anything is trained."""
 
-import argparse
 import functools
 import itertools
 import textwrap
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.base import params, processes, terminal
+from pipeline.base import command_line, params, processes, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.calibration import thresholds
@@ -81,11 +80,11 @@ def show(listing: Mapping[str, Any]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the data root")
+    parser = command_line.paths(
+        __doc__, root="the data root", output="folder of the lists to write"
+    )
     parser.add_argument("--train", required=True, help="list of photographs to fit and calibrate")
     parser.add_argument("--test", required=True, help="list of photographs to test with")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the lists to write")
     options = parser.parse_args(argv)
     p = params.load("seed", "data", "split", "calibration", "generators")
 

@@ -2,7 +2,6 @@
 mirrored, face warped.
 """
 
-import argparse
 import functools
 from array import array
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base import params, processes, schema, terminal
+from pipeline.base import command_line, params, processes, schema, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, shards
@@ -34,10 +33,12 @@ FACES_SHOWN = 6
 
 def main(argv: list[str] | None = None) -> None:
     """Run the stage with the given command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="data root: may hold 68 landmarks")
-    parser.add_argument("--faces", type=Path, required=True, help="folder of filter_exif")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser = command_line.paths(
+        __doc__,
+        root="data root: may hold 68 landmarks",
+        faces="folder of filter_exif",
+        output="folder to write",
+    )
     options = parser.parse_args(argv)
     p = params.load("seed", "manipulation")
     settings = settings_of(Layout(options.root), p)

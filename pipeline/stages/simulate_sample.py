@@ -2,7 +2,6 @@
 domain, generated faces.
 """
 
-import argparse
 import functools
 import itertools
 import json
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base import params, processes, schema, terminal
+from pipeline.base import command_line, params, processes, schema, terminal
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
 from pipeline.common.layout import Layout
@@ -32,9 +31,7 @@ Job = tuple[str, range]  # a set, and numbers of its faces
 
 def main(argv: list[str] | None = None) -> None:
     """Write the sample below --root and a contact sheet of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="where the sample goes")
-    parser.add_argument("--sheet", type=Path, required=True, help="contact sheet (PNG)")
+    parser = command_line.paths(__doc__, root="where the sample goes", sheet="contact sheet (PNG)")
     options = parser.parse_args(argv)
     p = params.load("seed", "simulation")
     folders = folders_of(options.root)
