@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from pipeline.base import ending, processes
@@ -74,10 +75,23 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> str:
     return "\n".join([*([title] if title else []), lines[0], rule, *lines[1:]])
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A finite number with so many decimals. A half is rounded away from zero in every table, even
+    where the last bits of a float put it below: 0.5875 is 0.588.
+    """
+    step = Decimal(1).scaleb(-decimals)
+    return f"{_exact(value).quantize(step, ROUND_HALF_UP):,f}"
+
+
 def percent(share: float) -> str:
-    """A share in per cent, to two digits: 0.067 %, 9.3 %, 45 %, 100 %."""
-    value = 100 * share
-    return f"{value:.0f} %" if value >= 9.95 else f"{value:.2g} %"
+    """A share in per cent, to two digits: 0.067 %, 9.3 %, 45 %, 100 %; a half as in `fixed`."""
+    two_digits = Context(prec=2, rounding=ROUND_HALF_UP).plus(_exact(100 * share))
+    return f"{two_digits.normalize():f} %"
+
+
+def _exact(value: float) -> Decimal:
+    """The decimal that was meant."""
+    return Decimal(repr(round(float(value), 12)))
 
 
 def _text(value: Any) -> str:
@@ -85,7 +99,7 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         plain = value == 0 or 1e-3 <= abs(value) < 1000
-        return f"{value:.3f}" if plain else f"{value:.4g}"
+        return fixed(value, 3) if plain else f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -72,8 +72,8 @@ def _tables(rows: list[Row]) -> list[tuple[str, list[dict[str, str]], list[str]]
         cells = [
             {
                 "of": row.of,
-                "A": f"{row.a:.3f}",
-                "B": f"{row.b:.3f}",
+                "A": terminal.fixed(row.a, 3),
+                "B": terminal.fixed(row.b, 3),
                 "B - A": f"{row.difference:+.4f}",
                 "95 % interval": f"{row.low:+.4f} to {row.high:+.4f}",
                 "verdict": row.verdict + mark,

@@ -1,10 +1,11 @@
-"""The results per generator as a table for the terminal: python -m pipeline.report.summary."""
+"""Print the results of the last run, a row per generator: python -m pipeline.report.summary."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
+from pipeline.base.terminal import fixed
 from pipeline.common.artifacts import read_json
 from pipeline.report.results import SIMULATED
 
@@ -35,12 +36,12 @@ def text(table: Table) -> str:
     ]
     title = "AI-generated faces as anomalies: AUC; share detected at each false alarm rate"
     alarms = [
-        f"{100 * mean[key]['false_alarm_rate']:.2f} % at {_percent(key):g} %" for key in rates
+        f"{fixed(100 * mean[key]['false_alarm_rate'], 2)} % at {_percent(key):g} %" for key in rates
     ]
     lines = [
         terminal.format_table(rows, title),
         f"false alarms on test photographs: {', '.join(alarms)}",
-        f"worst: {worst['generator']}, AUC {worst['auc']:.3f} ({_interval(worst)})",
+        f"worst: {worst['generator']}, AUC {fixed(worst['auc'], 3)} ({_interval(worst)})",
     ]
     if any(name.startswith(SIMULATED) for name in generators):
         lines.append("simulated data: the numbers say nothing about real generators")
@@ -53,11 +54,13 @@ def _percent(key: str) -> float:
 
 
 def _interval(row: Mapping[str, Any]) -> str:
-    return "none" if row["auc_low"] is None else f"{row['auc_low']:.3f} to {row['auc_high']:.3f}"
+    low, high = row["auc_low"], row["auc_high"]
+    return "none" if low is None else f"{fixed(low, 3)} to {fixed(high, 3)}"
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print the results of the last run."""
+    command_line.parser(__doc__).parse_args(argv)
     show(read_json("data/evaluation/table.json"), Path("data/report"))
 
 

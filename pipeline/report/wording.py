@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from pipeline.base.perturbation_names import CLEAN, parse
+from pipeline.base.terminal import fixed
 
 DASH = "–"
 CONSISTENT = "consistent with the chosen rate"  # the one good verdict of calibrate
@@ -64,7 +65,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with thousands separated and a real minus sign; a dash where there is none."""
     if value is None or not isfinite(value):
         return DASH
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return fixed(value, digits).replace("-", "\N{MINUS SIGN}")
 
 
 def percent(share: float | None) -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -36,10 +37,19 @@ def test_a_table_fits_80_columns_and_has_a_line_for_every_row(rows):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0"), (0.00067, "0.067"), (0.0994, "9.9"), (0.0996, "10"), (0.996, "100"), (1.0, "100")],
+    [(0, "0"), (0.00067, "0.067"), (0.0125, "1.3"), (0.0994, "9.9"), (0.0996, "10"), (1.0, "100")],
 )
 def test_a_share_has_two_digits_and_no_exponent(share, text):
     assert terminal.percent(share) == f"{text} %"
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(-3, 3))
+def test_a_half_is_rounded_away_from_zero_whatever_its_last_bits(thousandths, ulps):
+    """What several roads to one mean differ in."""
+    meant = (Fraction(thousandths) + Fraction(1, 2)) / 1000
+    value = float(meant) * (1 + ulps * sys.float_info.epsilon)
+    expected = Fraction(thousandths + (thousandths >= 0), 1000)
+    assert Fraction(terminal.fixed(value, 3).replace(",", "")) == expected
 
 
 def test_numbers_stand_right_and_texts_left(capsys):

@@ -72,9 +72,9 @@ def compared(monkeypatch, capsys, counts: tuple[int, int], *options: str) -> lis
     [
         (
             (1, 2),
-            "* at 2.5 % false alarms instead of 1.2 %, which alone raises detection: {}better",
+            "* at 2.5 % false alarms instead of 1.3 %, which alone raises detection: {}better",
         ),
-        ((1, 0), "* at 0 % false alarms instead of 1.2 %, which alone lowers detection: {}worse"),
+        ((1, 0), "* at 0 % false alarms instead of 1.3 %, which alone lowers detection: {}worse"),
     ],
 )
 def test_unequal_false_alarms_stand_below_the_detection_table_without_any_verdict_on_them(
@@ -107,7 +107,7 @@ def test_markdown_has_the_same_rows_and_marks(capsys, monkeypatch):
     ]
     assert {line.count("|") for line in lines if line.startswith("|")} == {7}
     assert lines[start + 4].endswith("| better * |")
-    assert lines[start + 9].startswith(r"\* at 2.5 % false alarms instead of 1.2 %")
+    assert lines[start + 9].startswith(r"\* at 2.5 % false alarms instead of 1.3 %")
     assert lines[-2].startswith("- Compared: 80 photographs")
 
 

@@ -25,10 +25,10 @@ TABLE: dict[str, dict[str, Any]] = {
 }
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The summary of what lies in a folder."""
     environment = {**os.environ, "PYTHONPATH": str(Path(summary.__file__).parents[2])}
-    command = [sys.executable, "-m", "pipeline.report.summary"]
+    command = [sys.executable, "-m", "pipeline.report.summary", *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -59,6 +59,9 @@ def test_many_rates_and_long_names_fit_the_terminal():
 
 
 def test_without_results_it_says_what_to_do(tmp_path):
+    assert run(tmp_path, "--help").stdout.startswith(
+        "usage: python -m pipeline.report.summary [-h]"
+    )
     done = run(tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "run `dvc repro`" in done.stderr

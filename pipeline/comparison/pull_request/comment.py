@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.base.terminal import fixed
 from pipeline.comparison.pairs import MEAN, Row
 from pipeline.comparison.pull_request import evidence
 from pipeline.comparison.pull_request.committed import Change, Changes
@@ -55,7 +56,7 @@ def _mean(review: Review) -> str:
         return "**First results**: the base has none to compare with"
     row = next(row for row in review.evidence.rows if row.of == MEAN)
     interval = f"{row.difference:+.4f}, 95 % interval {_ends(row)}"
-    text = f"**Mean AUC {row.a:.3f} → {row.b:.3f}: {row.verdict}** ({interval})"
+    text = f"**Mean AUC {fixed(row.a, 3)} → {fixed(row.b, 3)}: {row.verdict}** ({interval})"
     return f"{text}. Must not hold: {_code(review.broken)}" if review.broken else text
 
 
@@ -81,7 +82,7 @@ def _auc_rows(evidence: Evidence) -> Iterator[Sequence[str]]:
         row = rows.get(name)
         ends = (_ends(row), row.verdict) if row else (NOTHING, _only(change))
         label = f"**{name}**" if name == MEAN else name
-        yield label, *(_number(value, "{:.3f}") for value in change), _difference(change), *ends
+        yield label, *(_number(value, 3) for value in change), _difference(change), *ends
 
 
 def _parameter_rows(parameters: Changes) -> Iterator[Sequence[str]]:
@@ -101,7 +102,7 @@ def _others(review: Review) -> str:
     if not changed:
         return ""
     rows = [
-        (_code(name), *(_number(value, "{:.4f}") for value in change), _difference(change))
+        (_code(name), *(_number(value, 4) for value in change), _difference(change))
         for name, change in changed.items()
     ]
     title = f"<details><summary>Other figures that changed: {len(changed)}</summary>"
@@ -134,10 +135,10 @@ def _difference(change: Change) -> str:
     return f"{numbers[1] - numbers[0]:+.4f}" if len(numbers) == len(change) else NOTHING
 
 
-def _number(value: Any, form: str) -> str:
+def _number(value: Any, decimals: int) -> str:
     if value is None:
         return NOTHING
-    return form.format(value) if isinstance(value, float) else _code(value)
+    return fixed(value, decimals) if isinstance(value, float) else _code(value)
 
 
 def _table(rows: list[Sequence[str]]) -> str:

@@ -20,7 +20,7 @@ from pipeline.report.figures.canvas import (
     rows,
 )
 from pipeline.report.results import Results
-from pipeline.report.wording import Value, number, percent, value_of
+from pipeline.report.wording import DASH, Value, number, percent, value_of
 
 QUARTERS = [0, 0.25, 0.5, 0.75, 1]
 
@@ -89,7 +89,9 @@ def _detection(axes: Any, results: Results) -> None:
         auc = results.generators[name]["values"]["auc"]
         axes.barh(row, share.value or 0, height=0.62, color=styles[name].colour, alpha=0.85)
         interval(axes, row, share, fmt="none", color=INK, elinewidth=1.1)
-        axes.text(1.23, row, "–" if share.value is None else f"{100 * share.value:.0f} %", **right)
+        axes.text(
+            1.23, row, DASH if share.value is None else f"{number(100 * share.value, 0)} %", **right
+        )
         axes.text(1.45, row, number(auc), **right)
     axes.text(1.45, -0.85, "AUC", **{**right, "color": MUTED, "fontsize": 8})
     axes.axvline(results.rates[results.headline]["chosen"], color=INK, lw=1, ls=BESIDE)
