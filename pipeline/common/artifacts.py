@@ -1,5 +1,6 @@
 """Files that the pipeline writes and reads: byte-stable, complete or absent, never a pickle."""
 
+import csv
 import hashlib
 import io
 import json
@@ -41,10 +42,10 @@ def write_csv(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise ValueError(f"{path}: columns of different lengths {sorted(lengths)}")
-    rows = zip(*columns.values(), strict=True)
-    lines = [",".join(columns), *(",".join(_cell(value) for value in row) for row in rows)]
-    with atomic(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(map(_cell, column) for column in columns.values()), strict=True))
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
@@ -126,10 +127,5 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, (float, np.floating)):
-        return f"{float(value):.9g}"
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
+def _cell(value: Any) -> Any:
+    return f"{float(value):.9g}" if isinstance(value, (float, np.floating)) else value

@@ -10,8 +10,6 @@ from typing import SupportsIndex
 
 import numpy as np
 
-_MASK = (1 << 64) - 1
-
 
 def key(seed: int, purpose: str, *ids: str | SupportsIndex) -> int:
     """A 64-bit key of the seed, the purpose and any ids; equal only for equal arguments."""
@@ -55,4 +53,4 @@ def share(text: str, seed: int, purpose: str) -> float:
     """The place in [0, 1) that a hash gives a text: the base of every split, stable when other
     texts come or go.
     """
-    return float((key(seed, purpose, text) & _MASK) >> 11) * 2.0**-53
+    return (key(seed, purpose, text) >> 11) * 2.0**-53

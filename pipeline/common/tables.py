@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.common.artifacts import read_table
-
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 ROWS_PER_GROUP = 2**14
@@ -64,8 +61,3 @@ class TableWriter:
         group, rest = table.slice(0, ROWS_PER_GROUP), table.slice(ROWS_PER_GROUP)
         self._writer.write_table(group.combine_chunks(), row_group_size=ROWS_PER_GROUP)
         self._waiting, self._rows = [rest], rest.num_rows
-
-
-def read_column(path: str | Path, name: str) -> "pd.Series":
-    """One column of a Parquet table; the others stay on disk."""
-    return read_table(path, [name])[name]

@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.base import params, terminal
 from pipeline.base.atomic import atomic
 from pipeline.comparison import pairs, rules
-from pipeline.comparison.command_line import A_RULE_HOLDS, Parser
 from pipeline.comparison.pairs import Row
 from pipeline.comparison.revisions import WORKSPACE, read_scores
 
@@ -42,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
             temporary.write_text(text, encoding="utf-8")
     print(text if options.markdown and not options.output else plain(rows, notes, named), end="")
     if any(rule.holds(row) for rule, row in judged):
-        raise SystemExit(A_RULE_HOLDS)
+        raise SystemExit(rules.A_RULE_HOLDS)
 
 
 def plain(rows: list[Row], notes: list[str], named: tuple[str, str]) -> str:
@@ -104,7 +103,7 @@ def _wrapped(text: str) -> str:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser("pipeline.comparison", __doc__)
+    parser = rules.Parser("pipeline.comparison", __doc__)
     parser.add_argument("rev_a", metavar="REV_A", nargs="?", default="HEAD")
     parser.add_argument("rev_b", metavar="REV_B", nargs="?", default=WORKSPACE)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCORES = "data/evaluation/scores.parquet"
-EARLIER = "data/all_scores.parquet"  # of runs until one stage evaluated all generators
 WORKSPACE = "workspace"
 
 
@@ -25,7 +24,7 @@ def read_scores(revision: str) -> "pd.DataFrame":
         raise PipelineError(f"a revision is empty: name a commit, an experiment or {WORKSPACE}")
     import pandas as pd
 
-    return pd.read_parquet(io.BytesIO(_read(revision))).rename(columns={"group": "person"})
+    return pd.read_parquet(io.BytesIO(_read(revision)))
 
 
 def _read(revision: str) -> bytes:
@@ -36,12 +35,11 @@ def _read(revision: str) -> bytes:
     files = DVCFileSystem(rev=revision)
     try:
         _ = files.repo  # raises for an unknown revision; `exists` only says no
-        path = EARLIER if files.exists(EARLIER) else SCORES
-        if path == SCORES and not files.exists("data/evaluation"):
+        if not files.exists("data/evaluation"):
             raise PipelineError(
                 f"{revision} has no {SCORES}: check it out, run `dvc repro` and commit dvc.lock"
             )
-        content: bytes = files.read_bytes(path)
+        content: bytes = files.read_bytes(SCORES)
         return content
     except DvcException as error:
         raise PipelineError(
@@ -50,7 +48,7 @@ def _read(revision: str) -> bytes:
         ) from None
     except (FileNotFoundError, DataIndexDirError):
         raise PipelineError(
-            f"{path} of {revision} is neither in dvc's cache nor in a remote: run `dvc push` where "
-            "it was made. Or check it out here and run `dvc repro`; a run of your own, committed "
-            "with its dvc.lock, can be compared with the next one"
+            f"{SCORES} of {revision} is neither in dvc's cache nor in a remote: run `dvc push` "
+            "where it was made. Or check it out here and run `dvc repro`; a run of your own, "
+            "committed with its dvc.lock, can be compared with the next one"
         ) from None

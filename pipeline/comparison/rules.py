@@ -1,14 +1,18 @@
-"""When a change is too bad to pass: rules such as `auc.mean drops by 0.01`."""
+"""When a change is too bad to pass: rules such as `auc.mean drops by 0.01`, and command lines with
+them, whose exit status 2 says that one holds, and nothing else does.
+"""
 
+import argparse
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pipeline.base.errors import PipelineError
 from pipeline.comparison.pairs import PHOTOGRAPHS, Row
 
 GRAMMAR = '"<measure>.<generator|mean|worst> drops|rises by <share>", or "... significantly"'
 _PATTERN = re.compile(r"\s*(\w+)\.(\S+)\s+(drops|rises)\s+(?:by\s+(0?\.\d+)|significantly)\s*")
+A_RULE_HOLDS = 2
 _ROUNDING = 1e-12  # 0.57 - 0.56 is a little less than 0.01
 
 
@@ -52,3 +56,17 @@ def parse(text: str) -> Rule:
         )
     measure, of, verb, share = match.groups()
     return Rule(text, measure, of, {"drops": -1, "rises": 1}[verb], float(share) if share else None)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser with --fail-if, for `python -m <prog>`."""
+
+    def __init__(self, prog: str, doc: str | None):
+        how = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=f"python -m {prog}", description=doc, formatter_class=how)
+        text = f"exit with status {A_RULE_HOLDS} if it holds (repeatable): {GRAMMAR}"
+        self.add_argument("--fail-if", action="append", default=[], metavar="RULE", help=text)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit status 1: argparse's own 2 would look like a rule that holds."""
+        raise PipelineError(f"{message}; see {self.prog} --help")

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Right and left are the person's: the right eye is on the left of the picture.
-PARTS = ("mouth", "right_eye", "left_eye")
+# Of the mouth, the right and the left eye in this order, here and below; right and left are the
+# person's: the right eye is on the left of the picture. Half width and half height of the boxes in
+# eye distances: lips are about 0.8 wide and an eye 0.45, plus some skin.
+_HALVES = np.array([(0.62, 0.40), (0.36, 0.26), (0.36, 0.26)])
+# The points of the parts in the order of iBUG 300-W, and skin around their bounding box, in its
+# widths.
+POINTS_68 = (slice(48, 68), slice(36, 42), slice(42, 48))
+_MARGINS_68 = (0.25, 0.35, 0.35)
 MINIMUM_SIDE = 6  # pixels; a smaller region holds nothing that a flip would change
 MINIMUM_EYE_DISTANCE = 1.0  # pixels
 _FAR = 1e6  # pixels; farther points are no measurements, and their squares overflow
-# Half width and half height of the boxes of PARTS in eye distances: lips are about 0.8 wide and an
-# eye 0.45, plus some skin.
-_HALVES = np.array([(0.62, 0.40), (0.36, 0.26), (0.36, 0.26)])
-# The points of PARTS in the order of iBUG 300-W, and skin around their bounding box, in its widths.
-POINTS_68 = (slice(48, 68), slice(36, 42), slice(42, 48))
-_MARGINS_68 = (0.25, 0.35, 0.35)
 
 
 @dataclass(frozen=True)

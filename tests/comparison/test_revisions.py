@@ -14,14 +14,6 @@ from pipeline.comparison.revisions import read_scores
 from tests.small_repository import commit, dvc, new_repository, run
 from tests.two_runs import table
 
-EARLIER = """
-stages:
-  aggregate:
-    cmd: cp ${source} data/all_scores.parquet
-    params: [source.yaml: [source]]
-    outs: [data/all_scores.parquet]
-vars: [source.yaml]
-"""
 STAGE = """
 stages:
   evaluate:
@@ -40,8 +32,8 @@ def repro(folder: Path, source: str) -> None:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """Commits without scores (tag empty), of run 1 in the earlier layout (tag earlier) and of run 2
-    (HEAD); experiment bold of run 3; workspace of run 1.
+    """Commits without scores (tag empty), of run 1 (tag earlier) and of run 2 (HEAD); experiment
+    bold of run 3; workspace of run 1.
     """
     folder = tmp_path_factory.mktemp("compare") / "repository"
     for name in ("runs", "data/evaluation"):
@@ -50,14 +42,11 @@ def repository(tmp_path_factory) -> Path:
     run(folder, "git", "tag", "empty")
     for i in (1, 2, 3):
         artifacts.write_table(folder / f"runs/{i}.parquet", table(i, gain=0.5 * i))
-    earlier = table(1, gain=0.5).rename(columns={"person": "group"})
-    artifacts.write_table(folder / "runs/earlier.parquet", earlier)
     (folder / ".gitignore").write_text("/data\n")
     (folder / "params.yaml").write_text("seed: 3\nbootstrap: {resamples: 150}\n")
-    (folder / "dvc.yaml").write_text(EARLIER)
-    repro(folder, "runs/earlier.parquet")
-    run(folder, "git", "tag", "earlier")
     (folder / "dvc.yaml").write_text(STAGE)
+    repro(folder, "runs/1.parquet")
+    run(folder, "git", "tag", "earlier")
     repro(folder, "runs/2.parquet")
     dvc(folder, "exp", "run", "-q", "-n", "bold", "-S", "source.yaml:source=runs/3.parquet")
     scores = folder / "data/evaluation/scores.parquet"

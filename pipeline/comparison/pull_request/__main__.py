@@ -9,7 +9,6 @@ import argparse
 
 from pipeline.base import params, terminal
 from pipeline.comparison import rules
-from pipeline.comparison.command_line import A_RULE_HOLDS, Parser
 from pipeline.comparison.pull_request import comment, committed, evidence, merge_base
 from pipeline.comparison.pull_request.comment import Review
 from pipeline.comparison.rules import Rule
@@ -23,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     reviewed = review(options.branch, [rules.parse(text) for text in options.fail_if or [RULE]])
     print(comment.write(reviewed), end="")
     if not reviewed.passes:
-        raise SystemExit(A_RULE_HOLDS)
+        raise SystemExit(rules.A_RULE_HOLDS)
 
 
 def review(branch: str, failing: list[Rule]) -> Review:
@@ -47,7 +46,7 @@ def review(branch: str, failing: list[Rule]) -> Review:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser("pipeline.comparison.pull_request", __doc__)
+    parser = rules.Parser("pipeline.comparison.pull_request", __doc__)
     parser.add_argument("branch", metavar="BRANCH", nargs="?", default="main")
     return parser.parse_args(argv)
 
