@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.density import fitting
+from pipeline.density.mixture import Mixture
 from pipeline.face_sets import feature_sets
 from pipeline.face_sets.feature_sets import FeatureSet
 
@@ -47,3 +48,11 @@ def write_set(path: Path, features: np.ndarray, *, each: int = 2, **arrays: np.n
         "digests": np.array([hashlib.sha256(face.encode()).hexdigest() for face in names]),
     }
     feature_sets.write(path, FeatureSet(name, features=features, **{**columns, **arrays}))
+
+
+def normal(d: int, precision: float = 1.0) -> Mixture:
+    """One Gaussian at 0 in d dimensions, alike in all; nothing is transformed."""
+    one, none = np.ones(1), np.zeros((0, d))
+    return Mixture(
+        "spherical", np.zeros(d), np.ones(d), none, one, np.zeros((1, d)), precision**0.5 * one
+    )

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.metrics import roc_auc_score
 
@@ -54,25 +52,6 @@ def test_figures_are_those_of_each_generator_and_their_mean():
     assert found.interval == pytest.approx(np.percentile(found.replicates, [2.5, 97.5]))
 
 
-def test_two_ways_to_score_the_same_faces_share_their_resamples():
-    """Scores that order the faces alike have the very same replicates."""
-    faces = [sample(40), sample(30, 1, 1)]
-    first, second = (
-        compare(n, {"a": g}, **DRAWS)
-        for n, g in (faces, [one._replace(scores=one.scores * 3 + 7) for one in faces])
-    )
-    assert first.replicates is not None and second.replicates is not None
-    assert np.array_equal(first.replicates, second.replicates)
-
-
-@given(st.integers(4, 30), st.integers(4, 30))
-def test_constant_scores_are_worth_nothing_and_have_no_interval(n, m):
-    photographs, faces = (Sample(np.ones(k), np.arange(k).astype(str)) for k in (n, m))
-    found = compare(photographs, {"a": faces}, **DRAWS)
-    assert found.auc == 0.5 and found.interval is None and found.replicates is not None
-    assert "all resamples give 0.5" in found.details[-1]
-
-
 @pytest.mark.parametrize(
     ("n", "groups", "why"), [(1, 1, "only 1 person,"), (3, 3, "only 3 persons,"), (8, 2, "only 2")]
 )
@@ -108,22 +87,6 @@ def test_halves_part_persons_by_a_keyed_hash():
         f"{(~second).sum()} photographs of {people[0]} persons against {second.sum()} of "
         f"{people[1]}; by chance"
     )
-
-
-@given(st.permutations(range(24)))
-def test_halves_do_not_hang_on_the_order_of_the_faces(order):
-    photographs, rows = sample(24, groups=12), np.array(order)
-    straight, mixed = (
-        halves(one, **DRAWS)
-        for one in (photographs, Sample(*(column[rows] for column in photographs)))
-    )
-    assert (straight.auc, straight.interval) == (mixed.auc, mixed.interval)
-
-
-def test_halves_of_alike_photographs_rarely_exclude_one_half():
-    found = [halves(sample(80, seed=seed), **DRAWS).interval for seed in range(40)]
-    excluded = sum(ends is None or not ends[0] <= 0.5 <= ends[1] for ends in found)
-    assert excluded <= 6  # 2 of 40 expected; 7 or more: chance of 0.3 %
 
 
 @pytest.mark.parametrize("persons", [["anna"] * 9, list("abcdefg")])

@@ -193,14 +193,6 @@ def test_the_first_stage_stops_at_any_wrong_section_but_needs_its_own_only(tmp_p
         params.load("seed", "gmm", path=path)
 
 
-def test_the_default_path_is_params_yaml_of_the_working_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError, match=r"^params\.yaml: no such file; run in the repository"):
-        params.load("seed")
-    Path("params.yaml").write_text("seed: 7", encoding="utf-8")
-    assert params.load("seed").seed == 7
-
-
 # --- YAML
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from pipeline.base.errors import PipelineError
 from pipeline.calibration import rates
 from pipeline.calibration.rates import CONSISTENT, EXCEEDS, TOO_FEW, Size, guarantee
-from pipeline.calibration.thresholds import binomial_interval, conformal_rank, conformal_threshold
+from pipeline.calibration.thresholds import binomial_interval, conformal_rank
 
 FEW, OTHER = "few calibration photographs", "other photographs"
 CAUTIOUS = "more cautious than chosen"
@@ -41,14 +41,6 @@ def test_with_one_photograph_of_each_the_guarantee_is_scipys_beta(n, rate):
     got = guarantee(Size(n, n), rate)
     assert (got["low"], got["high"]) == pytest.approx(law.interval(0.95), rel=1e-9)
     assert got["mean"] == pytest.approx(law.mean())
-
-
-def test_the_true_rate_follows_the_beta_law():
-    draw, n = np.random.default_rng(3), 237
-    thresholds = [conformal_threshold(draw.uniform(size=n), 0.05) for _ in range(4000)]
-    true_rates = 1 - np.array(thresholds)  # of uniform scores
-    rank = conformal_rank(n, 0.05)
-    assert stats.kstest(true_rates, stats.beta(n + 1 - rank, rank).cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(("persons", "rate"), [(247, 0.05), (247, 0.01), (60, 0.05)])
@@ -83,17 +75,6 @@ def test_the_interval_of_the_achieved_rate_covers_pairs_of_any_correlation(corre
     assert np.average(covered, weights=times) >= 0.95
     if correlation == 1:
         assert np.average(naive, weights=times) < 0.9
-
-
-@pytest.mark.parametrize("correlation", [0, 1])
-def test_the_number_of_calibration_photographs_explains_the_counts_it_causes(correlation):
-    draw, within = np.random.default_rng(8), []
-    sets = zip(*(pairs(draw, k, correlation, 400) for k in (100, 200)), strict=True)
-    for own, test in sets:
-        threshold = {"threshold": conformal_threshold(own, 0.05), "false_alarm_rate": 0.05}
-        got = rates.check(test, **threshold, persons=200, calibration=Size(200, 100))
-        within.append(got["beta_binomial_99"]["within"])
-    assert np.mean(within) > 0.98
 
 
 # --- the verdict

@@ -121,29 +121,10 @@ def test_an_opaque_alpha_changes_nothing(tmp_path):
     assert not transparent
 
 
-def test_cmyk_jpeg(tmp_path):
-    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    picture = pictures.read_picture(save(tmp_path / "a.jpg", image, quality=100))
-    assert abs(picture.astype(int) - [255, 0, 0]).max() < 8
-
-
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
     image = Image.fromarray(np.array([[0, 255, 256, 32768, 65535]], np.uint16))
     picture = pictures.read_picture(save(tmp_path / "a.png", image))
     assert picture[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied(tmp_path, orientation):
-    """The picture as stored, so that turning it as EXIF says gives COLOURS back."""
-    undo = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 3), 6: (0, 1), 7: (1, 1), 8: (0, 3)}
-    mirror, quarter_turns = undo.get(orientation, (0, 0))
-    stored = np.rot90(COLOURS, quarter_turns)
-    stored = stored[:, ::-1] if mirror else stored
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = save(tmp_path / "a.png", Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
-    np.testing.assert_array_equal(pictures.read_picture(path), COLOURS)
 
 
 def noise(suffix):

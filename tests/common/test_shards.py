@@ -41,12 +41,6 @@ def five(tmp_path):
     return tmp_path / "five"
 
 
-def test_a_shard_is_the_file_that_numpy_writes(tmp_path):
-    write(tmp_path / "s", [pictures(5)], 9)
-    np.save(tmp_path / "theirs.npy", pictures(5))
-    assert (tmp_path / "s/pixels-00000.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
-
-
 @given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 7), st.data())
 def test_any_split_of_appends_gives_the_same_bytes_and_the_same_rows(
     tmp_path_factory, sizes, per_shard, data
@@ -79,16 +73,6 @@ def test_pictures_written_in_any_order_give_the_bytes_of_the_writer(
             base / "parts", part, first=first, total=count, pictures_per_shard=per_shard
         )
     assert content(base / "parts") == write(base / "whole", [expected], per_shard)
-
-
-def test_views_are_stored_by_value_and_read_as_copies(tmp_path):
-    block = pictures(6)
-    expected = block[::-1, :, ::-1].copy()
-    write(tmp_path / "s", [block[::-1, :, ::-1]], 4)
-    stored = shards.read_shards(tmp_path / "s")
-    np.testing.assert_array_equal(stored[:], expected)
-    stored[:][:] = 0
-    np.testing.assert_array_equal(stored[:], expected)
 
 
 def test_rows_outside_masks_and_fractions_are_refused(five):

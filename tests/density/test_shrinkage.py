@@ -27,30 +27,6 @@ def test_log_likelihood_is_that_of_scikit_learns_estimator(kind, d):
     assert result.warnings == () and result.converged
 
 
-def test_ledoit_wolf_is_the_published_formula():
-    """Lemma 3.2 to 3.5 of Ledoit and Wolf (2004), one face after the other."""
-    x = clusters(40, d=5).astype(np.float64)
-    n, d = x.shape
-    centred = x - x.mean(axis=0)
-    sample = centred.T @ centred / n
-    size = np.trace(sample) / d
-    spread = np.square(sample - size * np.eye(d)).sum() / d
-    noise = sum(np.square(np.outer(row, row) - sample).sum() for row in centred) / d / n**2
-    share = min(noise, spread) / spread
-    covariance = (1 - share) * sample + share * size * np.eye(d)
-    expected = multivariate_normal(x.mean(axis=0), covariance).logpdf(x)
-    found = fit(x, standardise=False, **SHRUNK).mixture.log_likelihood(x)
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
-def test_shrinking_principal_components_is_of_these():
-    x = clusters().astype(np.float64)
-    mixture = fit(x, pca_components=3, **SHRUNK).mixture
-    oracle = LedoitWolf().fit(mixture.transform(x))
-    law = multivariate_normal(oracle.location_, oracle.covariance_)
-    np.testing.assert_allclose(mixture.log_likelihood(x), law.logpdf(mixture.transform(x)))
-
-
 @pytest.mark.parametrize(("components", "kind"), [(2, "full"), (1, "diag")])
 def test_what_cannot_be_shrunk_names_the_keys(components, kind):
     message = rf"gmm.shrinkage oas .* {components} {kind}: set gmm.components to 1 and gmm.covaria"

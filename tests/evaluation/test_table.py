@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from pipeline.common import randomness
-from pipeline.evaluation import generator, table
-from pipeline.evaluation.bootstrap import Sample
+from pipeline.evaluation import table
 from pipeline.evaluation.generator import Figures
 from pipeline.evaluation.ranking import RATES
 
@@ -73,44 +70,6 @@ def test_without_one_generators_replicates_mean_and_worst_have_no_interval():
         assert (rows[name]["auc_low"], rows[name]["auc_high"]) == (None, None)
     assert rows["mean"]["auc"] == pytest.approx(0.75) and rows["b"]["auc_low"] is not None
     assert (rows["worst"]["generator"], rows["worst"]["auc"]) == ("a", 0.6)
-
-
-def test_the_interval_of_the_worst_is_that_of_the_minimum_inside_each_resample():
-    """Naive loop: draw persons, measure every generator by scikit-learn, keep the lowest."""
-    rng = np.random.default_rng(0)
-    photographs = Sample(rng.normal(size=40), np.array([f"{i // 2:02}" for i in range(40)]))
-    generators = {
-        name: Sample(rng.normal(shift, 1, 15), np.array([f"{name}{i:02}" for i in range(15)]))
-        for name, shift in (("a", 0.5), ("b", 0.6), ("c", 0.5))
-    }
-    evaluated = {
-        name: generator.figures(photographs, sample, {}, resamples=60, seed=4)
-        for name, sample in generators.items()
-    }
-
-    def draws(sample, purpose):
-        persons = sorted(set(sample.groups))
-        keyed = randomness.generator(4, purpose, "\n".join(persons))
-        for _ in range(60):
-            drawn = keyed.integers(len(persons), size=len(persons))
-            yield np.concatenate([sample.scores[sample.groups == persons[i]] for i in drawn])
-
-    lowest = np.full(60, np.inf)
-    for sample in generators.values():
-        pairs = zip(
-            draws(photographs, "bootstrap photographic"),
-            draws(sample, "bootstrap generated"),
-            strict=True,
-        )
-        for i, (n, g) in enumerate(pairs):
-            labels = np.repeat([0, 1], [len(n), len(g)])
-            lowest[i] = min(lowest[i], roc_auc_score(labels, np.concatenate([n, g])))
-    rows = table.table(evaluated)
-    worst = rows["worst"]
-    assert worst["auc"] == rows[worst["generator"]]["auc"] == min(rows[n]["auc"] for n in "abc")
-    ends = tuple(np.quantile(lowest, [0.025, 0.975]))
-    assert (worst["auc_low"], worst["auc_high"]) == pytest.approx(ends)
-    assert worst["auc_high"] < rows[worst["generator"]]["auc_high"]  # as it is selected
 
 
 def test_a_perfect_generator_leaves_the_worst_its_interval():

@@ -10,13 +10,6 @@ from pipeline.explanation.feature_map import feature_map
 from tests import small_features
 
 
-def plain(d):
-    """A mixture that transforms nothing."""
-    zeros, ones = np.zeros(d), np.ones(d)
-    none, one = np.zeros((0, d)), np.ones(1)
-    return Mixture("spherical", zeros, ones, none, one, np.zeros((1, d)), one)
-
-
 def test_near_faces_are_near_on_the_map():
     faces = small_features.clusters(120)
     mixture = small_features.fit(faces).mixture
@@ -39,14 +32,18 @@ def test_the_map_does_not_depend_on_threads(monkeypatch):
     maps = []
     for limit in (1, 3):
         with threadpool_limits(limit):
-            maps.append(feature_map(plain(6), small_features.clusters(40), seed=5)[0])
+            maps.append(
+                feature_map(small_features.normal(6), small_features.clusters(40), seed=5)[0]
+            )
     assert threads == [{1}, {1}] and maps[0] is not None
     np.testing.assert_array_equal(maps[0], maps[1])
 
 
 @pytest.mark.parametrize(("n", "d"), [(5, 3), (6, 1), (40, 2)])
 def test_few_faces_and_few_dimensions_have_a_map(n, d):
-    places, reason = feature_map(plain(d), np.random.default_rng(n).normal(size=(n, d)), seed=1)
+    places, reason = feature_map(
+        small_features.normal(d), np.random.default_rng(n).normal(size=(n, d)), seed=1
+    )
     assert places is not None and reason == ""
     assert places.shape == (n, 2) and len(np.unique(places, axis=0)) == n
 
@@ -61,5 +58,5 @@ def test_few_faces_and_few_dimensions_have_a_map(n, d):
     ],
 )
 def test_why_there_is_no_map(features, reason):
-    places, said = feature_map(plain(3), features, seed=0)
+    places, said = feature_map(small_features.normal(3), features, seed=0)
     assert places is None and said.startswith("no map of the features") and reason in said

@@ -11,9 +11,7 @@ from pipeline.density.mixture import COVARIANCE_TYPES, Mixture
 from pipeline.explanation.neighbours import nearest
 from tests import small_features
 
-PLAIN = Mixture(
-    "spherical", np.zeros(3), np.ones(3), np.zeros((0, 3)), np.ones(1), np.zeros((1, 3)), np.ones(1)
-)
+PLAIN = small_features.normal(3)
 
 
 def precision(mixture, k):

@@ -128,33 +128,7 @@ def test_roc_curves_mark_rates_and_a_logarithmic_one_starts_at_its_left_edge(res
     assert {line.get_xdata()[0] for line in linear.lines[-2:]} == {0.05, 0.1}
 
 
-def test_thresholds_outside_the_histogram_are_drawn_at_its_edge(results):
-    edges = results.histograms.query("generator == 'sim_latent'")
-    low, high = edges["low"].iloc[0], edges["high"].iloc[-1]
-    for threshold, expected in (
-        (low - 9, low),
-        (high + 9, high),
-        ((low + high) / 2, (low + high) / 2),
-    ):
-        results.calibration["rates"][FLAG]["threshold"] = threshold
-        axes = drawn(detection.scores, results).drawn[0]
-        assert axes.lines[0].get_xdata()[0] == expected
-        assert axes.lines[0].get_linewidth() < axes.lines[1].get_linewidth(), "review is thicker"
-
-
 # --- checks
-
-
-def test_calibration_sizes_measure_only_as_far_as_there_are_photographs(once):
-    first, second = drawn(checks.sizes, once).drawn
-    assert (first.get_title(loc="left"), second.get_title(loc="left")) == (
-        "chosen: 5 %",
-        "chosen: 10 %",
-    )
-    low, _, mean, chosen, here = first.lines
-    assert list(low.get_xdata()) == list(mean.get_xdata()) == [32]
-    assert chosen.get_ydata()[0] == 0.05 and here.get_xdata()[0] == 32
-    assert [label.get_text() for label in first.get_xticklabels()][:3] == ["50", "100", "200"]
 
 
 def test_kinds_with_several_strengths_are_curves_from_mild_to_severe_and_others_points(results):
@@ -195,15 +169,6 @@ def test_formats_join_both_states_unless_one_is_missing(results):
     ]
     assert [list(line.get_xdata()) for line in joined] == [[before["value"], after["value"]]]
     assert (before["low"], before["high"]) in ends(detector) and ends(metadata) == []
-
-
-def test_photographs_are_rings_that_generated_faces_do_not_hide(once):
-    axes, _ = drawn(checks.feature_map, once).drawn
-    photographs, generated = axes.lines
-    places = once.projection.groupby("set")
-    for line, name in ((photographs, "photographic_test"), (generated, "sim_latent")):
-        assert list(line.get_ydata()) == places.get_group(name)["y"].tolist()
-    assert photographs.get_markerfacecolor() == "none"
 
 
 def test_learning_curves_name_each_measure_and_begin_at_chance_or_below(once):

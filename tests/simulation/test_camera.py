@@ -69,21 +69,6 @@ def test_defocus_is_a_disc_of_that_diameter(background_m):
     np.testing.assert_allclose(ratio, 2 * j1(argument) / argument, atol=0.01)
 
 
-def test_blur_spreads_light_and_loses_none():
-    for taken in (SHOT, shot(f_number=1.4), shot(exposure_time_s=0.05, shake=(1, 1))):
-        assert point_spread(taken, subject=False).sum() == pytest.approx(1, abs=0.01)
-
-
-def test_the_subject_stays_sharp_where_the_background_blurs_unless_the_focus_is_off():
-    def sharpness(taken: shots.Shot, *, subject: bool) -> float:
-        return point_spread(taken, subject=subject).max()
-
-    taken = shot(f_number=1.4, focal_length_mm=85)
-    assert sharpness(taken, subject=True) > 20 * sharpness(taken, subject=False)
-    off = shot(f_number=1.4, focus_error_m=0.05)
-    assert sharpness(off, subject=True) < sharpness(SHOT, subject=True)
-
-
 def test_diffraction_is_close_to_the_airy_pattern():
     # The Gaussian stands for the Airy pattern's core: their transfer functions stay within 0.12 of
     # each other.
@@ -213,11 +198,3 @@ def test_demosaicing_is_bilinear():
             least = min(distance for distance, _ in around)
             value = np.mean([value for distance, value in around if distance == least])
             assert abs(developed[y + 1, x + 1, channel] - srgb(value)) <= 1.01
-
-
-def test_srgb_is_the_standards_curve_to_one_level_monotone_and_clipped():
-    linear = np.linspace(0, 1, 5000, dtype=np.float32)
-    levels = camera.encode_srgb(linear).astype(int)
-    assert np.abs(levels - srgb(linear)).max() <= 1.01
-    assert levels[0] == 0 and levels[-1] == 255 and (np.diff(levels) >= 0).all()
-    np.testing.assert_array_equal(camera.encode_srgb(np.array([-0.5, 1.5])), [0, 255])

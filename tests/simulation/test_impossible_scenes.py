@@ -50,13 +50,6 @@ def test_the_noise_is_that_of_a_photograph(name):
         assert abs(interpolated(pictures(other)) / interpolated(photographs) - 1) > 0.2
 
 
-def test_two_lights_leave_the_background_and_brightness_as_they_are():
-    lit, clean = linear(pictures("sim_illumination")), linear(pictures("clean"))
-    corner = (slice(None), slice(0, 24), slice(0, 24))
-    np.testing.assert_allclose(lit[corner].mean(), clean[corner].mean(), rtol=0.02)
-    assert lit.mean() == pytest.approx(clean.mean(), rel=0.05)
-
-
 # --- illumination
 
 
@@ -108,23 +101,6 @@ def test_each_half_of_the_face_is_lit_by_a_light_of_its_own(monkeypatch):
 
     assert alike(generated[:, 0], true[0]) > 0.6 and alike(generated[:, 1], true[1]) > 0.6
     assert alike(generated[:, 0], generated[:, 1]) < 0 < alike(*photographs.T)
-
-
-def test_the_lights_meet_smoothly_in_the_middle_of_the_face(monkeypatch):
-    """What is black under the first light and white under the second is their transition."""
-    shape = (4, scene.RASTER, scene.RASTER)
-    subjects = iter((np.zeros(shape, np.float32), np.ones(shape, np.float32)))
-    monkeypatch.setattr(impossible_scenes.head, "draw_subject", lambda *_: next(subjects))
-    monkeypatch.setattr(camera, "photograph", lambda _, layers, shot: layers.subject)
-    random, who = drawn(0)
-    who = replace(who, pose=replace(FRONTAL, yaw=0.3))
-    share = impossible_scenes.sim_illumination(random, who, SEED)[0, scene.RASTER // 2] * 255
-    x, _ = scene.face_grid(who.pose, who.shot.perspective)
-    across = x[scene.RASTER // 2] - who.marks["mouth"][0]
-    assert (np.diff(share) >= 0).all() and share[across < -0.5].max() < 0.01
-    assert share[across > 0.5].min() > 0.99
-    assert np.interp(0, across, share) == pytest.approx(0.5, abs=0.01)
-    assert np.diff(np.interp([0.1, 0.9], share, across))[0] == pytest.approx(0.35, abs=0.02)
 
 
 def test_the_two_lights_show_one_person_and_background(monkeypatch):

@@ -106,12 +106,3 @@ def test_a_person_is_in_one_list_only_and_a_third_is_for_the_test():
     lists = [{sample.in_test_list(1, name) for name in own} for own in names]
     assert all(len(own) == 1 for own in lists)
     assert stats.binomtest(lists.count({True}), 2000, sample.TEST_SHARE).pvalue > 1e-3
-
-
-def test_the_box_lies_around_the_face():
-    for number in range(30):
-        random = rng("boxes", number)
-        subject = generators.portrait_subject(random)
-        x0, y0, x1, y1 = sample.face_box(random, subject)
-        assert np.abs(np.array([x0 + x1, y0 + y1]) / 2 - subject.seen((0.0, 0.02))).max() < 5
-        assert x1 - x0 == pytest.approx(sample.CROP / 1.3) == y1 - y0

@@ -66,13 +66,6 @@ def test_perturbed_faces_are_judged_by_the_pipelines_mixture_and_thresholds(audi
         assert detected == pytest.approx(np.mean([rate[name] for name in GENERATORS]))
 
 
-def test_a_perturbation_that_does_nothing_changes_no_figure(audited_once):
-    content = audited_once[1][0]["blur_0.5"]
-    for one in (*content["generators"].values(), content["photographs"], content["mean"]):
-        states = [value for value in one.values() if isinstance(value, dict)]
-        assert states and all(value["clean"] == value["perturbed"] for value in states)
-
-
 def test_each_kind_of_perturbation_is_a_curve_that_starts_with_clean_faces(audited_once):
     robustness = audited_once[1][0]
     curves = pd.read_csv(audited_once[0] / "curves.csv", dtype={"strength": str})

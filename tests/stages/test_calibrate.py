@@ -12,13 +12,11 @@ from scipy import stats
 from pipeline.base.errors import PipelineError
 from pipeline.calibration.rates import CONSISTENT, EXCEEDS, TOO_FEW, Size, check
 from pipeline.calibration.sizes import size_curve
-from pipeline.calibration.thresholds import conformal_threshold
 from pipeline.common import artifacts
 from pipeline.density.density import Density
-from pipeline.density.mixture import Mixture
 from pipeline.face_sets import feature_sets
 from pipeline.stages import calibrate
-from tests.small_features import write_set
+from tests.small_features import normal, write_set
 
 SIZES = {"fit": 200, "calibration": 199, "test": 400}
 PARAMS = """
@@ -46,8 +44,7 @@ def mixture(tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(params([0.01, 0.05], 0.05, 0.01))
-    ones, none = np.ones(1), np.zeros((0, 3))
-    mixture = Mixture("spherical", np.zeros(3), np.ones(3), none, ones, np.zeros((1, 3)), ones)
+    mixture = normal(3)
     artifacts.write_npz("gmm.npz", **Density({"features": mixture}).to_arrays())
     for seed, (name, n) in enumerate(SIZES.items(), start=10):
         write_faces(name, np.random.default_rng(seed).normal(size=(n, 3)))
@@ -179,19 +176,6 @@ def test_with_histories_the_largest_threshold_counts_and_each_is_checked(mixture
     assert "with each history" in shown and max(map(len, shown.splitlines())) <= 80
 
 
-def test_the_rate_holds_for_each_history_and_exactly_for_that_of_the_threshold(tmp_path):
-    """A thousand draws of 19 calibration photographs, each with a history that widens, narrows or
-    changes nothing, and of one new photograph. For 10 % the threshold is the 18th of 19 scores: the
-    widest history is flagged in 2 of 20 cases, the others in fewer.
-    """
-    draw, scales = np.random.default_rng(0), np.array([1.0, 1.6, 0.7])
-    x = np.abs(draw.normal(size=(4000, 1, 20))) * scales[:, None]  # scores by history
-    thresholds = np.array([max(conformal_threshold(own, 0.1) for own in d) for d in x[..., :19]])
-    alarms = (x[..., 19] > thresholds[:, None]).mean(axis=0)
-    error = 3 * np.sqrt(0.1 * 0.9 / 4000)
-    assert alarms[1] == pytest.approx(0.1, abs=error) and (alarms[[0, 2]] < 0.1 - error).all()
-
-
 def test_features_without_a_history_are_refused(mixture, tmp_path):
     (tmp_path / "params.yaml").write_text(params([0.05], 0.05, 0.05, "[none, jpeg_75]"))
     with pytest.raises(PipelineError, match=r"calibration\.npz: no features of jpeg_75"):
@@ -226,21 +210,6 @@ def test_real_against_real(mixture):
     assert error == pytest.approx(np.sqrt(301 / (12 * 100 * 200)))
 
 
-def test_the_standard_error_of_real_against_real_is_that_of_alike_photographs_of_a_person(mixture):
-    """Five equal photographs of each person: scores of both sets from the same normal, over and
-    over.
-    """
-    spread = []
-    for seed in range(60):
-        for name, persons in (("calibration", 20), ("test", 30)):
-            who = np.random.default_rng([seed, persons]).normal(size=(persons, 3))
-            write_faces(name, np.repeat(who, 5, axis=0), each=5)
-        spread.append(run()[1])
-    error = spread[0]["real_against_real_auc_standard_error"]
-    aucs = [checks["real_against_real_auc"] for checks in spread]
-    assert error == pytest.approx(np.std(aucs), rel=0.25)
-
-
 @pytest.mark.parametrize(
     ("test", "verdict", "words"),
     [
@@ -263,24 +232,8 @@ def test_what_to_know_of_a_rate_is_shown(mixture, capsys, test, verdict, words):
     assert words in shown[start:]
 
 
-def test_the_rates_are_parameters(mixture, tmp_path):
-    (tmp_path / "params.yaml").write_text(params([0.1, 0.2, 0.25], 0.2, 0.2))
-    threshold, checks = run()
-    expected = {"at_10_percent", "at_20_percent", "at_25_percent"}
-    assert set(threshold["rates"]) == set(checks["rates"]) == expected
-    value = conformal_threshold(scores(mixture, "calibration"), 0.2)
-    assert threshold["rates"]["at_20_percent"]["threshold"] == value
-    assert threshold["paper_protocol"]["percentile"] == pytest.approx(80)
-
-
 def test_too_few_calibration_photographs_write_nothing(mixture, tmp_path):
     write_faces("calibration", np.ones((98, 3)))
     with pytest.raises(PipelineError, match="at least 99 calibration photographs, got 98"):
         run()
     assert not any((tmp_path / name).exists() for name in FILES)
-
-
-def test_features_of_another_encoder_are_refused(mixture):
-    write_faces("test", np.ones((100, 5)))
-    with pytest.raises(PipelineError, match="5 features, the mixture was fitted on 3"):
-        run()

@@ -14,17 +14,15 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS
 from pipeline.density.density import Density
-from pipeline.density.mixture import Mixture
 from pipeline.evaluation import generator
 from pipeline.evaluation.bootstrap import Sample
 from pipeline.face_sets import feature_sets
 from pipeline.face_sets.feature_sets import FeatureSet
 from pipeline.stages import evaluate
+from tests.small_features import normal
 
 GENERATORS = ("sim_a", "sim_b")
-MIXTURE = Mixture(
-    "spherical", np.zeros(2), np.ones(2), np.zeros((0, 2)), np.ones(1), np.zeros((1, 2)), np.ones(1)
-)
+MIXTURE = normal(2)
 PERSONS = np.array([f"{i // 2:03d}" for i in range(200)])
 RATES = {"at_1_percent": 6.2, "at_5_percent": 4.5}
 THRESHOLD = {

@@ -12,7 +12,6 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS
 from pipeline.density.density import Density
-from pipeline.density.mixture import Mixture
 from pipeline.encoder.checkpoints import save_encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.face_sets import feature_sets
@@ -31,9 +30,7 @@ SETS = {
     "photographic_fit": 9, "photographic_calibration": 3, "photographic_test": 8,
     "sim_a": 6, "sim_b": 1,
 }  # fmt: skip
-MIXTURE = Mixture(
-    "spherical", np.zeros(D), np.ones(D), np.zeros((0, D)), np.ones(1), np.zeros((1, D)), np.ones(1)
-)
+MIXTURE = small_features.normal(D)
 THRESHOLD = {
     "rates": {"at_5_percent": {"threshold": 4.0}, "at_1_percent": {"threshold": 9.0}},
     "review": "at_5_percent",

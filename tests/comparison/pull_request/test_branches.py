@@ -164,16 +164,6 @@ def test_without_scores_committed_intervals_decide_and_a_small_drop_passes(worse
     assert "From committed figures, as if each commit had been tested on other faces." in comment
 
 
-def test_a_change_of_parameters_alone_is_shown(repository, tmp_path):
-    branch = Branch(repository, "parameters")
-    branch.commit(params_yaml=PARAMS.replace("faces: 150", "faces: 200"))
-    status, comment = branch.reviewed(tmp_path)
-    assert status == 0
-    assert "no difference** (+0.0000" in comment and "lock` is up to date\n" in comment
-    assert "- Parameters: 1 changed\n" in comment
-    assert table_of(comment, "parameter") == [["`robustness.faces`", "`150`", "`200`"]]
-
-
 def test_a_stale_lock_fails_with_what_to_do(repository, tmp_path):
     branch = Branch(repository, "stale")
     branch.commit(repro=False, params_yaml=PARAMS.replace("faces: 150", "faces: 200"))
