@@ -5,7 +5,6 @@ independent of the other faces.
 import json
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,15 +68,6 @@ def test_flip_matches_a_loop_over_pixels(box, ratio, vertical, feather):
     ours = m.flip(image, box, ratio, vertical=vertical, feather=feather)
     np.testing.assert_array_equal(ours, naive_flip(image, box, ratio, vertical, feather))
     np.testing.assert_array_equal(image, pictures(1, 20)[0])
-
-
-@pytest.mark.parametrize(("vertical", "code"), [(False, 1), (True, -1)])
-def test_a_hard_mask_gives_exactly_opencvs_flip(vertical: bool, code: int):
-    (image,) = pictures(1)
-    expected = image.copy()
-    expected[9:41, 8:70] = cv2.flip(image[9:41, 8:70], code)
-    out = m.flip(image, (8, 9, 70, 41), 1, vertical=vertical, feather=0)
-    np.testing.assert_array_equal(out, expected)
 
 
 def test_each_operation_edits_its_own_region():

@@ -195,22 +195,7 @@ def test_a_photograph_that_was_not_chosen_in_a_generator_folder_stops(folder):
         run()
 
 
-def test_a_photograph_in_a_generator_folder_stops_with_both_names(folder):
-    copy(folder, "celeba-face/055_1.jpg", "flux/2.png")
-    assert_stopped(folder, r"055_1\.jpg \(photographic_test\) and data/flux/2\.png \(flux\)$")
-
-
 def test_more_unreadable_pictures_than_allowed_stop_with_the_set(folder):
     for name in ("050_0", "051_0", "052_0"):
         (folder / FACES / f"{name}.jpg").write_bytes(b"no picture")
     assert_stopped(folder, r"test\.txt: 3 of 20 pictures are unreadable \(3 x not_a_picture")
-
-
-def test_a_generator_without_pictures_stops(folder):
-    replace(folder, "[sdxl, flux]", "[sdxl, flux, absent]")
-    assert_stopped(folder, "absent: no such folder of pictures")
-
-
-def test_a_file_name_without_a_person_stops(folder):
-    (folder / "data/data/train.txt").write_text("./data/celeba-face/0001.jpg\n", encoding="utf-8")
-    assert_stopped(folder, "person_pattern")
