@@ -112,7 +112,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 def _score(options: argparse.Namespace) -> int:
     from pipeline.detect.computing import computing
-    from pipeline.detect.crops import identity, key, left
+    from pipeline.detect.crops import Written, identity
     from pipeline.detect.model import check_framing
     from pipeline.detect.rows import Rows
     from pipeline.detect.scoring import score
@@ -121,18 +121,20 @@ def _score(options: argparse.Namespace) -> int:
 
     detector, crops = _detector(options, options.false_alarm_rate), _crops(options)
     check_framing(detector.model, crops.framing)
-    summary, page = Summary(), _page(options, detector, crops)
+    page = _page(options, detector, crops)
+    summary, written = Summary(crops.framing), Written(crops)
     quiet, name = page is not None, identity(detector.identity, crops)
     rows = Rows(options.out, name, resume=options.resume, quiet=quiet)
     paths, passed_over = find(options.paths)
-    todo, written = left(paths, crops, rows.before), set(map(key, rows.before))
     readers = [summary.add, *([page.add] if page else [])]
-    for read in readers:
-        read(rows.before)
+    for row in rows.before():
+        for read in (written.add, *readers):
+            read([row])
+    todo = written.left(paths)
     on_terminal = not (options.out or quiet) and sys.stdout.isatty()
     with computing(), _bar(len(todo), quiet=on_terminal) as bar:
         for some in score(detector, todo, crops):
-            new = [row for row in some if key(row) not in written]
+            new = written.new(some)
             rows.write(new)
             for read in readers:
                 read(new)

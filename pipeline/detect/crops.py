@@ -122,15 +122,34 @@ def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (row["path"], *(row[name] for name in BOX_COLUMNS))
 
 
-def left(paths: Iterable[str], crops: Whole, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The files that do not have all their rows yet.
+class Written:
+    """Which faces have their rows: what an earlier run leaves to do."""
 
-    The last one is among them: a kill may have left some of its rows out."""
-    drawn = {key(row) for row in rows}
-    done = {row["path"] for row in rows} - {row["path"] for row in rows[-1:]}
-    return [
-        path
-        for path in paths
-        if shown(path) not in done
-        or any((shown(path), *box) not in drawn for box in crops.expected(path))
-    ]
+    def __init__(self, crops: Whole) -> None:
+        self._crops = crops
+        self._files: set[str] = set()
+        self._last = ""  # file with a row; a kill may have left some of its rows out
+        self._faces: set[tuple[Any, ...]] = set()  # of the last file; where boxes are given, of all
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take in rows."""
+        for row in rows:
+            if row["path"] != self._last and not isinstance(self._crops, Given):
+                self._faces.clear()
+            self._last = row["path"]
+            self._files.add(self._last)
+            self._faces.add(key(row))
+
+    def left(self, paths: Iterable[str]) -> list[str]:
+        """The files that do not have all their rows for certain."""
+        return [path for path in paths if not self._is_done(path)]
+
+    def new(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of these rows that are not written yet."""
+        return [row for row in rows if key(row) not in self._faces]
+
+    def _is_done(self, path: str) -> bool:
+        name = shown(path)
+        if name not in self._files or name == self._last:
+            return False
+        return all((name, *box) in self._faces for box in self._crops.expected(path))

@@ -37,21 +37,13 @@ class Sizes:
         return ""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How far the faces of a folder are more anomalous than the calibration photographs."""
-
-    distance: float  # largest difference of the two distribution functions, 0 to 1
-    chance: float  # that photographs like those of the calibration lie so far off, or further
-
-
-def compare(scores: Sequence[float] | np.ndarray, calibration_scores: np.ndarray) -> Comparison:
-    """One-sided two-sample test of Kolmogorov and Smirnov of anomaly scores (m,) against those of
-    the calibration photographs (histories, n); of several histories the one that fits best.
+def chance(scores: Sequence[float] | np.ndarray, calibration_scores: np.ndarray) -> float:
+    """That anomaly scores (m,) of photographs like those of the calibration, whose scores are
+    (histories, n), lie so far above theirs or further: the one-sided two-sample test of Kolmogorov
+    and Smirnov; of several histories the one that fits best.
     """
     from scipy.stats import ks_2samp
 
     # "less": the first distribution function lies below, so that the first scores are larger.
-    tests = [ks_2samp(scores, own, alternative="less") for own in calibration_scores]
-    best = max(tests, key=lambda test: float(test.pvalue))
-    return Comparison(float(best.statistic), float(best.pvalue))
+    tests = (ks_2samp(scores, own, alternative="less") for own in calibration_scores)
+    return max(float(test.pvalue) for test in tests)

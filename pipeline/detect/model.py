@@ -48,7 +48,7 @@ class Model:
     sizes: Sizes | None  # of the calibration photographs, where their file has them
     precision: str  # that features were computed with: float32 | bfloat16 | auto
     identity: str  # hexadecimal, of encoder and density: which calibration belongs to them
-    framing: str | None = None  # of the calibration's faces (crops.py), where its file says it
+    framing: str | None = None  # of the faces of a calibration of one's own, as crops.py has it
 
     @property
     def calibration_faces(self) -> int:
@@ -160,6 +160,11 @@ def _check_belongs(arrays: Mapping[str, np.ndarray], identity: str, source: Path
         raise PipelineError(
             f"{source}: a calibration of another model ({made_by:.12}, not {identity:.12}): "
             "scores of two models have nothing in common; calibrate again with --calibrate"
+        )
+    if "framing" not in arrays:
+        raise PipelineError(
+            f"{source}: does not say with which --crop it was made, and thresholds depend on it; "
+            "calibrate again with --calibrate"
         )
 
 

@@ -61,7 +61,9 @@ class Page:
         sentences: the summary's.
         """
         self._cut()
-        content = self._content({shown(path): path for path in files}, sentences)
+        on_page = {row["path"] for row in self.rows}
+        named = ((shown(path), path) for path in files)
+        content = self._content({n: path for n, path in named if n in on_page}, sentences)
         with atomic(self.path) as temporary:
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(_template().generate(content))

@@ -54,7 +54,7 @@ def crop(picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     x0, y0, x1, y1 = box
     height, width = picture.shape[:2]
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise PipelineError(f"the box {x0} {y0} {x1} {y1} is empty or leaves the picture")
+        raise PipelineError("the box is empty or leaves the picture")
     return np.ascontiguousarray(picture[y0:y1, x0:x1])
 
 

@@ -9,7 +9,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -39,16 +40,16 @@ Row = Mapping[str, Any]  # by column; None = nothing to say
 
 
 class Rows:
-    """Where the rows of a detector go. `before` holds those of the run that is resumed.
+    """Where the rows of a detector go.
 
     Unusable where the file is there and not to be resumed, or was not written by this detector
-    at these rates, with this --crop."""
+    at these rates, with this --crop; such a file is left as it is."""
 
     def __init__(
         self, out: Path | None, detector: str, *, resume: bool = False, quiet: bool = False
     ) -> None:
         """out: None = standard output, with `quiet` nowhere. detector: what stands in them."""
-        self.out, self.before = out, list[Row]()
+        self.out, self.detector = out, detector
         self.kind = out.suffix.lower() if out else ".csv"
         if self.kind not in KINDS:
             raise Unusable(f"--out {out}: needs a name that ends in {', '.join(KINDS)}")
@@ -58,11 +59,16 @@ class Rows:
             return
         self.journal = out.with_name(f"{out.name}.rows.jsonl") if self.kind == ".parquet" else out
         self._open(out, resume)
-        if {row["detector"] for row in self.before} - {detector}:
-            raise Unusable(
-                f"{out}: rows of another model, calibration, false alarm rate, --crop or "
-                "--face-detector: it cannot be resumed with this one; choose another --out"
-            )
+
+    def before(self) -> Iterator[Row]:
+        """Rows of the run that is resumed, until some are added: read from the file each time."""
+        for row in _parse(self.journal, self.kind) if self.out else ():
+            if row["detector"] != self.detector:
+                raise Unusable(
+                    f"{self.out}: rows of another model, calibration, false alarm rate, --crop or "
+                    "--face-detector: it cannot be resumed with this one; choose another --out"
+                )
+            yield row
 
     def write(self, rows: Iterable[Row]) -> None:
         """Add rows; they are the system's when this returns."""
@@ -86,12 +92,11 @@ class Rows:
             )
         out.parent.mkdir(parents=True, exist_ok=True)
         if self.journal != out and left == [out]:
-            with atomic(self.journal) as temporary:
-                text = "".join(map(self._line, _from_parquet(out)))
-                temporary.write_text(text, encoding="utf-8")
+            with atomic(self.journal) as new, new.open("w", encoding="utf-8") as lines:
+                lines.writelines(map(self._line, _from_parquet(out)))
         if self.journal.exists():
+            deque(self.before(), maxlen=0)  # raises where it is not ours
             _cut_torn(self.journal)
-            self.before = _parse(self.journal)
         self._file = self.journal.open("a", encoding="utf-8", newline="")
         if not self.journal.stat().st_size:
             self._write(self._head())
@@ -132,32 +137,32 @@ def _cut_torn(path: Path) -> None:
         file.truncate(end)
 
 
-def _parse(path: Path) -> list[Row]:
-    """The rows of a .csv or .jsonl file. Unusable for a file that is not ours."""
+def _parse(path: Path, kind: str) -> Iterator[Row]:
+    """The rows of a .csv file or of JSON lines. Unusable for a file that is not ours."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            if path.suffix == ".csv":
-                reader = csv.DictReader(file, strict=True)
-                rows: list[Row] = [
-                    {name: _typed(row[name], kind) for name, kind in COLUMNS.items()}
-                    for row in reader
-                ]
-                names = list(reader.fieldnames or COLUMNS)
-            else:
-                rows = [json.loads(line) for line in file]
-                names = list(rows[0]) if rows else list(COLUMNS)
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+            begins = ",".join(COLUMNS) if kind == ".csv" else '{"path": '
+            if not begins.startswith(file.read(len(begins))):  # or only some of it, where torn
+                raise ValueError("other columns")
+            file.seek(0)
+            whole = (line for line in file if line.endswith("\n"))
+            for row in _from_csv(whole) if kind == ".csv" else map(json.loads, whole):
+                if list(row) != list(COLUMNS):
+                    raise ValueError("other columns")
+                yield row
+    except (ValueError, TypeError, csv.Error) as error:
         raise Unusable(
-            f"{path}: not what this command wrote ({error!r}): it cannot be resumed; choose "
-            "another --out"
+            f"{path}: not what this command wrote ({error}): it cannot be resumed; choose another "
+            "--out"
         ) from None
-    if names != list(COLUMNS):
-        raise Unusable(f"{path}: has other columns, so it cannot be resumed")
-    return rows
 
 
-def _typed(text: str, kind: type) -> Any:
-    return kind(text) if text else None
+def _from_csv(lines: Iterable[str]) -> Iterator[Row]:
+    reader = csv.reader(lines, strict=True)
+    next(reader, None)
+    for row in reader:
+        cells = zip(COLUMNS.items(), row, strict=True)
+        yield {name: kind(text) if text else None for (name, kind), text in cells}
 
 
 def _schema() -> Any:
@@ -181,14 +186,15 @@ def _to_parquet(journal: Path, path: Path) -> None:
             writer.write_table(pa.Table.from_pylist(some, schema=_schema()))
 
 
-def _from_parquet(path: Path) -> list[Row]:
+def _from_parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise Unusable(f"{path}: not a Parquet file ({error}); choose another --out") from None
-    if table.schema.names != list(COLUMNS):
+    if file.schema_arrow.names != list(COLUMNS):
         raise Unusable(f"{path}: has other columns, so it cannot be resumed")
-    return list(table.to_pylist())
+    for some in file.iter_batches():
+        yield from some.to_pylist()

@@ -37,11 +37,13 @@ def shown(path: str) -> str:
     \udcff and \n. "./" stands before one that a spreadsheet would take for a formula, quoted or
     not; it names the same file.
     """
-    text = path.encode("utf-8", "backslashreplace").decode()
-    line = "".join(
-        letter if letter >= " " and not "\x7f" <= letter <= "\x9f" else repr(letter)[1:-1]
-        for letter in text
-    )
+    line = path
+    if not path.isprintable():
+        text = path.encode("utf-8", "backslashreplace").decode()
+        line = "".join(
+            letter if letter >= " " and not "\x7f" <= letter <= "\x9f" else repr(letter)[1:-1]
+            for letter in text
+        )
     return f"./{line}" if line.startswith(FORMULA) else line
 
 

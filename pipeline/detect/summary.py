@@ -4,6 +4,7 @@ false alarm rate can be trusted there.
 
 import os
 import textwrap
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,23 +14,22 @@ from pipeline.base import terminal
 from pipeline.calibration.rates import Size, guarantee
 from pipeline.calibration.thresholds import VERDICTS
 from pipeline.detect.detector import UNJUDGED
-from pipeline.detect.domain import compare
+from pipeline.detect.domain import chance
 from pipeline.detect.model import Model
 
 FOLDERS_SHOWN = 12
 NAME = terminal.WIDTH - 46  # characters beside the numbers
 FEWEST_TO_COMPARE = 20  # faces of a folder: with fewer the test finds hardly anything
-CHANCE = 1e-3  # below which a folder is said to differ
+UNLIKELY = 1e-3  # the chance below which a folder is said to differ
 ALL = "all"
 
 
-@dataclass
+@dataclass(slots=True)
 class Folder:
-    """What is known of the faces of a folder."""
+    """What is known of the faces of a folder: eight bytes each."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
-    scores: list[float] = field(default_factory=list)  # of the faces that were judged
-    p_values: list[float] = field(default_factory=list)
+    scores: "array[float]" = field(default_factory=lambda: array("d"))  # of judged faces
 
     def line(self, name: str) -> dict[str, Any]:
         """A row of the table."""
@@ -42,7 +42,9 @@ class Folder:
 class Summary:
     """Counts rows as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, framing: str) -> None:
+        """framing: of the faces, as `crops` names it."""
+        self.framing = framing
         self.folders: dict[str, Folder] = {}
         self.errors: Counter[str] = Counter()
         self.unjudged: Counter[str] = Counter()
@@ -60,7 +62,6 @@ class Summary:
                 self.unjudged[row["reason"].partition("; ")[0]] += 1
             else:
                 folder.scores.append(row["anomaly_score"])
-                folder.p_values.append(row["p_value"])
 
     def text(self, model: Model, passed_over: Mapping[str, int]) -> str:
         """The table and the sentences below it, in 80 columns."""
@@ -104,6 +105,12 @@ class Summary:
             f"person): of {judged:,} such about {judged * law['mean']:.3g}. A "
             "p-value is no probability of being AI-generated."
         ]
+        if self.framing and model.framing is None:
+            lines.append(
+                "caution: the model's own calibration does not say how its faces were framed, so "
+                "that its rates may not hold for faces that --crop auto finds: calibrate on such "
+                "(--calibrate)"
+            )
         if model.sizes is None:
             lines.append(
                 "caution: the calibration file has no sizes of its photographs, so that faces of "
@@ -117,9 +124,9 @@ class Summary:
         for name, folder in self.folders.items():
             if (m := len(folder.scores)) < FEWEST_TO_COMPARE:
                 continue
-            if compare(folder.scores, model.decisions.scores).chance >= CHANCE:
+            if chance(folder.scores, model.decisions.scores) >= UNLIKELY:
                 continue
-            share = sum(p <= review for p in folder.p_values) / m
+            share = sum(folder.verdicts[verdict] for verdict in VERDICTS[1:]) / m
             lines.append(
                 f"caution, {name}: its {m:,} faces are more unusual than photographs like the "
                 f"calibration's ({terminal.percent(share)} have p <= {review:g}). Either some are "

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("folder")
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "CSV", "jsonl", "parquet"])
 def test_all_kinds_of_files_hold_the_same_rows_and_can_be_resumed(run, kind):
     Path("photos/bad.png").write_bytes(b"")
     Path("photos/line\nbreak.png").write_bytes(Path("photos/000_0.png").read_bytes())
@@ -85,8 +85,11 @@ def test_rows_of_another_detector_are_not_resumed(run):
     Path("boxes.csv").write_text("path,box_x0,box_y0,box_x1,box_y1\nphotos/000_0.png,0,0,9,9\n")
     status, _, said = run("photos", "--out", "rows.csv", "--resume", "--crop", "boxes.csv")
     assert status == 2 and "--crop or --face-detector: it cannot be resumed" in said
-    Path("other.csv").write_text("a,b\n1,2\n")
-    assert run("photos", "--out", "other.csv", "--resume")[0] == 2
+    for text in ("a,b\n", "a,b\n1,2", "a text"):
+        Path("other.csv").write_text(text)
+        torn = run("photos", "--out", "other.csv", "--resume")
+        assert torn[0] == 2 and "not what this command wrote" in torn[2]
+        assert Path("other.csv").read_text() == text, "a file of somebody else"
     assert Path("rows.csv").read_bytes() == before
 
 

@@ -54,3 +54,12 @@ def test_the_calibration_of_another_model_is_refused(run):
     artifacts.write_npz("own.npz", **{**arrays, "model": np.array("0" * 64)})
     status, _, said = run("photos", "--calibration", "own.npz")
     assert status == 3 and "a calibration of another model" in said
+
+
+def test_a_calibration_that_does_not_say_its_crop_is_refused(run):
+    run("--calibrate", "photos", "--out", "own.npz")
+    arrays = artifacts.read_npz("own.npz")
+    del arrays["framing"]
+    artifacts.write_npz("own.npz", **arrays)
+    status, _, said = run("photos", "--calibration", "own.npz")
+    assert status == 3 and "own.npz: does not say with which --crop" in said

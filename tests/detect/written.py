@@ -10,7 +10,7 @@ from pipeline.detect.rows import COLUMNS
 
 def read(path):
     """Rows of an output file as text, None as ''."""
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return list(csv.DictReader(path.open(newline="")))
     if path.suffix == ".jsonl":
         rows = [json.loads(line) for line in path.open()]
