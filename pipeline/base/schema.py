@@ -75,10 +75,18 @@ class Exif(Section):
     face_detector: Annotated[str, AfterValidator(face_detector)]
     photographer_pattern: Annotated[str, AfterValidator(one_group)]
     reject: Annotated[list[Literal["edited", "shrunken", "generated"]], AfterValidator(distinct)]
+    focal_length: Literal["as_is", "full_frame"]
     iso: Range
     f_number: Range
     exposure_time_s: Range
     focal_length_mm: Range
+
+    @model_validator(mode="after")
+    def has_full_frame(self) -> "Exif":
+        """Full-frame focal lengths are read where the records have them."""
+        if self.source == "fdf" and self.focal_length == "full_frame":
+            raise ValueError("the records of source fdf have no full-frame focal length: set as_is")
+        return self
 
 
 class Split(Section):

@@ -8,11 +8,15 @@ import re
 import zlib
 from typing import Literal, NamedTuple
 
+from pipeline.common import heif
+
+TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF is in others
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-MAXIMUM_PROFILE = 2**20  # bytes of EXIF in a compressed text of PNG
+MAXIMUM_PROFILE = 2**20  # bytes of EXIF or XMP in a compressed text of PNG
 _MARKER = re.compile(rb"\xff+[\x01-\xfe]")
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_PNG_XMP = b"XML:com.adobe.xmp\0"
 _RAW_PROFILE = b"Raw profile type exif\0"
 _ORDERS: dict[bytes, Literal["little", "big"]]
 _ORDERS = {b"II*\0": "little", b"II\0*": "little", b"MM\0*": "big", b"MM*\0": "big"}
@@ -25,13 +29,16 @@ class Parts(NamedTuple):
     pixels: bytes  # the file without metadata
     exif: bytes = b""  # a TIFF structure, with or without Exif\0\0 before it
     xmp: bytes = b""
+    c2pa: bytes = b""  # of JPEG, where it is in pieces: boxes of C2PA, a manifest of its making
+    upright: bool = False  # the decoder turns it: TIFF, and HEIC by marks that are not in EXIF
 
     @property
     def orientation(self) -> int:
         """1 to 8: of EXIF, or of XMP where EXIF has none; 1, as stored, where both are silent.
 
-        In EXIF it is one whole number (BYTE, SHORT or LONG) of the first directory. A compressed
-        XMP is not looked into."""
+        In EXIF it is one whole number (BYTE, SHORT or LONG) of the first directory."""
+        if self.upright:
+            return 1
         found = _exif_orientation(self.exif.replace(_EXIF, b"", 1))
         if found is None and (match := _XMP_ORIENTATION.search(self.xmp)):
             found = int(match[1])
@@ -39,13 +46,17 @@ class Parts(NamedTuple):
 
 
 def take_apart(data: bytes) -> Parts:
-    """The parts of a PNG, JPEG or WebP file. What is no such file, or where its structure breaks
-    off, stays among the pixels, for the decoder to refuse.
+    """The parts of a PNG, JPEG, WebP, HEIC or TIFF file. What is no such file, or where its
+    structure breaks off, stays among the pixels, for the decoder to refuse; so does all of TIFF.
     """
     if data.startswith(PNG):
         return _png(data)
     if data.startswith(JPEG):
         return _jpeg(data)
+    if data.startswith(TIFF):
+        return Parts(data, exif=data, upright=True)
+    if heif.is_heif(data):
+        return Parts(*heif.take_apart(data), upright=True)
     return _webp(data) if data[:4] + data[8:16] == b"RIFFWEBPVP8X" else Parts(data)
 
 
@@ -53,7 +64,7 @@ def _jpeg(data: bytes) -> Parts:
     """Without comments and the segments APP0 to APP15, but for the two that say which colours the
     numbers are: JFIF and Adobe, where libjpeg finds them long enough.
     """
-    kept, place, exif, xmp = [data[:2]], 2, b"", b""
+    kept, place, exif, xmp, c2pa = [data[:2]], 2, b"", b"", b""
     while marker := _MARKER.search(data, place):
         code, start = data[marker.end() - 1], marker.end()
         alone = code == 0x01 or 0xD0 <= code <= 0xD7  # a marker without a segment
@@ -70,8 +81,10 @@ def _jpeg(data: bytes) -> Parts:
             exif += content.removeprefix(_EXIF)  # a long one is in several segments
         elif code == 0xE1 and content.startswith(_XMP):
             xmp += content
+        elif code == 0xEB and content.startswith(b"JP"):  # each piece repeats the box's header
+            c2pa += content[24 if content[8:12] == b"\0\0\0\1" else 16 :]
         place = end
-    return Parts(b"".join(kept) + data[place:], exif, xmp)
+    return Parts(b"".join(kept) + data[place:], exif, xmp, c2pa)
 
 
 def _png(data: bytes) -> Parts:
@@ -89,10 +102,21 @@ def _png(data: bytes) -> Parts:
             exif = content
         elif kind in (b"tEXt", b"zTXt") and content.startswith(_RAW_PROFILE):
             exif = exif or _raw_profile(content.removeprefix(_RAW_PROFILE), kind == b"zTXt")
-        elif kind == b"iTXt" and content.startswith(b"XML:com.adobe.xmp\0"):
-            xmp = content
+        elif kind == b"iTXt" and content.startswith(_PNG_XMP):
+            xmp = _international_text(content.removeprefix(_PNG_XMP))
         place = end
     return Parts(b"".join(kept) + data[place:], exif, xmp)
+
+
+def _international_text(content: bytes) -> bytes:
+    """A text of PNG behind its name: whether it is compressed and how, two more names, itself."""
+    text = content[2:].split(b"\0", 2)[-1]
+    if content[:1] != b"\1":
+        return text
+    try:
+        return zlib.decompressobj().decompress(text, MAXIMUM_PROFILE)
+    except zlib.error:
+        return b""
 
 
 def _raw_profile(content: bytes, compressed: bool) -> bytes:

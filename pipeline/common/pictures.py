@@ -8,14 +8,18 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.metadata import JPEG, PNG, take_apart
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")  # as PIL names them; a file's content decides, not its name
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -122,11 +126,21 @@ def decode_picture(data: bytes, path: str | Path) -> NDArray[np.uint8]:
 
 def decode(data: bytes, path: str | Path) -> Decoded:
     """As `decode_picture`, and whether any of the picture is transparent."""
+    image, transparent = open_image(data, path)
+    return Decoded(np.array(image), transparent)
+
+
+def open_image(
+    data: bytes, path: str | Path, formats: Sequence[str] = FORMATS
+) -> tuple["Image.Image", bool]:
+    """As `decode`, as PIL's RGB picture, whose parts cost less than an array of a large one;
+    `formats` as PIL names them.
+    """
     from PIL import Image, UnidentifiedImageError
 
     parts = take_apart(data)
     try:
-        with Image.open(io.BytesIO(parts.pixels), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(parts.pixels), formats=formats) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise UnreadablePicture(path, "too_large", f"{image.width} x {image.height}")
             image.load()
@@ -137,9 +151,10 @@ def decode(data: bytes, path: str | Path) -> Decoded:
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(path, "too_large", str(error)) from None
     except UnidentifiedImageError:
-        if data.startswith((PNG, JPEG)) or data[:4] + data[8:12] == b"RIFFWEBP":
-            raise UnreadablePicture(path, "broken", "no header of a picture") from None
+        ours = data.startswith((PNG, JPEG)) or data[:4] + data[8:12] == b"RIFFWEBP"
         other = next((name for start, name in _OTHERS.items() if start in data[:12]), "")
+        if ours or (other in ("a TIFF", "a HEIC") and formats != FORMATS):
+            raise UnreadablePicture(path, "broken", "no header of a picture") from None
         raise UnreadablePicture(path, "not_a_picture", other) from None
     except Exception as error:  # a decoder raises nearly any on damaged bytes
         reason = "truncated" if "truncated" in str(error) else "broken"
@@ -147,16 +162,16 @@ def decode(data: bytes, path: str | Path) -> Decoded:
         raise UnreadablePicture(path, reason, cause) from None
 
 
-def _rgb(image: Any) -> Decoded:
+def _rgb(image: "Image.Image") -> tuple["Image.Image", bool]:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):  # 16-bit grey: PIL would clip it to white
         grey = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
-        return Decoded(np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2), False)
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB"), False
     transparent = False
     if image.has_transparency_data:
         image = image.convert("RGBA")
         transparent = image.getextrema()[3][0] < 255
         if transparent:
             image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
-    return Decoded(np.array(image if image.mode == "RGB" else image.convert("RGB")), transparent)
+    return image if image.mode == "RGB" else image.convert("RGB"), transparent

@@ -11,39 +11,39 @@ from typing import Any
 from pipeline.common.metadata import take_apart
 from pipeline.exif.tags import KEYS, PARSERS, Rejection
 
-TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF is in others
 DIRECTORY = 0x8769  # where the tags of the shot are; some cameras have them one level higher
-ISO, F_NUMBER, EXPOSURE_TIME, FOCAL_LENGTH = 0x8827, 0x829D, 0x829A, 0x920A
+ISO, F_NUMBER, EXPOSURE_TIME = 0x8827, 0x829D, 0x829A
+FOCAL_LENGTHS = {"as_is": 0x920A, "full_frame": 0xA405}  # as exif.focal_length of params.yaml
 APERTURE, SHUTTER_SPEED = 0x9202, 0x9201  # APEX: 2 log2(f-number), -log2(seconds)
 WIDE_ISO = (0x8831, 0x8832, 0x8833)  # of 32 bits, where the 16 of ISO are full
-READ = (ISO, F_NUMBER, EXPOSURE_TIME, FOCAL_LENGTH, APERTURE, SHUTTER_SPEED, *WIDE_ISO)
+READ = (ISO, F_NUMBER, EXPOSURE_TIME, APERTURE, SHUTTER_SPEED, *WIDE_ISO)
 TOLERANCE = 1 / 3  # stops between a value and its APEX form
 
 
-def read_exif(data: bytes) -> dict[str, Any]:
+def read_exif(data: bytes, focal_length: str = "as_is") -> dict[str, Any]:
     """Texts and numbers of the four tags by the keys of `tags.KEYS`, as far as the file (JPEG, PNG,
-    WebP or TIFF) has them.
+    WebP, TIFF or HEIC) has them; `focal_length` is one of FOCAL_LENGTHS.
 
     Raises Rejection: exif_missing, exif_broken, f_number_ambiguous or exposure_time_s_ambiguous
     where a value and its APEX form differ by more than TOLERANCE; nothing else."""
-    found = values_of(data, READ)
+    focal = FOCAL_LENGTHS[focal_length]
+    found = values_of(data, (*READ, focal))
     values = {
         "iso": _iso(found),
         "f_number": _or_apex("f_number", found, (F_NUMBER, APERTURE), 2),
         "exposure_time_s": _or_apex("exposure_time_s", found, (EXPOSURE_TIME, SHUTTER_SPEED), -1),
-        "focal_length_mm": _text(found.get(FOCAL_LENGTH)),
+        "focal_length_mm": _text(found[focal]),
     }
     return {KEYS[tag]: value for tag, value in values.items() if value is not None}
 
 
 def values_of(data: bytes, tags: Iterable[int]) -> dict[int, Any]:
-    """What the EXIF of a file (JPEG, PNG, WebP or TIFF) has under these tags, as Pillow reads it;
-    None where it has nothing.
+    """What the EXIF of a file has under these tags, as Pillow reads it; None where it has nothing.
 
     Of EXIF's own directory, else of the first one. Raises Rejection: exif_missing, exif_broken."""
     from PIL import Image
 
-    if not (tiff := data if data.startswith(TIFF) else take_apart(data).exif):
+    if not (tiff := take_apart(data).exif):
         raise Rejection("exif_missing")
     try:
         first = Image.Exif()

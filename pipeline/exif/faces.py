@@ -2,21 +2,28 @@
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import BOX_COLUMNS, LANDMARK_COLUMNS
-from pipeline.face_detection import detectors
-from pipeline.face_detection.face import LANDMARKS, Face
+from pipeline.face_detection import detectors, framing
+from pipeline.face_detection.face import LANDMARKS, LONGER_SIDE, Face
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 POINTS = ("nose", "right_eye", "left_eye")  # of LANDMARKS, in the order of FDF's first three
 POINT_COLUMNS = LANDMARK_COLUMNS[: 2 * len(POINTS)]
-# The faces of a photograph, of its path and its pixels (height, width, 3), from left to right
-Find = Callable[[str, NDArray[np.uint8]], list[Face]]
+LEAST_FACE = framing.FACE_SHARE * framing.SIDE  # pixels: smaller ones are not used
+LEAST_SEEN = 16  # pixels of such a face that a detector sees, where LONGER_SIDE has room for them
+LEAST_SIDE = 352  # pixels that it sees of a photograph, whose faces then are larger than that
+MULTIPLE = 32  # of its sides
+# The faces of a photograph, of its path and PIL's picture, from left to right
+Find = Callable[[str, "Image.Image"], list[Face]]
 
 
 def finder(name: str, folder: Path) -> tuple[Find, set[str]]:
@@ -30,7 +37,30 @@ def finder(name: str, folder: Path) -> tuple[Find, set[str]]:
     if name.startswith(detectors.YUNET):
         name = f"{detectors.YUNET}{folder / name.removeprefix(detectors.YUNET)}"
     detector = detectors.load(name)
-    return lambda _, picture: detector.find(picture), set()
+    return lambda _, image: find(image, detector), set()
+
+
+def find(image: "Image.Image", detector: detectors.FaceDetector) -> list[Face]:
+    """The faces in a photograph, which the detector sees no larger than its smallest face that can
+    be used needs: at 2 megapixels a third of what it would see.
+    """
+    from PIL import Image
+
+    longer = max(image.size)
+    side = int(longer * LEAST_SEEN / LEAST_FACE) // MULTIPLE * MULTIPLE
+    scale = min(1, max(LEAST_SIDE, min(side, LONGER_SIDE)) / longer)
+    size = tuple(max(1, round(pixels * scale)) for pixels in image.size)
+    seen = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+    return enlarged(detector.find(np.asarray(seen)), size, image.size)
+
+
+def enlarged(found: list[Face], seen: Sequence[int], size: Sequence[int]) -> list[Face]:
+    """Faces of a picture of `seen` (width, height) pixels as those of the same one of `size`."""
+    x, y = (real / small for real, small in zip(size, seen, strict=True))
+    return [
+        Face((x0 * x, y0 * y, x1 * x, y1 * y), score, tuple((a * x, b * y) for a, b in landmarks))
+        for (x0, y0, x1, y1), score, landmarks in found
+    ]
 
 
 def read_boxes(path: Path) -> dict[str, list[Face]]:

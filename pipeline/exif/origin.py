@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import Any
 
+from pipeline.common.metadata import take_apart
 from pipeline.exif.embedded import values_of
 from pipeline.exif.tags import Rejection
 
@@ -19,17 +20,22 @@ EDITORS = re.compile(
     re.IGNORECASE,
 )
 LEAST_SIDE = 0.9  # of the longer side that the camera wrote; below, a picture was shrunk or cropped
-# IPTC's words for what a model made, or took part in (composite...). They stand as they are in XMP
-# and in a C2PA manifest, whatever the format of the file; in a compressed text of PNG they do not.
-GENERATED = re.compile(rb"(composite(?:With)?)?trainedAlgorithmicMedia", re.IGNORECASE)
+# IPTC's words for what a model made, or took part in (composite...). XMP and the manifests of C2PA
+# have them as they are, whatever the format of the file; where a JPEG or PNG has those in pieces or
+# compressed, `take_apart` puts that right.
+GENERATED = re.compile(rb"(composite(?:With)?)?[tT]rainedAlgorithmicMedia")
+IN_EACH = b"rainedAlgorithmicMedia"  # of these words, which is found a hundred times as fast
 
 
 def check_origin(data: bytes, size: tuple[int, int], reject: Collection[str]) -> None:
     """Raise Rejection with one of the reasons in `reject` that holds for a file, shown by a picture
     of `size` pixels: generated, edited, shrunken (exif.reject in params.yaml).
     """
-    if "generated" in reject and (mark := GENERATED.search(data)):
-        raise Rejection("generated", mark[0].decode())
+    if "generated" in reject:
+        parts = take_apart(data)
+        for said in (parts.c2pa, parts.xmp, data):  # first what is whole
+            if IN_EACH in said and (mark := GENERATED.search(said)):
+                raise Rejection("generated", mark[0].decode())
     found = values_of(data, (SOFTWARE, WIDTH, HEIGHT))
     if "edited" in reject and EDITORS.search(software := _words(found[SOFTWARE])):
         raise Rejection("edited", f"Software = {software!r:.60}")

@@ -2,26 +2,25 @@
 
 import functools
 import hashlib
-import io
 import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base import processes, terminal
 from pipeline.base.errors import PipelineError
+from pipeline.common import heif
 from pipeline.common.pictures import (
-    MAXIMUM_PIXELS,
+    FORMATS,
     PICTURE_SUFFIXES,
-    Decoded,
     UnreadablePicture,
-    decode,
+    open_image,
     read_picture_file,
 )
 from pipeline.common.tally import Tally
@@ -30,12 +29,15 @@ from pipeline.exif.origin import check_origin, photographer_of
 from pipeline.exif.records import Face
 from pipeline.exif.tags import Rejection
 from pipeline.face_detection import framing
+from pipeline.face_detection.detectors import INSTALL
 from pipeline.face_detection.face import LANDMARKS
 from pipeline.face_detection.face import Face as Found
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 FOLDER = Path("SSL_training_data/photographs")  # below data.root
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
-SUFFIXES = PICTURE_SUFFIXES | TIFF_SUFFIXES
+SUFFIXES = PICTURE_SUFFIXES | {".tif", ".tiff", ".heic", ".heif", ".hif"}
 NOT_SEEN = ".@#$~"  # programs keep previews, copies and what was deleted under such names
 PHOTOGRAPHS_PER_JOB = 8
 # FDF's seven points without its ears and shoulders: the manipulations need no other
@@ -44,20 +46,21 @@ _UNKNOWN = (math.nan,) * 8
 
 
 class Settings(NamedTuple):
-    """How photographs are read; the last four as in section exif of params.yaml."""
+    """How photographs are read; the last five as in section exif of params.yaml."""
 
     folder: Path
     bounds: tags.Bounds
     reject: list[str]
     photographer_pattern: str
     face_detector: str
+    focal_length: str
 
 
 class Photograph(NamedTuple):
     """The k faces of a photograph that can be used."""
 
     name: str
-    digest: bytes  # SHA-256 of its pixels
+    digest: bytes  # SHA-256 of the faces' pixels
     faces: list[Face]
     tags: list[float]  # in the order of TAGS
     pixels: list[NDArray[np.uint8]]  # k of (framing.SIDE, framing.SIDE, 3)
@@ -85,7 +88,7 @@ def read_all(settings: Settings, reasons: Tally) -> Iterator[Photograph]:
                 if first == photograph.name:
                     yield photograph
                 else:
-                    reasons.add("photograph_twice", photograph.name, f"the same pixels as {first}")
+                    reasons.add("photograph_twice", photograph.name, f"the same faces as {first}")
             bar.update(min(len(names), done * PHOTOGRAPHS_PER_JOB) - bar.n)
 
 
@@ -150,14 +153,15 @@ def read(name: str, settings: Settings, reasons: Tally) -> Photograph:
     """One photograph; its faces that are too small are counted in `reasons`. Rejection where the
     photograph cannot be used.
     """
-    data, picture = read_picture(settings.folder / name)
-    height, width = picture.pixels.shape[:2]
+    data, image, transparent = read_picture(settings.folder / name, formats_of)
+    width, height = image.size
     check_origin(data, (width, height), settings.reject)
-    values = tags.parse_tags(embedded.read_exif(data), settings.bounds)
+    exif = embedded.read_exif(data, settings.focal_length)
+    values = tags.parse_tags(exif, settings.bounds)
     photographer = photographer_of(name, data, settings.photographer_pattern)
-    if picture.transparent:
+    if transparent:
         raise Rejection("picture_transparent")
-    all_found = _finder(settings.face_detector, settings.folder.parent)(name, picture.pixels)
+    all_found = _finder(settings.face_detector, settings.folder.parent)(name, image)
     if not all_found:
         raise Rejection("no_face")
     kept, pixels = list[Face](), list[NDArray[np.uint8]]()
@@ -166,10 +170,9 @@ def read(name: str, settings: Settings, reasons: Tally) -> Photograph:
         if reason := _why_no_face(found, square, width, height):
             reasons.add(reason, face_id, f"{square[2] - square[0]} px with its surroundings")
             continue
-        x0, y0, x1, y1 = square
-        pixels.append(np.array(framing.shrink(picture.pixels[y0:y1, x0:x1])))
+        pixels.append(framing.shrink(np.array(image.crop(square))))
         kept.append(Face(face_id, name, photographer, *_places(found, square)))
-    digest = hashlib.sha256(f"{width} {height} ".encode() + picture.pixels.tobytes()).digest()
+    digest = hashlib.sha256(b"".join(face.tobytes() for face in pixels)).digest()
     return Photograph(name, digest, kept, list(values.values()), pixels)
 
 
@@ -188,36 +191,33 @@ def _places(found: Found, square: tuple[int, ...]) -> tuple[tuple[float, ...], t
     return tuple(shares[:4]), (*shares[4:], *_UNKNOWN)
 
 
-def read_picture(path: Path) -> tuple[bytes, Decoded]:
-    """A picture's file and what it shows. Raises Rejection where it cannot be read."""
+def read_picture(
+    path: Path, formats: Callable[[bytes], Sequence[str]] = lambda _: FORMATS
+) -> tuple[bytes, "Image.Image", bool]:
+    """A picture's file, what it shows in RGB, and whether some of that is transparent; `formats`
+    gives those of a file's bytes that are read.
+
+    Raises Rejection where it cannot be read."""
     try:
         data = read_picture_file(path)
-        tiff = path.suffix.lower() in TIFF_SUFFIXES and data.startswith(embedded.TIFF)
-        return data, decode(_as_png(data, path) if tiff else data, path)
+        return data, *open_image(data, path, formats(data))
     except UnreadablePicture as error:
         reason = f"picture_{error.reason.removesuffix('_picture')}"
         raise Rejection(reason, error.cause) from None
 
 
-def _as_png(tiff: bytes, path: Path) -> bytes:
-    """The first picture of a TIFF file, upright and not compressed."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
+def formats_of(data: bytes) -> Sequence[str]:
+    """The formats of photographs, as PIL names them. Raises Rejection where HEIC needs a package
+    that is not installed.
+    """
+    if not heif.is_heif(data):
+        return (*FORMATS, "TIFF")
     try:
-        with Image.open(io.BytesIO(tiff), formats=("TIFF",)) as image:
-            if image.width * image.height > MAXIMUM_PIXELS:
-                raise UnreadablePicture(path, "too_large", f"{image.width} x {image.height}")
-            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
-            bare = upright.convert("RGB") if upright.mode in ("CMYK", "YCbCr", "LAB") else upright
-            bare.info.clear()
-            bare.save(png, "PNG", compress_level=0)
-            return png.getvalue()
-    except UnreadablePicture:
-        raise
-    except UnidentifiedImageError:  # whose text has an address in memory
-        raise UnreadablePicture(path, "broken", "no header of a picture") from None
-    except Exception as error:  # a decoder raises nearly any on damaged bytes
-        raise UnreadablePicture(path, "broken", str(error) or type(error).__name__) from None
+        import pillow_heif
+    except ImportError:
+        raise Rejection("picture_heic", f"pillow-heif is not installed; {INSTALL}") from None
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 @functools.cache

@@ -68,12 +68,12 @@ def pack(job: list[Face], layout: Layout, bounds: tags.Bounds) -> Packed:
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """A face's picture, of shape SHAPE. Raises Rejection where there is none."""
-    picture, transparent = read_picture(path)[1]
-    if picture.shape != SHAPE:
-        raise tags.Rejection("picture_size", f"{picture.shape[1]} x {picture.shape[0]}")
+    _, image, transparent = read_picture(path)
+    if image.size != (SIDE, SIDE):
+        raise tags.Rejection("picture_size", f"{image.width} x {image.height}")
     if transparent:  # no camera took it so
         raise tags.Rejection("picture_transparent")
-    return picture
+    return np.array(image)
 
 
 def parts_of(p: Any, root: Path, reasons: Tally) -> Iterator[Packed]:
@@ -82,7 +82,8 @@ def parts_of(p: Any, root: Path, reasons: Tally) -> Iterator[Packed]:
     """
     bounds = p.exif.model_dump(include=set(names.TAGS))
     if p.exif.source == "photos":
-        own = p.exif.reject, p.exif.photographer_pattern, p.exif.face_detector
+        e = p.exif
+        own = e.reject, e.photographer_pattern, e.face_detector, e.focal_length
         settings = photographs.Settings(root / photographs.FOLDER, bounds, *own)
         yield pack_photograph(NOTHING)
         yield from map(pack_photograph, photographs.read_all(settings, reasons))

@@ -140,6 +140,7 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
         *(({"launcher": one}, "a program and its") for one in ("python; rm x", "a\nb", "", "$(x)")),
         ({"exif__iso": [100, 50]}, "smallest first"),
         ({"exif__source": "flickr"}, "'fdf' or 'photos'"),
+        ({"exif__focal_length": "full_frame"}, "source fdf have no full-frame focal length"),
         ({"exif__reject": ["edited", "edited"]}, "edited stands twice"),
         ({"exif__face_detector": "yunet:/x.onnx"}, "relative to data.root/SSL_training_data"),
         (

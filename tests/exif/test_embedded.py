@@ -61,10 +61,11 @@ def photograph(exif, kind="JPEG"):
     return buffer.getvalue()
 
 
-def read(own, first=None, **how):
+def read(own, first=None, focal_length="as_is", **how):
     """The four tags, or the reason why there are none."""
     try:
-        return parse_tags(embedded.read_exif(photograph(tiff(own, first, **how))), BOUNDS)
+        exif = embedded.read_exif(photograph(tiff(own, first, **how)), focal_length)
+        return parse_tags(exif, BOUNDS)
     except Rejection as rejection:
         return rejection.reason
 
@@ -134,6 +135,22 @@ def test_a_full_iso_is_read_where_there_is_room(wide, expected):
     found = read({**GOOD, ISO: (SHORT, [65535]), **entries})
     assert (found if isinstance(found, str) else found["iso"]) == expected
     assert read({**GOOD, **entries})["iso"] == 200, "only where it is full"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ((SHORT, [75]), 75.0),
+        (None, "focal_length_mm_missing"),
+        ((SHORT, [0]), "focal_length_mm_zero"),
+    ],
+)
+def test_the_focal_length_of_full_frame(entry, expected):
+    """The lens's own never stands in for it: the two differ by the size of the sensor."""
+    own = {**GOOD, 0xA405: entry} if entry else GOOD
+    found = read(own, focal_length="full_frame")
+    assert (found if isinstance(found, str) else found["focal_length_mm"]) == expected
+    assert read(own) == pytest.approx(TAGS), "as it is"
 
 
 def test_tags_in_the_first_directory_are_read_where_their_own_has_none():

@@ -50,7 +50,8 @@ def test_a_place_in_the_face_is_the_place_in_the_photograph(folder, corners, poi
     with (folder.parent / table).open("w", newline="") as file:
         csv.writer(file).writerows([columns, row])
     reasons = Tally()
-    read = photographs.read("a.png", photographs.Settings(folder, BOUNDS, [], "", table), reasons)
+    how = photographs.Settings(folder, BOUNDS, [], "", table, "as_is")
+    read = photographs.read("a.png", how, reasons)
     side = min(max(x1 - x0, y1 - y0) / 0.57, HEIGHT)
     if not read.faces:
         assert side < 128.5 and reasons.counts == {"face_too_small": 1}

@@ -1,6 +1,7 @@
 """The stage on one's own photographs: a tree made by Pillow, with faces at known places."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from tests.stages.test_filter_exif import World, fill
 PARAMS = """
 seed: 2
 exif: {{source: {source}, face_detector: {detector}, photographer_pattern: '{pattern}',
-  reject: [{reject}], iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60],
-  focal_length_mm: [1, 2000]}}
+  reject: [{reject}], focal_length: {focal}, iso: [6, 409600], f_number: [0.7, 64],
+  exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}}
 split: {{validation: 0.3, calibration: 0.4}}
 manipulation: {{source: generate, warp_sigma: [0.04, 0.05], blend_ratios: [1]}}
 """
@@ -27,6 +28,7 @@ REJECT = "edited, shrunken, generated"
 EXIF = 0x8769
 SOFTWARE, ARTIST, MODEL, ORIENTATION = 0x0131, 0x013B, 0x0110, 0x0112
 ISO, F_NUMBER, TIME, FOCAL, WIDTH, SERIAL = 0x8827, 0x829D, 0x829A, 0x920A, 0xA002, 0xA431
+FULL_FRAME = 0xA405
 SHOT = {ISO: 200, F_NUMBER: 2.8, TIME: 1 / 60, FOCAL: 50.0}
 BOX = (40, 30, 113, 90)  # 73 pixels wide: FDF's frame is 128
 FRAME = (12, 0, 140, 128)  # its middle is (76.5, 60), and the picture begins at 0
@@ -62,10 +64,9 @@ class Tree:
         self.boxes += [(name, *box) for box in boxes]
         return pixels
 
-    def run(self, reject=REJECT, pattern="", detector="boxes.csv", source="photos", out="faces"):
-        Path("params.yaml").write_text(
-            PARAMS.format(source=source, reject=reject, pattern=pattern, detector=detector)
-        )
+    def run(self, reject=REJECT, pattern="", detector="boxes.csv", focal="as_is", out="faces"):
+        names_of = {"reject": reject, "pattern": pattern, "detector": detector, "focal": focal}
+        Path("params.yaml").write_text(PARAMS.format(source="photos", **names_of))
         with (self.root / "SSL_training_data/boxes.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("path", *names.BOX_COLUMNS), *self.boxes])
         filter_exif.main(["--root", str(self.root), "--output", out])
@@ -89,7 +90,7 @@ def test_faces_are_packed_in_the_form_of_fdfs(tree, tmp_path):
     theirs.save()
     counts, table = tree.run()
     Path("params.yaml").write_text(
-        PARAMS.format(source="fdf", reject="", pattern="", detector="centerface")
+        PARAMS.format(source="fdf", reject="", pattern="", detector="centerface", focal="as_is")
     )
     filter_exif.main(["--root", str(tmp_path / "theirs"), "--output", "other"])
     other = artifacts.read_table("other/faces.parquet")
@@ -129,6 +130,37 @@ def test_a_turned_photograph_gives_the_pixels_of_an_upright_one(tree, kind):
     row = table.loc[table["photo_id"] == f"person 0/turned.{kind}", "row"]
     x0, y0, x1, y1 = FRAME
     np.testing.assert_array_equal(shards.read_shards("faces")[row][0], pixels[y0:y1, x0:x1])
+
+
+def test_the_focal_length_of_full_frame_is_a_choice(tree):
+    for i in range(6):
+        tree.add(f"person {i}/small sensor.jpg", own={FULL_FRAME: 75})
+    counts, table = tree.run(focal="full_frame", pattern="^([^/]+)/")
+    assert counts["kept"] == 6 and counts["reasons"] == {"focal_length_mm_missing": 12}
+    assert table["focal_length_mm"].tolist() == [75] * len(table)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_heic_file_is_a_photograph(tree, orientation):
+    """It is turned by its own boxes. Pillow's plug-in writes EXIF's orientation beside them."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    first = {} if orientation == 1 else {ORIENTATION: orientation}
+    pixels = tree.add("person 0/a.HEIC", first=first, format="HEIF", quality=-1, chroma=444)
+    counts, table = tree.run()
+    row = table.loc[table["photo_id"] == "person 0/a.HEIC", "row"]
+    x0, y0, x1, y1 = FRAME
+    off = shards.read_shards("faces")[row][0].astype(int) - pixels[y0:y1, x0:x1]
+    assert counts["reasons"] == {} and np.abs(off).max() <= 3, "as its colours are rounded"
+
+
+def test_a_heic_file_without_the_package_for_it_is_counted_with_what_to_install(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tree.folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    counts, _ = tree.run()
+    assert counts["reasons"] == {"picture_heic": 1}
+    said = counts["first"]["picture_heic"]
+    assert said.startswith("a.heic: pillow-heif is not installed; python -m pip install ")
 
 
 GENERATED = b"http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -176,7 +208,7 @@ def test_bad_files_are_counted_and_never_fatal(tree):
     first = counts["first"]
     assert first["edited"] == "bad/edited.jpg: Software = 'Adobe Photoshop CS6 (Windows)'"
     assert first["shrunken"] == "bad/shrunken.jpg: 200 of 4000 px"
-    assert first["photograph_twice"] == "person 0/0.png: the same pixels as bad/copy.png"
+    assert first["photograph_twice"] == "person 0/0.png: the same faces as bad/copy.png"
     assert first["photograph_missing"].startswith("gone.jpg: boxes.csv")
 
 
