@@ -8,9 +8,8 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +130,7 @@ def decode(data: bytes, path: str | Path) -> Decoded:
 
 
 def open_image(
-    data: bytes, path: str | Path, formats: Sequence[str] = FORMATS
+    data: bytes, path: str | Path, formats: tuple[str, ...] = FORMATS
 ) -> tuple["Image.Image", bool]:
     """As `decode`, as PIL's RGB picture, whose parts cost less than an array of a large one;
     `formats` as PIL names them.
@@ -162,7 +161,7 @@ def open_image(
         raise UnreadablePicture(path, reason, cause) from None
 
 
-def _rgb(image: "Image.Image") -> tuple["Image.Image", bool]:
+def _rgb(image: Any) -> tuple["Image.Image", bool]:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):  # 16-bit grey: PIL would clip it to white

@@ -49,7 +49,7 @@ def find(image: "Image.Image", detector: detectors.FaceDetector) -> list[Face]:
     longer = max(image.size)
     side = int(longer * LEAST_SEEN / LEAST_FACE) // MULTIPLE * MULTIPLE
     scale = min(1, max(LEAST_SIDE, min(side, LONGER_SIDE)) / longer)
-    size = tuple(max(1, round(pixels * scale)) for pixels in image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     seen = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
     return enlarged(detector.find(np.asarray(seen)), size, image.size)
 

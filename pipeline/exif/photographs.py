@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -192,7 +192,7 @@ def _places(found: Found, square: tuple[int, ...]) -> tuple[tuple[float, ...], t
 
 
 def read_picture(
-    path: Path, formats: Callable[[bytes], Sequence[str]] = lambda _: FORMATS
+    path: Path, formats: Callable[[bytes], tuple[str, ...]] = lambda _: FORMATS
 ) -> tuple[bytes, "Image.Image", bool]:
     """A picture's file, what it shows in RGB, and whether some of that is transparent; `formats`
     gives those of a file's bytes that are read.
@@ -206,7 +206,7 @@ def read_picture(
         raise Rejection(reason, error.cause) from None
 
 
-def formats_of(data: bytes) -> Sequence[str]:
+def formats_of(data: bytes) -> tuple[str, ...]:
     """The formats of photographs, as PIL names them. Raises Rejection where HEIC needs a package
     that is not installed.
     """

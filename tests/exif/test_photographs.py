@@ -16,6 +16,7 @@ from pipeline.common.tally import Tally
 from pipeline.exif import embedded, faces, photographs
 from pipeline.exif.origin import check_origin
 from pipeline.exif.tags import Rejection, parse_tags
+from pipeline.face_detection.face import Face
 from tests.exif.test_embedded import GOOD, tiff
 from tests.exif.test_tags import BOUNDS
 
@@ -62,6 +63,39 @@ def test_a_place_in_the_face_is_the_place_in_the_photograph(folder, corners, poi
     expected = np.array([(x0, y0), (x1, y1), *points])
     assert np.abs(places - expected).max() < 8, "antialiasing and rounding of the square"
     assert all(math.isnan(share) for share in found.landmarks[6:])
+
+
+class Light:
+    """A detector that takes all that is light for one face, and says how large its picture was."""
+
+    def find(self, picture):
+        self.seen = picture.shape
+        y, x = np.nonzero(picture[..., 0] > 127)
+        box = (float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1))
+        return [Face(box, 0.9, (box[:2],) * 5)]
+
+
+@pytest.mark.parametrize(
+    ("size", "longer"),
+    [
+        *(((1632, 1224), 352), ((300, 200), 300), ((352, 20), 352), ((2200, 1000), 480)),
+        *(((1000, 3333), 640), ((6000, 4000), 640)),
+    ],
+)
+def test_a_detector_sees_what_the_smallest_face_needs_and_its_places_are_the_photographs(
+    size, longer
+):
+    width, height = size
+    x0, y0, x1, y1 = expected = (width // 4, height // 5, width // 2, height // 2)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[y0:y1, x0:x1] = 255
+    detector = Light()
+    [found] = faces.find(Image.fromarray(pixels), detector)
+    assert max(detector.seen) == longer
+    assert 73 * longer / max(size) > 15 or longer in (max(size), 640), "of the smallest face"
+    pixel = max(width / detector.seen[1], height / detector.seen[0])
+    assert found.box == pytest.approx(expected, abs=pixel)
+    assert found.landmarks[4] == found.box[:2]
 
 
 def rows():

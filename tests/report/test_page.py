@@ -268,20 +268,23 @@ def test_no_map_and_no_perturbation_are_said(results):
 
 def test_data_say_what_was_left_out_and_passed_over(results):
     results.listing["sets"]["sim_latent"]["left_out"] = {
-        "not_a_picture": {"count": 1200, "first": "data/x.png"},
+        "not_a_picture": {"count": 1200, "first": "data/x.png", "cause": "a PDF"},
         "empty": {"count": 1, "first": "data/y.png"},
     }
     results.listing["passed_over"] = {"hidden": {"count": 2, "first": ".z"}}
-    results.exif["reasons"] = {"a_missing": 1, "b_empty": 3}
+    results.exif["reasons"] = {"iso_missing": 1, "edited": 3}
+    results.exif["first"] = {"iso_missing": "<b>.jpg", "edited": "c.jpg: Software = 'GIMP'"}
     results.manipulations["unusable_landmarks"] = {"eyes_too_close": 3}
     results.manipulations["mouth_location_error_px"] = {"faces": 120, "median": 1.94, "p90": 3.4}
     reader = read(results)
-    left = "1,200 not a picture (first: data/x.png); 1 empty (first: data/y.png)"
+    left = "1,200 not a picture (first: data/x.png: a PDF); 1 empty (first: data/y.png)"
     assert reader.table("Face sets:").rows["sim_latent"][-1] == left
     said = " ".join(reader.said["p"])
     assert "Passed over: 2 hidden (first: .z)." in said
     assert "for want of landmarks: eyes too close (3)." in said and "off by 1.9 px" in said
-    assert list(reader.table("by reason").rows) == ["b empty", "a missing"]
+    rows = reader.table("by reason").rows
+    assert list(rows) == ["edited", "iso missing"]
+    assert [row[-1] for row in rows.values()] == ["c.jpg: Software = 'GIMP'", "<b>.jpg"]
 
 
 def test_what_was_not_computed_of_the_pretext_task_is_a_dash_with_its_reason(results):
