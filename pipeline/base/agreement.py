@@ -51,6 +51,8 @@ def _of_faces_with_exif(params: Any) -> Iterator[str]:
             "manipulation.source = ready-made: there are such only of FDF's faces; set it to "
             "generate, or exif.source to fdf"
         )
+    if exif and exif.source == "photos" and exif.licenses:
+        yield "exif.licenses: of photographs of your own there are none; set it to []"
 
 
 def _of_faces(gmm: Gmm, faces: dict[str, int]) -> Iterator[str]:

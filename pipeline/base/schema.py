@@ -17,6 +17,7 @@ from pipeline.base.values import (
     Count,
     Device,
     Generators,
+    License,
     NotNegative,
     NotStrict,
     Perturbations,
@@ -71,7 +72,8 @@ class Simulation(Section):
 class Exif(Section):
     """Where faces with EXIF come from, and the plausible range of each tag, ends included."""
 
-    source: Literal["fdf", "photos"]
+    source: Literal["fdf", "yfcc", "photos"]
+    licenses: Annotated[list[License], AfterValidator(distinct)]
     face_detector: Annotated[str, AfterValidator(face_detector)]
     photographer_pattern: Annotated[str, AfterValidator(one_group)]
     reject: Annotated[list[Literal["edited", "shrunken", "generated"]], AfterValidator(distinct)]

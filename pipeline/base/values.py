@@ -108,6 +108,7 @@ NotStrict = Field(strict=False)  # YAML has lists only, no tuples; the numbers s
 Range = Annotated[tuple[Positive, Positive], NotStrict, AfterValidator(ascending)]
 Text = Annotated[str, Field(min_length=1)]
 Device = Literal["auto", "cpu", "cuda"]
+License = Literal["CC-BY", "CC-BY-SA", "CC-BY-ND", "CC-BY-NC", "CC-BY-NC-SA", "CC-BY-NC-ND"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FolderName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(no_result)

@@ -21,6 +21,13 @@ class Layout:
         return self.root / "SSL_training_data/FDF/data/fdf/fdf_metainfo.json"
 
     @property
+    def pack(self) -> Path:
+        """YFCC100M's EXIF expansion pack, plain where there is no compressed one."""
+        path = self.root / "SSL_training_data/yfcc100m_exif.bz2"
+        plain = path.with_suffix("")
+        return plain if plain.is_file() and not path.is_file() else path
+
+    @property
     def images(self) -> Path:
         """Folder of `<face_id>.png`, 128 x 128."""
         return self.root / "SSL_training_data/FDF/data/fdf/images/128"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from pipeline.common.pictures import PICTURE_SUFFIXES
+from pipeline.common.tables import FORMULA
 
 STANDARD_INPUT = "-"
-FORMULA = tuple("=+-@＝＋－＠")  # a cell that begins with one of these is a formula
 
 
 def find(arguments: Sequence[str], stdin: BinaryIO | None = None) -> tuple[list[str], Counter[str]]:

@@ -11,22 +11,22 @@ import pickletools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 from pipeline.base import terminal
 from pipeline.base.errors import PipelineError
-from pipeline.common.layout import Layout
 from pipeline.common.pictures import read_bytes
 from pipeline.common.splits import group_of
 from pipeline.common.tally import Tally
+from pipeline.exif.licenses import check_license
 from pipeline.exif.tags import KEYS, Rejection
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # becomes part of a path: no dots, no separators
 _LISTED = "/listed"  # stands for the photo id of a face that came before; no id itself
-_AMBIGUOUS = "/ambiguous"  # likewise of one to whom the mapping gives two
+AMBIGUOUS = "/ambiguous"  # likewise of one to whom the mapping gives two
 # What pickled dicts of str to str or int consist of. None of it can name a class or call anything.
 _OPCODES = frozenset(
     {"PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
@@ -51,15 +51,19 @@ class Face(NamedTuple):
     landmarks: tuple[float, ...]  # 14: x, y of FDF's seven; NaN where absent
 
 
-def listed_faces(layout: Layout, reasons: Tally) -> Iterator[Face]:
-    """The faces of `fdf_metainfo.json` in its order, streamed; unusable ones are counted in
-    `reasons`. Raises PipelineError for a broken list or mapping."""
-    photo_ids = read_mapping(layout.mapping)
+def listed_faces(
+    metainfo: Path, photo_ids: dict[str, str], reasons: Tally, licenses: Sequence[str] = ()
+) -> Iterator[Face]:
+    """The faces of `fdf_metainfo.json` in its order, streamed, with the photographs that
+    `photo_ids` gives them (it is changed meanwhile); unusable ones, and where `licenses` names some
+    those under others, are counted in `reasons`. Raises PipelineError for a broken list."""
     groups: dict[str, str] = {}  # photo id -> group
-    entries = terminal.progress(_entries(layout.metainfo), total=len(photo_ids), what="faces")
-    for face_id, entry in entries:
+    listed = terminal.progress(entries(metainfo), total=len(photo_ids), what="faces")
+    for face_id, entry in listed:
         try:
             author, box, landmarks = _parse_entry(face_id, entry)
+            if licenses:
+                check_license(entry, licenses)
             photo_id = _photo_id(face_id, photo_ids)
             photo_ids[face_id] = _LISTED
             group = group_of(author, photo_id)
@@ -71,8 +75,8 @@ def listed_faces(layout: Layout, reasons: Tally) -> Iterator[Face]:
         yield Face(face_id, photo_id, author, box, landmarks)
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Any]]:
-    """The entries of the face list, one at a time."""
+def entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """The entries of the face list, one at a time. Raises PipelineError where it is broken."""
     import ijson
 
     count = 0
@@ -107,12 +111,17 @@ def _parse_entry(face_id: str, entry: Any) -> tuple[str, tuple[float, ...], tupl
     x0, y0, x1, y1 = box
     if not (x0 < x1 and y0 < y1 and 0 < x0 + x1 < 2 and 0 < y0 + y1 < 2):
         raise Rejection("box_outside_picture")  # or empty; its centre must lie in the picture
+    landmarks = _numbers(entry.get("landmark"), 14) or (math.nan,) * 14
+    return author_of(entry), box, landmarks
+
+
+def author_of(entry: dict[str, Any]) -> str:
+    """The author that an entry of the face list names, or ""."""
     author = entry.get("author")
     name = author.strip().encode("utf-8", "replace").decode() if isinstance(author, str) else ""
-    name = unicodedata.normalize("NFC", name)  # é is one letter, or e and an accent
-    landmarks = _numbers(entry.get("landmark"), 14) or (math.nan,) * 14
-    # One author took many photographs: interned, the name is in memory once.
-    return sys.intern(name), box, landmarks
+    # é is one letter, or e and an accent. One author took many photographs: interned, the name is
+    # in memory once.
+    return sys.intern(unicodedata.normalize("NFC", name))
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
@@ -132,7 +141,7 @@ def _photo_id(face_id: str, photo_ids: dict[str, str]) -> str:
     photo_id = photo_ids[face_id]
     if photo_id == _LISTED:
         raise Rejection("face_repeated")
-    if photo_id == _AMBIGUOUS:
+    if photo_id == AMBIGUOUS:
         raise Rejection("photo_id_ambiguous", "the mapping has two for this face")
     if not _ID.fullmatch(photo_id):
         raise Rejection("photo_id_unsafe")
@@ -175,7 +184,7 @@ def read_mapping(path: Path) -> dict[str, str]:
                 "not an image name (str) to a photo id (str or int)"
             )
         face_id, photo_id = name.removesuffix(".png"), str(value)
-        found[face_id] = photo_id if found.get(face_id, photo_id) == photo_id else _AMBIGUOUS
+        found[face_id] = photo_id if found.get(face_id, photo_id) == photo_id else AMBIGUOUS
     return found
 
 

@@ -1,14 +1,14 @@
 """Keep the photographic faces whose photograph carries four valid EXIF tags; pack their pixels.
 
-The faces are FDF's with their records, or those in one's own photographs. All is streamed in the
-order of the face list, or of the paths, so that memory holds the ids of faces and photographs and a
-few hundred pictures. Worker processes read records and pictures; the bytes written do not depend on
-their number."""
+The faces are FDF's, with their records or the lines of YFCC100M's EXIF pack, or those in one's own
+photographs. All is streamed in the order of the face list, or of the paths, so that memory holds
+the ids of faces and photographs, what the pack says of them, and a few hundred pictures. Worker
+processes read records and pictures; the bytes written do not depend on their number."""
 
 import argparse
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,9 +21,9 @@ from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, names, shards, splits, tables
 from pipeline.common.layout import Layout
 from pipeline.common.tally import Tally
-from pipeline.exif import photographs, tags
+from pipeline.exif import photographs, tags, yfcc
 from pipeline.exif.photographs import Photograph, read_picture
-from pipeline.exif.records import Face, listed_faces, read_exif
+from pipeline.exif.records import Face, listed_faces, read_exif, read_mapping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,20 +43,25 @@ class Packed(NamedTuple):
     reasons: Tally
 
 
-def jobs_of(faces: Iterator[Face]) -> Iterator[list[Face]]:
+Listed = tuple[Face, Any]  # a face, and from where or what its EXIF is read
+
+
+def jobs_of(faces: Iterator[Listed]) -> Iterator[list[Listed]]:
     """The faces in jobs of FACES_PER_JOB; one without faces where there is none."""
     yield list(itertools.islice(faces, FACES_PER_JOB))
     while job := list(itertools.islice(faces, FACES_PER_JOB)):
         yield job
 
 
-def pack(job: list[Face], layout: Layout, bounds: tags.Bounds) -> Packed:
-    """Tags and pixels of the faces of a job; runs in a worker process."""
+def pack(
+    job: list[Listed], read: Callable[[Any], Mapping[str, Any]], images: Path, bounds: tags.Bounds
+) -> Packed:
+    """Tags and pixels of the faces of a job, EXIF by `read`; runs in a worker process."""
     kept, values, pixels, reasons = list[Face](), [], [], Tally()
-    for face in job:
+    for face, source in job:
         try:
-            parsed = tags.parse_tags(read_exif(layout.exif / f"{face.photo_id}.json"), bounds)
-            pixels.append(read_pixels(layout.images / f"{face.face_id}.png"))
+            parsed = tags.parse_tags(read(source), bounds)
+            pixels.append(read_pixels(images / f"{face.face_id}.png"))
         except tags.Rejection as rejection:
             reasons.add(rejection.reason, face.face_id, rejection.cause)
             continue
@@ -76,22 +81,33 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
     return np.array(image)
 
 
-def parts_of(p: Any, root: Path, reasons: Tally) -> Iterator[Packed]:
-    """All faces of the source that params.yaml names, in parts; some that are rejected are counted
-    in `reasons`, the others in the parts.
+def parts_of(p: Any, root: Path, reasons: Tally) -> tuple[Iterator[Packed], dict[str, Any]]:
+    """All faces of the source that params.yaml names, in parts, and what exif.json says of the
+    source; some that are rejected are counted in `reasons`, the others in the parts.
     """
     bounds = p.exif.model_dump(include=set(names.TAGS))
     if p.exif.source == "photos":
         e = p.exif
         own = e.reject, e.photographer_pattern, e.face_detector, e.focal_length
         settings = photographs.Settings(root / photographs.FOLDER, bounds, *own)
-        yield pack_photograph(NOTHING)
-        yield from map(pack_photograph, photographs.read_all(settings, reasons))
+        read_all = photographs.read_all(settings, reasons)
+        return map(pack_photograph, itertools.chain([NOTHING], read_all)), {}
+    layout, said = Layout(root), dict[str, Any]()
+    read: Callable[[Any], Mapping[str, Any]]
+    source_of: Callable[[str], Any]
+    if p.exif.source == "yfcc":
+        photo_ids = yfcc.read_photo_ids(layout.metainfo)
+        lines = yfcc.read_pack(layout.pack, photo_ids.values(), tags.KEYS.values())
+        print(f"{layout.pack}: {lines.number:,} lines, wrong: {lines.wrong or 'none'}")
+        said = {"lines": lines.number, "wrong_lines": lines.wrong}
+        read, source_of = yfcc.exif_of, lines.record
     else:
-        layout = Layout(root)
-        work = functools.partial(pack, layout=layout, bounds=bounds)
-        jobs = jobs_of(listed_faces(layout, reasons))
-        yield from processes.parallel(work, jobs, workers=processes.workers())
+        photo_ids = read_mapping(layout.mapping)
+        read, source_of = read_exif, lambda photo_id: layout.exif / f"{photo_id}.json"
+    faces = listed_faces(layout.metainfo, photo_ids, reasons, p.exif.licenses)
+    jobs = jobs_of((face, source_of(face.photo_id)) for face in faces)
+    work = functools.partial(pack, read=read, images=layout.images, bounds=bounds)
+    return processes.parallel(work, jobs, workers=processes.workers()), said
 
 
 def pack_photograph(photograph: Photograph) -> Packed:
@@ -194,11 +210,11 @@ def main(argv: list[str] | None = None) -> None:
     reasons = Tally()
     shares = {"validation": p.split.validation, "train": 1 - p.split.validation}
     with atomic(args.output) as folder:
-        packed = parts_of(p, args.root, reasons)
+        packed, said = parts_of(p, args.root, reasons)
         reasons.join(write(folder, packed, lambda group: splits.split_of(group, p.seed, shares)))
         columns = ["photo_id", "author", "split", *names.TAGS]
         table = artifacts.read_table(folder / "faces.parquet", columns)
-        counts = summary(table, reasons)
+        counts = summary(table, reasons) | said
         show(counts, args.root)
         check(counts, args.root)
         artifacts.write_json(folder / "exif.json", counts)

@@ -42,11 +42,12 @@ def layout(tmp_path):
     return found
 
 
-def listed(layout, content):
+def listed(layout, content, licenses=()):
     """The faces of a face list, and why others are rejected."""
     write(layout.metainfo, content)
-    reasons = Tally()
-    return list(records.listed_faces(layout, reasons)), reasons.counts
+    photo_ids, reasons = records.read_mapping(layout.mapping), Tally()
+    faces = records.listed_faces(layout.metainfo, photo_ids, reasons, licenses)
+    return list(faces), reasons.counts
 
 
 def test_faces_come_in_order_with_their_numbers(layout):
@@ -108,7 +109,7 @@ def test_a_broken_face_list_is_an_error(layout, content):
 
 def test_a_missing_face_list_names_the_parameter(layout):
     with pytest.raises(PipelineError, match=r"no such file; set data\.root in params\.yaml"):
-        list(records.listed_faces(layout, Tally()))
+        list(records.listed_faces(layout.metainfo, {}, Tally()))
 
 
 # ---- mapping

@@ -39,7 +39,14 @@ def test_a_simulated_generator_is_made_and_evaluated_under_one_name():
 
 
 # What section exif holds beside the ranges
-OF_PHOTOGRAPHS = {"source", "face_detector", "photographer_pattern", "reject", "focal_length"}
+OF_PHOTOGRAPHS = {
+    "source",
+    "licenses",
+    "face_detector",
+    "photographer_pattern",
+    "reject",
+    "focal_length",
+}
 
 
 def test_a_tag_stands_in_all_tables_of_tags():

@@ -21,7 +21,7 @@ BESIDE = Path(__file__).resolve().parents[3] / "shared/data/real-mini"
 REAL_MINI = Path(os.environ.get("REAL_MINI", BESIDE))
 PARAMS = """
 seed: 2
-exif: {source: fdf, face_detector: centerface, photographer_pattern: '', reject: [],
+exif: {source: fdf, licenses: [], face_detector: centerface, photographer_pattern: '', reject: [],
   focal_length: as_is, iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60],
   focal_length_mm: [1, 2000]}
 split: {validation: 0.3, calibration: 0.4}

@@ -18,9 +18,9 @@ from tests.stages.test_filter_exif import World, fill
 
 PARAMS = """
 seed: 2
-exif: {{source: {source}, face_detector: {detector}, photographer_pattern: '{pattern}',
-  reject: [{reject}], focal_length: {focal}, iso: [6, 409600], f_number: [0.7, 64],
-  exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}}
+exif: {{source: {source}, licenses: [], face_detector: {detector},
+  photographer_pattern: '{pattern}', reject: [{reject}], focal_length: {focal}, iso: [6, 409600],
+  f_number: [0.7, 64], exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}}
 split: {{validation: 0.3, calibration: 0.4}}
 manipulation: {{source: generate, warp_sigma: [0.04, 0.05], blend_ratios: [1]}}
 """
