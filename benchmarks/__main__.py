@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import harness
 
-MODULES = ("train_pretext", "extract_features", "fit_gmm", "detect")
+MODULES = ("train_pretext", "extract_features", "fit_gmm", "detect", "read_pack")
 CHILD = """
 import importlib, json, pathlib, sys
 rows = importlib.import_module("benchmarks." + sys.argv[1]).measure(quick=sys.argv[2] == "quick")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_GROUP = 2**14
-FORMULA = tuple("=+-@＝＋－＠")  # a cell that begins with one of these is a formula to a spreadsheet
+FORMULA = tuple("=+-@＝＋－＠")  # spreadsheets take a cell that begins so for one
 
 
 class TableWriter:

@@ -1,0 +1,1 @@
+"""Whose photographs the pretext task was learnt from, and under which licences."""
