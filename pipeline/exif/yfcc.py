@@ -127,7 +127,7 @@ def exif_of(record: Record) -> dict[str, str]:
 def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a pack; those that are much too long are cut, so that memory stays flat."""
     rest = b""
-    with _open(path) as file:
+    with opened(path) as file:
         try:
             while block := file.read(BLOCK):
                 *whole, rest = (rest + block).split(b"\n")
@@ -139,7 +139,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def _open(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
     """A pack to be read, decompressed on all cores where rapidgzip is installed."""
     try:
         with path.open("rb") as beginning:
