@@ -86,8 +86,10 @@ class Exif(Section):
     @model_validator(mode="after")
     def has_full_frame(self) -> "Exif":
         """Full-frame focal lengths are read where the records have them."""
-        if self.source == "fdf" and self.focal_length == "full_frame":
-            raise ValueError("the records of source fdf have no full-frame focal length: set as_is")
+        if self.source != "photos" and self.focal_length == "full_frame":
+            raise ValueError(
+                f"the records of source {self.source} have no full-frame focal length: set as_is"
+            )
         return self
 
 
