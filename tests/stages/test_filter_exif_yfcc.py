@@ -30,7 +30,10 @@ def world(tmp_path, monkeypatch):
     records: dict[int, dict[str, str | None] | None] = {}
     for i in range(40):
         number = FIRST + i // 2
-        speed: dict[str, str | None] = {"Exposure Time": f"1/{i // 2 + 1} sec", "ISO Speed Ratings": "200, 200"}
+        speed: dict[str, str | None] = {
+            "Exposure Time": f"1/{i // 2 + 1} sec",
+            "ISO Speed Ratings": "200, 200",
+        }
         records[number] = GOOD | speed
         world.add(str(100 + i), str(number), author=f"author {i // 4}", record=records[number])
     for i, (number, (record, _)) in enumerate(SPOILT.items()):
