@@ -52,8 +52,7 @@ def arithmetic(*, deterministic: bool = True, tf32: bool = False) -> Iterator[No
     GPU the factors of float32 products are rounded to 10 bits (TensorFloat-32)."""
     if deterministic:  # cuBLAS asks for it, and reads it at its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    enabled = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    mode = torch.get_deterministic_debug_mode()
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     inside: list[tuple[Any, str, bool]] = [
         (cudnn, "benchmark", not deterministic),
@@ -65,11 +64,12 @@ def arithmetic(*, deterministic: bool = True, tf32: bool = False) -> Iterator[No
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in inside]
     try:
-        torch.use_deterministic_algorithms(deterministic)
+        # as use_deterministic_algorithms, which imports the compiler: two seconds
+        torch.set_deterministic_debug_mode("error" if deterministic else "default")
         for module, name, value in inside:
             setattr(module, name, value)
         yield
     finally:
-        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(mode)
         for module, name, value in before:
             setattr(module, name, value)

@@ -56,15 +56,15 @@ class Density:
         """Of faces with features (n, D) and head scores (n, 5): the negative log-likelihood; with
         laws Fisher's sum of -log p.
         """
-        from scipy.stats import norm
+        from scipy.special import log_ndtr  # scipy.stats takes a second to import
 
         if not self.laws:
             alone = features if self.space == "features" else heads
             return self.mixtures[self.space].anomaly_score(alone)
         z = self._deviations(features, heads)
         if self.sides == "upper":
-            return np.asarray(-norm.logsf(z).sum(axis=1))
-        return np.asarray(-(np.log(2) + norm.logsf(np.abs(z))).sum(axis=1))
+            return np.asarray(-log_ndtr(-z).sum(axis=1))
+        return np.asarray(-(np.log(2) + log_ndtr(-np.abs(z))).sum(axis=1))
 
     def side(self, features: np.ndarray, heads: np.ndarray) -> np.ndarray:
         """On which side each face is off (n,): UNUSUAL or, of both sides, TYPICAL where the mixture

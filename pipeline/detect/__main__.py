@@ -207,9 +207,12 @@ def _bar(total: int, *, quiet: bool = False) -> Any:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
     if not 0 < rate < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"a share between 0 and 1, such as 0.01, not {text}")
     return rate
 
 

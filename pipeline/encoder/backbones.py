@@ -1,11 +1,13 @@
 """Convolutional networks by name: timm's, and a small one that sees pictures at native size."""
 
 import difflib
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import relu
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Pretext
@@ -40,6 +42,38 @@ class Architecture:
         return {**asdict(self), "widths": list(self.widths)}
 
 
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut: timm's BasicBlock, without timm, which would take
+    longer to import than a folder of faces to score.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, shortcut: bool, drop_path: nn.Module | None
+    ) -> None:
+        super().__init__()
+        side = [_convolution(inputs, width, 1, stride), nn.BatchNorm2d(width)] if shortcut else []
+        self.conv1, self.bn1 = _convolution(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _convolution(width, width, 3), nn.BatchNorm2d(width)
+        self.downsample, self.drop_path = nn.Sequential(*side), drop_path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, inputs, h, w) -> (n, width, h / stride, w / stride)."""
+        beside = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
+        if self.drop_path is not None:
+            beside = self.drop_path(beside)
+        return relu(beside.add_(self.downsample(x)), inplace=True)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+def _drop_path(probability: float) -> nn.Module:
+    from timm.layers import DropPath
+
+    return DropPath(probability)
+
+
 class Native(nn.Module):
     """A residual network without a stride before its second level, so that traces of single pixels
     (mosaic, noise, compression) reach the filters: a 3 x 3 stem, then levels of basic blocks (He et
@@ -51,22 +85,20 @@ class Native(nn.Module):
         self, widths: tuple[int, ...], blocks: int, *, classes: int, stochastic_depth: float = 0.0
     ) -> None:
         super().__init__()
-        from timm.layers import ConvNormAct, DropPath
-        from timm.models.resnet import BasicBlock, downsample_conv
 
         def level(number: int) -> nn.Sequential:
             width, before = widths[number], widths[max(0, number - 1)]
-            stride = 2 if number else 1
-            first = stride, downsample_conv(before, width, 1, stride) if number else None
             made = []
             for block in range(blocks):
                 depth = (number * blocks + block) / max(1, len(widths) * blocks - 1)
-                drop = DropPath(stochastic_depth * depth) if stochastic_depth else None
-                inputs, how = (width, (1, None)) if block else (before, first)
-                made.append(BasicBlock(inputs, width, *how, drop_path=drop))
+                drop = _drop_path(stochastic_depth * depth) if stochastic_depth else None
+                halved = number > 0 and block == 0
+                inputs, stride = (before, 2) if halved else (width, 1)
+                made.append(Block(inputs, width, stride, shortcut=halved, drop_path=drop))
             return nn.Sequential(*made)
 
-        self.stem = ConvNormAct(3, widths[0], 3)
+        conv, bn = _convolution(3, widths[0], 3), nn.BatchNorm2d(widths[0])
+        self.stem = nn.Sequential(OrderedDict(conv=conv, bn=bn, act=nn.ReLU(inplace=True)))
         self.levels = nn.ModuleList(map(level, range(len(widths))))
         self.fc = nn.Linear(widths[-1], classes) if classes else nn.Identity()
         self.feature_info = [

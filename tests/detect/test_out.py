@@ -120,3 +120,18 @@ def test_standard_output_has_rows_alone_and_may_close_early(folder):
     )
     assert done.stdout.splitlines()[0] == ",".join(COLUMNS)
     assert done.stdout.splitlines()[1] in ("0", "141") and "Traceback" not in done.stderr
+
+
+def test_nothing_is_imported_that_no_face_needs(folder):
+    """The first row waits for every import."""
+    code = """
+import sys
+from pipeline.detect.__main__ import main
+main(["photos", "--out", "rows.csv", "--device", "cpu"])
+print({"matplotlib", "pandas", "sklearn", "timm", "torch._dynamo", "torchvision"} & {*sys.modules})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
