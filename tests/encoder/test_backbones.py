@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.models.resnet import BasicBlock, downsample_conv
 from torch import nn
 from torchvision import models
 
 from pipeline.base.errors import PipelineError
-from pipeline.encoder.backbones import Architecture, Native, build
+from pipeline.encoder.backbones import Architecture, Block, Native, build
 
 
 def test_timms_resnet_has_torchvisions_names_and_computes_the_same():
@@ -57,15 +58,23 @@ def test_native_level_by_level():
     network = Native((4, 8), 1, classes=0).eval()
     x = torch.randn(2, 3, 16, 16)
     levels: Any = network.levels
-    stem, first, second = network.stem, levels[0][0], levels[1][0]
+    stem: Any = network.stem
+    first, second = levels[0][0], levels[1][0]
     norm = stem.bn
     scale = (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None]
     y = torch.relu((stem.conv(x) - norm.running_mean[:, None, None]) * scale)
     for block in (first, second):
         inner = torch.relu(block.bn1(block.conv1(y)))
-        shortcut = y if block.downsample is None else block.downsample(y)
-        y = torch.relu(block.bn2(block.conv2(inner)) + shortcut)
+        y = torch.relu(block.bn2(block.conv2(inner)) + block.downsample(y))
     torch.testing.assert_close(network.forward_features(x), y)
+
+
+def test_a_block_is_timms():
+    theirs = BasicBlock(4, 8, 2, downsample_conv(4, 8, 1, 2)).eval()
+    ours = Block(4, 8, 2, shortcut=True, drop_path=None).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 4, 15, 16)
+    assert torch.equal(ours(x), theirs(x))
 
 
 @pytest.mark.parametrize("name", ["native", "resnet18", "tf_efficientnet_lite0"])
