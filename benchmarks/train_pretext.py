@@ -24,11 +24,13 @@ from benchmarks import harness
 from pipeline.base import params, schema
 from pipeline.common import randomness, shards
 from pipeline.common.devices import select_device
+from pipeline.common.names import MANIPULATION
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import square_box
 from pipeline.pretext import losses, optimisation, training
 from pipeline.pretext.faces import FaceSet
+from pipeline.pretext.tags import RankedTag
 
 SIDE, STORED = 128, 512  # of FDF's pictures; how many different ones are stored
 BOX = np.array([[28.0, 24.0, 100.0, 104.0]])  # a face in its picture, pixels
@@ -138,16 +140,23 @@ def face_set(stored: shards.Shards, settings: schema.Pretext, count: int) -> Fac
     """`count` faces, each with four stored pictures as its manipulations."""
     rows = np.arange(count) % STORED
     box = square_box(BOX, settings.face_scale, SIDE, SIDE)
+    ranked = tuple(RankedTag(name, "log2", 1.0) for name in tags_of(settings))
     return FaceSet(
         photographs=stored,
         manipulations=stored,
         hashes=randomness.hashes(map(str, range(count))),
         rows=rows,
         boxes=np.repeat(box, count, axis=0).astype(np.float32),
-        tags=np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32),
+        tags=np.random.default_rng(0).normal(size=(count, len(ranked))).astype(np.float32),
         manipulated_rows=(rows[:, None] + np.arange(4)) % STORED,
         manipulated_counts=np.full(count, 4),
+        ranked=ranked,
     )
+
+
+def tags_of(settings: schema.Pretext) -> list[str]:
+    """The tags that are ranked."""
+    return [name for name in settings.loss_weights if name != MANIPULATION]
 
 
 def ceiling(case: Case) -> Callable[[], float]:
@@ -158,7 +167,8 @@ def ceiling(case: Case) -> Callable[[], float]:
     optimiser = optimisation.optimiser(encoder, s)
     inputs = 255 * torch.rand(s.batch_size, 3, s.input_size, s.input_size)
     inputs = inputs.to(device, memory_format=training.LAYOUT)
-    tags, labels = torch.randn(s.batch_size, 4), torch.arange(s.batch_size).remainder(2).float()
+    tags = torch.randn(s.batch_size, len(tags_of(s)))
+    labels = torch.arange(s.batch_size).remainder(2).float()
     batch = inputs, tags.to(device), labels.to(device)
     model = torch.compile(encoder) if s.compile else encoder
     bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=s.precision == "bfloat16")
@@ -210,7 +220,7 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
         self.paths, self.count = sorted(folder.glob("*.png")), count
         x0, y0, x1, y1 = square_box(BOX, settings.face_scale, SIDE, SIDE)[0].round().astype(int)
         self.box = (int(x0), int(y0), int(x1), int(y1))
-        self.settings, self.tags = settings, torch.randn(count, 4)
+        self.settings, self.tags = settings, torch.randn(count, len(tags_of(settings)))
 
     def __len__(self) -> int:
         return self.count
@@ -225,7 +235,8 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
 
 def start(case: Case) -> Encoder:
     """The encoder with random weights, ready to train."""
-    return Encoder(Architecture.of(case.settings), seed=1).train()
+    heads = (*tags_of(case.settings), MANIPULATION)
+    return Encoder(Architecture.of(case.settings), heads, seed=1).train()
 
 
 def finish(device: torch.device) -> None:
@@ -241,7 +252,7 @@ def step(
     tags: torch.Tensor,
     labels: torch.Tensor,
 ) -> None:
-    """One training step on inputs (n, 3, size, size), tags (n, 4) and labels (n,)."""
+    """One training step on inputs (n, 3, size, size), tags (n, t) and labels (n,)."""
     _, scores = encoder(inputs)
     ranking = losses.ranking_losses(scores, tags, 0.0)
     loss = ranking.sum() + losses.manipulation_loss(scores[:, -1], labels)

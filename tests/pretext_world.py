@@ -9,7 +9,9 @@ from pipeline.base.schema import Pretext
 from pipeline.common import artifacts, shards
 from pipeline.common.names import TAGS
 from pipeline.pretext.faces import face_set
+from pipeline.pretext.tags import RankedTag
 
+FOUR = tuple(RankedTag(tag, "log2", 2.0 if tag == "f_number" else 1.0) for tag in TAGS)
 PARAMS = """
 seed: 3
 pretext: {architecture: native, widths: [8, 16, 32], blocks: 1, levels: last, pooling: mean,
@@ -42,7 +44,9 @@ def bright_faces(n, name="t"):
     for tag in TAGS:
         faces[tag] = 50 * 2 ** (4 * level)
     table = pd.DataFrame({"row": np.arange(4 * n), "face_row": np.arange(4 * n) // 4})
-    return face_set(faces, pixels, table, manipulations, np.tile([4.0, 4, 44, 44], (n, 1)))
+    return face_set(
+        faces, pixels, table, manipulations, np.tile([4.0, 4, 44, 44], (n, 1)), ranked=FOUR
+    )
 
 
 def write_inputs(folder, faces=60, validation=5, box=(30.0, 30.0, 90.0, 100.0)):
@@ -66,6 +70,8 @@ def write_inputs(folder, faces=60, validation=5, box=(30.0, 30.0, 90.0, 100.0)):
         writer.append(pictures)
         writer.close()
         artifacts.write_table(folder / name / f"{name}.parquet", rows)
+    described = {"tags": [tag._asdict() for tag in FOUR]}
+    artifacts.write_json(folder / "faces/exif.json", described)
 
 
 def weights_of(encoder):

@@ -37,11 +37,11 @@ def clusters(n: int = 300, d: int = 6, seed: int = 0, count: int = 2) -> np.ndar
     return (x * np.geomspace(0.1, 30, d) + 5).astype(np.float32)
 
 
-def write_set(path: Path, features: np.ndarray, *, each: int = 2, **arrays: np.ndarray) -> None:
+def write_set(path: Path, features: np.ndarray, *, each: int = 2, **arrays: Any) -> None:
     """Write features (n, D) as a face set, so many faces of each person, with columns as given."""
     n, name = len(features), path.stem
     names = np.array([f"{name}/{i // each:04d}_{i % each}.png" for i in range(n)])
-    columns = {
+    columns: dict[str, Any] = {
         "names": names,
         "persons": np.array([f"{name} {i // each:04d}" for i in range(n)]),
         "heads": np.random.default_rng(n).normal(size=(n, 5)),

@@ -47,10 +47,10 @@ QUESTIONS = {
         "coarse, such as size, compression or colours, and the pretext task is not what works.",
     ),
     "exif_heads": Question(
-        "Four EXIF heads alone",
+        "EXIF heads alone",
         "not above",
         "not above the detector",
-        "The four scores that the pretext task trains know more than the density "
+        "The scores of tags that the pretext task trains know more than the density "
         "finds: choose gmm.* anew (heads in gmm.input, other principal components or shrinkage).",
     ),
     "manipulation_head": Question(

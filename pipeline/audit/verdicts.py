@@ -12,7 +12,6 @@ from pipeline.audit.controls import Refit, Result, file_size, halves, metadata
 from pipeline.audit.questions import QUESTIONS, RULES
 from pipeline.audit.scoring import TEST, Sets, samples, tested
 from pipeline.base.errors import PipelineError
-from pipeline.common.names import HEADS
 from pipeline.density.density import Density
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Sample
@@ -21,8 +20,8 @@ from pipeline.evaluation.measures import roc_auc
 TRIVIAL = "not below the detector"
 SEEN = {
     "features": "mixture of all features",
-    "heads": "mixture of the five head scores",
-    "both": "mixtures of all features and of the five head scores",
+    "heads": "mixture of all head scores",
+    "both": "mixtures of all features and of all head scores",
 }
 VERDICTS = {True: "suspicious", False: "in order", None: "not judged"}
 
@@ -111,7 +110,7 @@ def _measures(inputs: Inputs, refit: Refit) -> dict[str, Callable[[], Result]]:
             name: replace(faces, features=faces.heads[:, columns])
             for name, faces in inputs.chosen.items()
         }
-        for columns in (slice(4), slice(HEADS.index("manipulation"), None))
+        for columns in (slice(None, -1), slice(-1, None))  # manipulation is the last
     )
     alone = {name: faces.features[:, 0] for name, faces in tested(manipulation).items()}
     as_it_is = [roc_auc(alone[TEST], alone[name]) for name in alone if name != TEST]
@@ -128,7 +127,7 @@ def _measures(inputs: Inputs, refit: Refit) -> dict[str, Callable[[], Result]]:
     return {
         "real_against_real": partial(halves, inputs.photographs, **draws),
         **refits,
-        "exif_heads": partial(refit, exif, "mixture of the four scores", **plain),
+        "exif_heads": partial(refit, exif, "mixture of these scores", **plain),
         "manipulation_head": partial(refit, manipulation, mean, **plain),
         **{f"metadata_{state}": partial(metadata, inputs.confounds, state) for state in STATES},
         **{f"file_size_{state}": partial(file_size, inputs.confounds, state) for state in STATES},

@@ -12,6 +12,8 @@ def faults(params: Any) -> list[str]:
     gmm, pretext = getattr(params, "gmm", None), getattr(params, "pretext", None)
     found = list(_of_training(pretext)) if pretext else []
     found += _of_faces_with_exif(params)
+    if pretext and (exif := getattr(params, "exif", None)):
+        found += _of_tags(list(exif.tags), pretext)
     if gmm:
         faces = {
             "data.maximum_fit_faces": getattr(
@@ -53,6 +55,21 @@ def _of_faces_with_exif(params: Any) -> Iterator[str]:
         )
     if exif and exif.source == "photos" and exif.licenses:
         yield "exif.licenses: of photographs of your own there are none; set it to []"
+
+
+def _of_tags(tags: list[str], pretext: Pretext) -> Iterator[str]:
+    """A tag has a weight, and a weight has a tag."""
+    weights = set(pretext.loss_weights) - {"manipulation"}
+    if without := [tag for tag in tags if tag not in weights]:
+        yield (
+            f"exif.tags has {', '.join(without)}, pretext.loss_weights has not: give a weight, 1 "
+            "for one, or remove the tag"
+        )
+    if unread := sorted(weights.difference(tags)):
+        yield (
+            f"pretext.loss_weights has {', '.join(unread)}, exif.tags has not: remove the weight, "
+            "or add the tag"
+        )
 
 
 def _of_faces(gmm: Gmm, faces: dict[str, int]) -> Iterator[str]:

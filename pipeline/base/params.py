@@ -62,7 +62,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def _explain(problem: Any) -> str:
     """One line: the key, its value, and what is allowed."""
-    key, value = ".".join(str(part) for part in problem["loc"]), repr(problem["input"])
+    parts = [str(part) for part in problem["loc"]]
+    # pydantic's names for a choice between types are in parentheses here
+    key = ".".join(part for part in parts if not part.startswith("("))
+    value = repr(problem["input"])
     if problem["type"] == "missing":
         return f"  {key}: missing; params.yaml's comments say what is allowed"
     if problem["type"] == "extra_forbidden":

@@ -13,6 +13,8 @@ from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Params
 
+OPEN = ("exif.tags.", "pretext.loss_weights.")  # sections to which a profile may add keys
+
 
 def main(argv: list[str] | None = None) -> None:
     """Change params.yaml in the working folder and print each value that changed."""
@@ -47,9 +49,9 @@ def apply(profile: Path, target: Path) -> list[str]:
 
 def _merge(tree: Any, changes: Any, prefix: str) -> Iterator[str]:
     for key, new in changes.items():
-        if key not in tree:
+        if key not in tree and prefix.rpartition(": ")[2] not in OPEN:
             raise PipelineError(f"{prefix}{key}: unknown key; params.yaml has every key there is")
-        old = tree[key]
+        old = tree.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _merge(old, new, f"{prefix}{key}.")
         elif old != new:

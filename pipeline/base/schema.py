@@ -7,7 +7,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -18,6 +20,7 @@ from pipeline.base.values import (
     Device,
     Generators,
     License,
+    LossWeights,
     NotNegative,
     NotStrict,
     Perturbations,
@@ -27,14 +30,15 @@ from pipeline.base.values import (
     Rate,
     Share,
     SmallShare,
+    TagName,
     Text,
-    Weight,
     Width,
     ascending,
     clean_first,
     distinct,
     face_detector,
     history,
+    known_or_described,
     no_number,
     one_group,
     program,
@@ -69,28 +73,42 @@ class Simulation(Section):
     bad_share: float = Field(ge=0, lt=0.5)
 
 
+class FurtherTag(Section):
+    """A tag beside KNOWN_TAGS: where it stands, what is plausible, and what one stop of it is."""
+
+    name: Text
+    unit: str
+    range: Annotated[tuple[float, float], NotStrict, AfterValidator(ascending)]
+    scale: Literal["log2", "linear"]
+    stops: Positive
+
+    @model_validator(mode="after")
+    def has_logarithms(self) -> "FurtherTag":
+        """On the scale log2 a value is above 0."""
+        if self.scale == "log2" and self.range[0] <= 0:
+            raise ValueError("scale log2 needs a range above 0; raise it, or set scale to linear")
+        return self
+
+
+AnyTag = Annotated[
+    Annotated[Range, Tag("()")] | Annotated[FurtherTag, Tag("(a mapping)")],
+    Discriminator(lambda given: "(a mapping)" if isinstance(given, dict | FurtherTag) else "()"),
+]
+
+
 class Exif(Section):
-    """Where faces with EXIF come from, and the plausible range of each tag, ends included."""
+    """Where faces with EXIF come from, and the tags to rank, in the order of the encoder's heads: a
+    known one with its plausible range, ends included, a further one with all that is needed to read
+    it.
+    """
 
     source: Literal["fdf", "yfcc", "photos"]
     licenses: Annotated[list[License], AfterValidator(distinct)]
     face_detector: Annotated[str, AfterValidator(face_detector)]
     photographer_pattern: Annotated[str, AfterValidator(one_group)]
     reject: Annotated[list[Literal["edited", "shrunken", "generated"]], AfterValidator(distinct)]
-    focal_length: Literal["as_is", "full_frame"]
-    iso: Range
-    f_number: Range
-    exposure_time_s: Range
-    focal_length_mm: Range
-
-    @model_validator(mode="after")
-    def has_full_frame(self) -> "Exif":
-        """Full-frame focal lengths are read where the records have them."""
-        if self.source != "photos" and self.focal_length == "full_frame":
-            raise ValueError(
-                f"the records of source {self.source} have no full-frame focal length: set as_is"
-            )
-        return self
+    require: Literal["all", "any"]
+    tags: Annotated[dict[TagName, AnyTag], Field(min_length=1), AfterValidator(known_or_described)]
 
 
 class Split(Section):
@@ -114,23 +132,6 @@ class Augmentation(Section):
     flip: bool
     crop: float = Field(ge=0.25, le=1)  # of 32 pixels, the least input, eight
     histories: float = Field(ge=0, le=1)
-
-
-class LossWeights(Section):
-    """What each head's loss counts in the sum that training minimises."""
-
-    iso: Weight
-    f_number: Weight
-    exposure_time_s: Weight
-    focal_length_mm: Weight
-    manipulation: Weight
-
-    @model_validator(mode="after")
-    def one_counts(self) -> "LossWeights":
-        """At least one is larger than 0."""
-        if not any(self.model_dump().values()):
-            raise ValueError("all are 0, so that nothing would be learnt: raise one")
-        return self
 
 
 class Pretext(Section):

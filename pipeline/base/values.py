@@ -8,6 +8,14 @@ from pydantic import AfterValidator, Field
 
 from pipeline.base.perturbation_names import CLEAN, parse
 
+KNOWN_TAGS = ("iso", "f_number", "exposure_time_s", "focal_length_mm")
+# Heads, figures and columns of the faces table that are called otherwise than by a tag
+NO_TAGS = (
+    *("manipulation", "mean", "total", "all", "exposure_time", "focal_length"),
+    *("face_id", "photo_id", "author", "group", "split", "row"),
+)
+POINTS = ("box_", "nose_", "r_", "l_")  # columns of boxes and landmarks begin so
+
 
 def one_group(pattern: str) -> str:
     """A regular expression with one group, or empty."""
@@ -50,6 +58,38 @@ def face_detector(name: str) -> str:
             "data.root/SSL_training_data, without .."
         )
     return name
+
+
+def tag_name(name: str) -> str:
+    """A name that columns, heads and figures can have."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in NO_TAGS or name.startswith(POINTS):
+        raise ValueError(
+            "is no name for a tag: use small letters, digits and _, none of "
+            f"{', '.join(NO_TAGS)}, and none that begins with {' or '.join(POINTS)}"
+        )
+    return name
+
+
+def known_or_described(tags: dict[str, Any]) -> dict[str, Any]:
+    """Of a known tag a range, of any other all that is needed to read it."""
+    for name, given in tags.items():
+        if name in KNOWN_TAGS and not isinstance(given, tuple):
+            raise ValueError(f"{name} is known: give its range alone, [lowest, highest]")
+        if name not in KNOWN_TAGS and isinstance(given, tuple):
+            raise ValueError(
+                f"{name} is none of {', '.join(KNOWN_TAGS)}: say how it is read, as in {{name: "
+                "BrightnessValue, unit: EV, range: [-10, 15], scale: linear, stops: 1}"
+            )
+    return tags
+
+
+def something_counts(weights: dict[str, float]) -> dict[str, float]:
+    """One of manipulation, and at least one above 0."""
+    if "manipulation" not in weights:
+        raise ValueError("has no weight of manipulation, the loss of telling manipulations")
+    if not any(weights.values()):
+        raise ValueError("all are 0, so that nothing would be learnt: raise one")
+    return weights
 
 
 def no_result(name: str) -> str:
@@ -103,6 +143,8 @@ Width = Annotated[int, Field(ge=8)]
 Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, le=0.9)]
 Weight = Annotated[float, Field(ge=0)]
+TagName = Annotated[str, AfterValidator(tag_name)]
+LossWeights = Annotated[dict[str, Weight], AfterValidator(something_counts)]
 SmallShare = Annotated[float, Field(gt=0, lt=0.2)]
 NotStrict = Field(strict=False)  # YAML has lists only, no tuples; the numbers stay strict
 Range = Annotated[tuple[Positive, Positive], NotStrict, AfterValidator(ascending)]

@@ -39,8 +39,9 @@ class Decisions:
     flag: str  # key of the rate above whose threshold it is flagged
     paper_threshold: float  # the authors'
     scores: np.ndarray  # (histories, n) of the calibration photographs
-    head_means: np.ndarray  # (5,) over the calibration photographs
-    head_deviations: np.ndarray  # (5,)
+    head_means: np.ndarray  # (h,) over the calibration photographs
+    head_deviations: np.ndarray  # (h,)
+    head_names: tuple[str, ...] = HEADS  # (h,)
 
     @classmethod
     def from_contents(
@@ -54,33 +55,37 @@ class Decisions:
             np.asarray(calibrated.get(name)) for name in ("scores", "head_means", "head_deviations")
         ]
         numbers = all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays)
-        of_heads = [a.shape for a in arrays[1:]] == [(len(HEADS),)] * 2
+        heads = tuple(map(str, np.ravel(calibrated.get("head_names", HEADS))))
+        of_heads = [a.shape for a in arrays[1:]] == [(len(heads),)] * 2
         if not numbers or arrays[0].ndim != 2 or not of_heads:
             raise PipelineError(
                 f"{sources[1]}: expected finite scores by history, and means and deviations of "
-                f"{len(HEADS)} heads: run calibrate again"
+                f"{len(heads)} heads: run calibrate again"
             )
-        return cls(*by_rate, float(content["paper_protocol"]["threshold"]), *arrays)
+        paper = float(content["paper_protocol"]["threshold"])
+        scores, means, deviations = arrays
+        return cls(*by_rate, paper, scores, means, deviations, heads)
 
     def columns(self, scores: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
         """Columns (m,) about faces with these anomaly scores (m,) and scores of the encoder's heads
-        (m, 5).
+        (m, h).
 
         `anomaly_score`, `p_value` (the largest of the histories: whichever of them a photograph
         has, it is at most a rate with a chance of at most that rate), `verdict`, whether the score
         is above the threshold of each rate (by its key), `z_<head>`."""
         review, flag = self.thresholds[self.review], self.thresholds[self.flag]
+        z = zip(self.head_names, self.z_scores(heads).T, strict=True)
         return {
             "anomaly_score": scores,
             "p_value": np.max([p_values(scores, own) for own in self.scores], axis=0),
             "verdict": verdicts(scores, review, flag),
             **{key: scores > threshold for key, threshold in self.thresholds.items()},
-            **{f"z_{head}": z for head, z in zip(HEADS, self.z_scores(heads).T, strict=True)},
+            **{f"z_{head}": deviations for head, deviations in z},
         }
 
     def z_scores(self, heads: np.ndarray) -> np.ndarray:
         """Distance of each head's score from the calibration photographs' mean, in their standard
-        deviations, (m, 5); NaN for a head that gives all of them the same score.
+        deviations, (m, h); NaN for a head that gives all of them the same score.
         """
         deviations = np.where(self.head_deviations > 0, self.head_deviations, np.nan)
         return np.asarray((heads - self.head_means) / deviations)
@@ -88,6 +93,5 @@ class Decisions:
     @property
     def constant_heads(self) -> list[str]:
         """Heads without z-scores."""
-        return [
-            head for head, spread in zip(HEADS, self.head_deviations, strict=True) if spread == 0
-        ]
+        spreads = zip(self.head_names, self.head_deviations, strict=True)
+        return [head for head, spread in spreads if spread == 0]

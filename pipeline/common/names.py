@@ -2,8 +2,9 @@
 table.
 """
 
-TAGS = ("iso", "f_number", "exposure_time_s", "focal_length_mm")
-HEADS = (*TAGS, "manipulation")  # what the encoder's heads score, in the order of its outputs
+TAGS = ("iso", "f_number", "exposure_time_s", "focal_length_mm")  # of the paper
+MANIPULATION = "manipulation"
+HEADS = (*TAGS, MANIPULATION)  # of the paper; those of another encoder are in its file
 PHOTOGRAPHIC = ("photographic_fit", "photographic_calibration", "photographic_test")
 LANDMARKS = (
     "nose",

@@ -14,7 +14,7 @@ from pipeline.detect.explaining import Explainer
 from pipeline.detect.reading import Box
 from pipeline.detect.rows import Row
 from pipeline.detect.sources import shown
-from pipeline.explanation.entries import SHORT
+from pipeline.explanation.entries import title
 
 SIDE = 144  # pixels of a thumbnail's longer side, at most
 QUALITY = 75  # of the JPEG
@@ -29,7 +29,7 @@ def card(row: Row, path: str, explainer: Explainer | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {**row, "thumbnail": None, "marked": None, "why": None, "changed": ""}
     found["folder"], found["name"] = os.path.split(row["path"])
-    found["deviates"] = SHORT.get(row["head"] or "", row["head"])
+    found["deviates"] = title(row["head"] or "")
     if row["error"]:
         return found
     file = reading.read(path)

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.common.devices import resolve_precision, select_device
-from pipeline.common.names import HEADS
 from pipeline.detect import model
 from pipeline.detect.computing import batches, computing, in_order
 from pipeline.detect.inputs import as_pictures
@@ -29,7 +28,7 @@ from pipeline.extraction.features import FACES_PER_CORE, PIXELS_ON_DEVICE, encod
 
 UNJUDGED = "cannot judge"
 FACES_ON_GPU = 64  # in a batch
-Outputs = NDArray[np.float32]  # (n, feature_dim + 5): features and head scores
+Outputs = NDArray[np.float32]  # (n, feature_dim + heads): features and head scores
 
 
 class Judgement(NamedTuple):
@@ -127,7 +126,7 @@ class Detector:
     def encode(self, inputs: Sequence[torch.Tensor]) -> Outputs:
         """Features and head scores of one batch of inputs."""
         if not inputs:
-            return np.zeros((0, self.encoder.feature_dim + len(HEADS)), np.float32)
+            return np.zeros((0, self.encoder.output_dim), np.float32)
         return (
             torch.cat(encode(self.encoder, torch.stack(list(inputs)), self.precision), dim=1)
             .cpu()
@@ -138,7 +137,7 @@ class Detector:
         """Anomaly scores (n,) of encoded faces, higher = more anomalous."""
         if not len(outputs):
             return np.zeros(0)
-        return self.model.density.anomaly_score(*features_and_heads(outputs))
+        return self.model.density.anomaly_score(*self.features_and_heads(outputs))
 
     def judgements(self, outputs: Outputs, sizes: Sequence[tuple[int, int]]) -> list[Judgement]:
         """Verdicts on encoded faces of these widths and heights."""
@@ -148,6 +147,13 @@ class Detector:
             one._replace(p_value=None, verdict=UNJUDGED, reason=reason) if reason else one
             for one, reason in zip(judged, reasons, strict=True)
         ]
+
+    def features_and_heads(
+        self, outputs: Outputs
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The parts of outputs: features (n, feature_dim) and head scores (n, heads)."""
+        wide = outputs.astype(np.float64)
+        return wide[:, : self.encoder.feature_dim], wide[:, self.encoder.feature_dim :]
 
     @property
     def batch_size(self) -> int:
@@ -169,22 +175,16 @@ class Detector:
     def _judge(self, outputs: Outputs) -> list[Judgement]:
         if not len(outputs):
             return []
-        features, heads = features_and_heads(outputs)
+        features, heads = self.features_and_heads(outputs)
         columns = self.model.decisions.columns(self.anomaly_scores(outputs), heads)
         side = self.model.density.side(features, heads)
         judged = []
         for i, (score, p, verdict) in enumerate(
             zip(*(columns[key] for key in ("anomaly_score", "p_value", "verdict")), strict=True)
         ):
-            z = {head: float(columns[f"z_{head}"][i]) for head in HEADS}
+            z = {head: float(columns[f"z_{head}"][i]) for head in self.encoder.head_names}
             head = deviating_head(z)
             reason = "" if verdict == "pass" else str(side[i])
             most = None if head is None else z[head]
             judged.append(Judgement(float(score), float(p), str(verdict), reason, head, most))
         return judged
-
-
-def features_and_heads(outputs: Outputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The parts of outputs: features (n, feature_dim) and head scores (n, 5)."""
-    features, heads = np.split(outputs.astype(np.float64), [-len(HEADS)], axis=1)
-    return features, heads

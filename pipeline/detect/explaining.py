@@ -9,7 +9,7 @@ from pipeline.base import terminal
 from pipeline.base.schema import FeatureExtraction
 from pipeline.detect.computing import computing
 from pipeline.detect.crops import Whole
-from pipeline.detect.detector import Detector, Outputs, features_and_heads
+from pipeline.detect.detector import Detector, Outputs
 from pipeline.detect.errors import Unusable
 from pipeline.detect.scoring import encoded
 from pipeline.detect.sources import find
@@ -71,7 +71,7 @@ class Explainer:
 
     def _placed(self, outputs: Outputs) -> NDArray[np.float64]:
         """Faces in the space in which the density compares them."""
-        features, heads = features_and_heads(outputs)
+        features, heads = self.detector.features_and_heads(outputs)
         return features if self.detector.model.density.space == "features" else heads
 
 

@@ -16,7 +16,6 @@ from pipeline.base import terminal
 from pipeline.calibration.rates import Size, guarantee, photographs_needed
 from pipeline.calibration.thresholds import fewest_photographs
 from pipeline.common import artifacts
-from pipeline.common.names import HEADS
 from pipeline.detect.detector import Detector, Outputs
 from pipeline.detect.errors import Unusable, UnusableRate
 from pipeline.detect.model import Rates
@@ -64,12 +63,13 @@ def write(
             f"that can be read, got {n:,}, enough for {1 / (n + 1):.2g}: add some, or choose a "
             "larger rate with --false-alarm-rate"
         )
-    heads = outputs[rows, -len(HEADS) :].astype(np.float64)
+    _, heads = detector.features_and_heads(outputs[rows])
     artifacts.write_npz(
         out,
         scores=np.sort(detector.anomaly_scores(outputs[rows]))[None],  # of one history
         head_means=heads.mean(axis=0),
         head_deviations=heads.std(axis=0, ddof=1),
+        head_names=np.array(detector.encoder.head_names),
         sizes=np.array(photographs.sizes, dtype=np.int64)[rows],
         model=np.array(detector.model.identity),
         framing=np.array(framing),

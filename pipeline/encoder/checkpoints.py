@@ -3,6 +3,7 @@ from.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
+from pipeline.common.names import HEADS, MANIPULATION
 from pipeline.encoder import authors
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.foreign import unwrapped
@@ -27,10 +29,11 @@ Colour = tuple[Number, Number, Number]  # red, green, blue
 def save_encoder(path: Path, encoder: Encoder, preprocessing: Preprocessing, **meta: Any) -> None:
     """Write weights and metadata as safetensors: same weights and metadata, same bytes.
 
-    meta: further JSON values by name (face_scale, tags, heads, params, ...)."""
+    meta: further JSON values by name (face_scale, tags, params, ...)."""
     from safetensors.torch import save
 
     own: dict[str, Any] = {"architecture": encoder.architecture.to_json(), "format": FORMAT}
+    own["heads"] = encoder.head_names
     normalisation = dict(zip(("mean", "std"), encoder.normalisation, strict=True))
     described = {**meta, **asdict(preprocessing), **normalisation, **own}
     weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
@@ -47,7 +50,9 @@ def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
     """
     meta, weights = _read(path)
     described = _describe(path, meta)
-    encoder = Encoder(described.architecture, normalisation=described.normalisation)
+    encoder = Encoder(
+        described.architecture, described.heads, normalisation=described.normalisation
+    )
     load_weights(encoder, weights, source=str(path))
     return encoder.eval(), described.preprocessing
 
@@ -61,6 +66,7 @@ class Described(NamedTuple):
     """What an encoder's file says of the encoder."""
 
     architecture: Architecture
+    heads: tuple[str, ...]  # the last is of manipulations
     normalisation: tuple[Colour, Colour]  # mean and deviation, of pixels in 0..1
     preprocessing: Preprocessing
 
@@ -70,6 +76,7 @@ def _describe(path: Path, meta: dict[str, Any]) -> Described:
     names = [field.name for field in fields(Preprocessing)]
     parts = {
         "architecture": meta.get("architecture"),
+        "heads": meta.get("heads"),
         "normalisation": [meta.get("mean"), meta.get("std")],
         "preprocessing": {name: meta.get(name) for name in names},
     }
@@ -79,6 +86,8 @@ def _describe(path: Path, meta: dict[str, Any]) -> Described:
             raise ValueError(f"the architecture has not the entries {', '.join(sorted(known))}")
         adapter = TypeAdapter(Described, config=ConfigDict(strict=True))
         found: Described = adapter.validate_json(json.dumps(parts))
+        if found.heads[-1:] != (MANIPULATION,) or len(set(found.heads)) < len(found.heads):
+            raise ValueError(f"heads must differ, and the last must be {MANIPULATION}")
         if found.preprocessing.resize != Preprocessing.resize or min(found.normalisation[1]) <= 0:
             raise ValueError(f"resize must be {Preprocessing.resize}, and each std positive")
     except (TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
@@ -147,16 +156,23 @@ def check_finite(encoder: Encoder, source: str) -> None:
 
 
 def start_encoder(
-    start: str, architecture: Architecture, *, seed: int, **regularisation: float
+    start: str,
+    architecture: Architecture,
+    heads: Sequence[str] = HEADS,
+    *,
+    seed: int,
+    **regularisation: float,
 ) -> Encoder:
-    """The encoder that training starts from, with the normalisation that its weights know.
+    """The encoder with these heads that training starts from, with the normalisation that its
+    weights know.
 
     start: `none` (random, keyed by seed), `imagenet` (what the backbone has of timm's weights; the
     feature layer and heads random), or the path of a checkpoint: `.safetensors` of ours or the
-    authors' `.pth`. regularisation: dropout and stochastic_depth of `Encoder`."""
+    authors' `.pth`, whose heads of the same names are taken. regularisation: dropout and
+    stochastic_depth of `Encoder`."""
     if start == "none":
-        return Encoder(architecture, seed=seed, **regularisation)  # type: ignore[arg-type]
-    path = Path(start)
+        return Encoder(architecture, heads, seed=seed, **regularisation)  # type: ignore[arg-type]
+    path, known = Path(start), tuple[str, ...](HEADS)
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] = CLIP_MEAN, CLIP_STD
     if start == "imagenet":
         weights, mean, std = imagenet(architecture.name)
@@ -170,12 +186,32 @@ def start_encoder(
         weights = authors.read_pth(path)
     else:
         meta, weights = _read(path)
-        normalisation = _describe(path, meta).normalisation
-    encoder = Encoder(architecture, seed=seed, normalisation=normalisation, **regularisation)
+        described = _describe(path, meta)
+        normalisation, known = described.normalisation, described.heads
+    encoder = Encoder(architecture, heads, seed=seed, normalisation=normalisation, **regularisation)
     if start == "imagenet":
         weights = with_backbone(encoder, weights)
+    else:
+        weights = with_heads(encoder, weights, known)
     load_weights(encoder, weights, source=start)
     return encoder
+
+
+def with_heads(
+    encoder: Encoder, weights: dict[str, torch.Tensor], known: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """The weights with the encoder's heads: by name those that are known, the others as the encoder
+    starts. Weights of another shape are left for `load_weights` to refuse.
+    """
+    own, found = encoder.state_dict(), dict(weights)
+    for part in ("heads.weight", "heads.bias"):
+        given = weights.get(part)
+        shape = (len(known), *own[part].shape[1:])
+        if given is not None and given.shape == shape:
+            rows = dict(zip(known, given, strict=True))
+            pairs = zip(encoder.head_names, own[part], strict=True)
+            found[part] = torch.stack([rows.get(name, start) for name, start in pairs])
+    return found
 
 
 def with_backbone(encoder: Encoder, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,6 +1,8 @@
-"""The encoder: a convolutional network that turns a face into a feature, and five linear heads that
-the pretext task trains.
+"""The encoder: a convolutional network that turns a face into a feature, and linear heads that the
+pretext task trains: one for each tag, one for manipulations.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Encoder(nn.Module):
-    """A backbone, its feature, and five heads with one output each (one matrix, rows as HEADS).
+    """A backbone, its feature, and heads with one output each (one matrix, rows as `head_names`).
 
     With `last` the feature is a linear layer on the mean of the last level, as the paper's. With
     `all` it is the mean of each channel of every level, and with the pooling `statistics` also its
@@ -33,6 +35,7 @@ class Encoder(nn.Module):
     def __init__(
         self,
         architecture: Architecture,
+        head_names: Sequence[str] = HEADS,
         *,
         seed: int = 0,
         normalisation: tuple[tuple[float, ...], tuple[float, ...]] = (CLIP_MEAN, CLIP_STD),
@@ -41,6 +44,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture, self.normalisation = architecture, normalisation
+        self.head_names = tuple(head_names)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             constant = 255 * torch.tensor(values)[:, None, None]  # (3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
@@ -53,16 +57,21 @@ class Encoder(nn.Module):
                 width = channels * (2 if architecture.pooling == "statistics" else 1)
                 self.scale = nn.BatchNorm1d(width, affine=False)
             self.dropout = nn.Dropout(dropout)
-            self.heads = nn.Linear(width, len(HEADS))
+            self.heads = nn.Linear(width, len(self.head_names))
 
     @property
     def feature_dim(self) -> int:
         """Length of the feature."""
         return self.heads.in_features
 
+    @property
+    def output_dim(self) -> int:
+        """Length of the feature with the head scores behind it."""
+        return self.heads.in_features + self.heads.out_features
+
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (n, 3, size, size) in 0..255 -> features (n, feature_dim), scores (n, 5) in the
-        order of HEADS; higher = larger tag value, more likely manipulated. Both float32.
+        """Pixels (n, 3, size, size) in 0..255 -> features (n, feature_dim), scores (n, heads) in
+        the order of `head_names`; higher = larger tag value, more likely manipulated. Both float32.
         """
         faces = (pixels - self.mean) / self.std
         faces = faces.contiguous(memory_format=torch.channels_last)

@@ -5,36 +5,64 @@ reasons as those of the authors' records."""
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pipeline.base.errors import PipelineError
 from pipeline.common.metadata import take_apart
-from pipeline.exif.tags import KEYS, PARSERS, Rejection
+from pipeline.exif.tags import (
+    KNOWN,
+    Rejection,
+    Wanted,
+    letters,
+    parse_exposure_time,
+    parse_f_number,
+    parse_iso,
+)
 
 DIRECTORY = 0x8769  # where the tags of the shot are; some cameras have them one level higher
-ISO, F_NUMBER, EXPOSURE_TIME = 0x8827, 0x829D, 0x829A
-FOCAL_LENGTHS = {"as_is": 0x920A, "full_frame": 0xA405}  # as exif.focal_length of params.yaml
+ISO, F_NUMBER, EXPOSURE_TIME, FOCAL_LENGTH = 0x8827, 0x829D, 0x829A, 0x920A
 APERTURE, SHUTTER_SPEED = 0x9202, 0x9201  # APEX: 2 log2(f-number), -log2(seconds)
 WIDE_ISO = (0x8831, 0x8832, 0x8833)  # of 32 bits, where the 16 of ISO are full
-READ = (ISO, F_NUMBER, EXPOSURE_TIME, APERTURE, SHUTTER_SPEED, *WIDE_ISO)
+READ = (ISO, F_NUMBER, EXPOSURE_TIME, FOCAL_LENGTH, APERTURE, SHUTTER_SPEED, *WIDE_ISO)
 TOLERANCE = 1 / 3  # stops between a value and its APEX form
 
 
-def read_exif(data: bytes, focal_length: str = "as_is") -> dict[str, Any]:
-    """Texts and numbers of the four tags by the keys of `tags.KEYS`, as far as the file (JPEG, PNG,
-    WebP, TIFF or HEIC) has them; `focal_length` is one of FOCAL_LENGTHS.
+def read_exif(data: bytes, wanted: Wanted) -> dict[str, Any]:
+    """Texts and numbers of the tags by their keys, as far as the file (JPEG, PNG, WebP, TIFF or
+    HEIC) has them; in place of one, perhaps a Rejection: ambiguous, where a value and its APEX form
+    differ by more than TOLERANCE.
 
-    Raises Rejection: exif_missing, exif_broken, f_number_ambiguous or exposure_time_s_ambiguous
-    where a value and its APEX form differ by more than TOLERANCE; nothing else."""
-    focal = FOCAL_LENGTHS[focal_length]
-    found = values_of(data, (*READ, focal))
-    values = {
+    Raises Rejection: exif_missing, exif_broken; nothing else."""
+    further = numbers_of(wanted)
+    found = values_of(data, (*READ, *further.values()))
+    known = {
         "iso": _iso(found),
-        "f_number": _or_apex("f_number", found, (F_NUMBER, APERTURE), 2),
-        "exposure_time_s": _or_apex("exposure_time_s", found, (EXPOSURE_TIME, SHUTTER_SPEED), -1),
-        "focal_length_mm": _text(found[focal]),
+        "f_number": _or_apex(parse_f_number, found, (F_NUMBER, APERTURE), 2),
+        "exposure_time_s": _or_apex(parse_exposure_time, found, (EXPOSURE_TIME, SHUTTER_SPEED), -1),
+        "focal_length_mm": _text(found[FOCAL_LENGTH]),
     }
-    return {KEYS[tag]: value for tag, value in values.items() if value is not None}
+    values = {KNOWN[tag][0]: value for tag, value in known.items()}
+    values |= {key: _text(found[number]) for key, number in further.items()}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def numbers_of(wanted: Wanted) -> dict[str, int]:
+    """EXIF's numbers of the further tags by their keys, of which case and blanks do not count.
+    PipelineError for one that is no tag of EXIF.
+    """
+    from PIL.ExifTags import Base
+
+    known = {letters(tag.name): int(tag) for tag in Base}
+    found = {tag.key: known.get(letters(tag.key)) for tag in wanted.tags if tag.name not in KNOWN}
+    for key, number in found.items():
+        if number is None:
+            alike = [tag.name for tag in Base if letters(key) in letters(tag.name)]
+            raise PipelineError(
+                f"exif.tags: {key!r} is no tag of EXIF in photographs; give its name as in the "
+                f"standard, such as {', '.join(alike[:3]) or 'BrightnessValue'}"
+            )
+    return {key: number for key, number in found.items() if number is not None}
 
 
 def values_of(data: bytes, tags: Iterable[int]) -> dict[int, Any]:
@@ -67,7 +95,7 @@ def _iso(found: Mapping[int, Any]) -> Any:
     """ISO speed; where that is full, the wider ones, which may be several."""
     iso = _text(found[ISO])
     try:
-        PARSERS["iso"](iso)
+        parse_iso(iso)
     except Rejection as rejection:
         wide = [found[tag] for tag in WIDE_ISO if found[tag]]
         if rejection.reason == "saturated" and wide:
@@ -75,8 +103,12 @@ def _iso(found: Mapping[int, Any]) -> Any:
     return iso
 
 
-def _or_apex(tag: str, found: Mapping[int, Any], places: tuple[int, int], factor: int) -> Any:
-    """A value; from its APEX form, factor * log2(value), where it is absent."""
+def _or_apex(
+    parse: Callable[[Any], float], found: Mapping[int, Any], places: tuple[int, int], factor: int
+) -> Any:
+    """A value; from its APEX form, factor * log2(value), where it is absent. A Rejection where the
+    two do not agree.
+    """
     value, stops = _text(found[places[0]]), _number(found[places[1]])
     if stops is None:
         return value
@@ -86,12 +118,12 @@ def _or_apex(tag: str, found: Mapping[int, Any], places: tuple[int, int], factor
         except OverflowError:
             return math.inf
     try:
-        parsed = PARSERS[tag](value)
+        parsed = parse(value)
     except Rejection:
         return value
     if not parsed > 0 or abs(factor * math.log2(parsed) - stops) <= TOLERANCE:
         return value
-    raise Rejection(f"{tag}_ambiguous", f"{value}, but {_text(found[places[1]])} in APEX")
+    return Rejection("ambiguous", f"{value}, but {_text(found[places[1]])} in APEX")
 
 
 def _number(value: Any) -> float | None:

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +27,7 @@ from pipeline.common.tally import Tally
 from pipeline.exif import embedded, faces, tags
 from pipeline.exif.origin import check_origin, photographer_of
 from pipeline.exif.records import Face
-from pipeline.exif.tags import Rejection
+from pipeline.exif.tags import Rejection, Wanted
 from pipeline.face_detection import framing
 from pipeline.face_detection.detectors import INSTALL
 from pipeline.face_detection.face import LANDMARKS
@@ -46,14 +46,13 @@ _UNKNOWN = (math.nan,) * 8
 
 
 class Settings(NamedTuple):
-    """How photographs are read; the last five as in section exif of params.yaml."""
+    """How photographs are read; the last four as in section exif of params.yaml."""
 
     folder: Path
-    bounds: tags.Bounds
+    wanted: Wanted
     reject: list[str]
     photographer_pattern: str
     face_detector: str
-    focal_length: str
 
 
 class Photograph(NamedTuple):
@@ -62,7 +61,8 @@ class Photograph(NamedTuple):
     name: str
     digest: bytes  # SHA-256 of the faces' pixels
     faces: list[Face]
-    tags: list[float]  # in the order of TAGS
+    tags: dict[str, float]  # by name; NaN where there is none
+    lacking: Sequence[Rejection]  # why
     pixels: list[NDArray[np.uint8]]  # k of (framing.SIDE, framing.SIDE, 3)
 
 
@@ -71,7 +71,8 @@ def read_all(settings: Settings, reasons: Tally) -> Iterator[Photograph]:
 
     What cannot be used is counted in `reasons`: a file, or a face of one. PipelineError where there
     is no file, or no such detector."""
-    # At once, so that it says what is not installed before any work
+    # At once, so that they say what is not installed, or no tag, before any work
+    embedded.numbers_of(settings.wanted)
     _, named = faces.finder(settings.face_detector, settings.folder.parent)
     names, seen = list_files(settings.folder, reasons), dict[bytes, str]()
     for name in sorted(named.difference(names)):
@@ -156,8 +157,7 @@ def read(name: str, settings: Settings, reasons: Tally) -> Photograph:
     data, image, transparent = read_picture(settings.folder / name, formats_of)
     width, height = image.size
     check_origin(data, (width, height), settings.reject)
-    exif = embedded.read_exif(data, settings.focal_length)
-    values = tags.parse_tags(exif, settings.bounds)
+    values, lacking = tags.parse_tags(embedded.read_exif(data, settings.wanted), settings.wanted)
     photographer = photographer_of(name, data, settings.photographer_pattern)
     if transparent:
         raise Rejection("picture_transparent")
@@ -173,7 +173,7 @@ def read(name: str, settings: Settings, reasons: Tally) -> Photograph:
         pixels.append(framing.shrink(np.array(image.crop(square))))
         kept.append(Face(face_id, name, photographer, *_places(found, square)))
     digest = hashlib.sha256(b"".join(face.tobytes() for face in pixels)).digest()
-    return Photograph(name, digest, kept, list(values.values()), pixels)
+    return Photograph(name, digest, kept, values, lacking, pixels)
 
 
 def _why_no_face(found: Found, square: tuple[int, ...], width: int, height: int) -> str:

@@ -4,6 +4,7 @@ They come from elsewhere and may be broken or hostile. A bad record is a Rejecti
 counted; a bad file as a whole is a PipelineError; nothing in a file is executed."""
 
 import csv
+import functools
 import json
 import math
 import pickle
@@ -11,7 +12,7 @@ import pickletools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -21,7 +22,7 @@ from pipeline.common.pictures import read_bytes
 from pipeline.common.splits import group_of
 from pipeline.common.tally import Tally
 from pipeline.exif.licenses import check_license
-from pipeline.exif.tags import KEYS, Rejection
+from pipeline.exif.tags import Rejection, Wanted
 
 MAXIMUM_JSON_BYTES = 2**20  # of one EXIF record
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # becomes part of a path: no dots, no separators
@@ -226,18 +227,21 @@ def _load_csv(file: IO[bytes]) -> _Pairs:
     return content
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. ValueError where it says two things under one of the four keys."""
+def _object(pairs: list[tuple[str, Any]], keys: Collection[str]) -> dict[str, Any]:
+    """A JSON object. ValueError where it says two things under one of the keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        for key in KEYS.values():
+        for key in keys:
             if len({repr(value) for name, value in pairs if name == key}) > 1:
                 raise ValueError(f"{key} stands there twice, with different values")
     return found
 
 
-def read_exif(path: str | Path) -> dict[str, Any]:
-    """The "EXIF" object of one photograph's JSON file. Raises Rejection where there is none."""
+def read_exif(path: str | Path, wanted: Wanted) -> dict[str, Any]:
+    """The "EXIF" object of one photograph's JSON file. Raises Rejection where there is none, or
+    where it says two things of a tag that is wanted.
+    """
+    once = functools.partial(_object, keys=[tag.key for tag in wanted.tags])
     try:
         data = read_bytes(path, MAXIMUM_JSON_BYTES)
     except FileNotFoundError:
@@ -247,8 +251,8 @@ def read_exif(path: str | Path) -> dict[str, Any]:
     if len(data) > MAXIMUM_JSON_BYTES:
         raise Rejection("photo_json_too_large")
     try:
-        # Camera names that are not UTF-8 do not make the four tags unreadable.
-        record = json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=_object)
+        # Camera names that are not UTF-8 do not make the tags unreadable.
+        record = json.loads(data.decode("utf-8-sig", "replace"), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise Rejection("photo_json_broken", str(error)) from None
     if not isinstance(record, dict):

@@ -1,5 +1,5 @@
 """EXIF tags as numbers with one unit each: ISO speed, f-number, exposure time in seconds, focal
-length in millimetres.
+length in millimetres; and any further number of EXIF that params.yaml describes.
 
 The strings are those of YFCC100M ("1/60sec", "F2.8", "50.0 mm") and of the usual EXIF printers.
 Every value that is not a plausible number is refused with one reason, so that rejections can be
@@ -7,18 +7,15 @@ counted."""
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-KEYS = {
-    "iso": "ISO Speed Ratings",
-    "f_number": "Aperture Value",  # YFCC100M prints the f-number under this name, not APEX
-    "exposure_time_s": "Exposure Time",
-    "focal_length_mm": "Focal Length",
-}
+from pipeline.base.schema import Exif
+
 REASONS = (
     "missing",  # no such key, or null
     "empty",  # nothing but blanks, NULs or the unit ("F")
@@ -54,9 +51,13 @@ class Rejection(ValueError):
 
 
 def _text(value: Any) -> str:
-    """The value as text up to its first NUL (EXIF pads with them), without blanks around it."""
+    """The value as text up to its first NUL (EXIF pads with them), without blanks around it. A
+    Rejection in its place is why there is none.
+    """
     if value is None:
         raise Rejection("missing")
+    if isinstance(value, Rejection):
+        raise value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Rejection("wrong_type")
     if isinstance(value, str):
@@ -67,8 +68,10 @@ def _text(value: Any) -> str:
         raise Rejection("not_finite") from error
 
 
-def _number(text: str) -> float:
-    """A decimal number (point or comma) or a quotient of two, not zero; else a Rejection."""
+def _number(text: str, *, zero: bool = False) -> float:
+    """A decimal number (point or comma) or a quotient of two; else a Rejection, as for 0 unless
+    `zero` is a value like others.
+    """
     if not text:
         raise Rejection("empty")
     if _THOUSANDS.fullmatch(text):
@@ -84,7 +87,7 @@ def _number(text: str) -> float:
     number = numerator / denominator
     if not math.isfinite(number):
         raise Rejection("not_finite")
-    if number == 0:
+    if number == 0 and not zero:
         raise Rejection("zero")
     return number
 
@@ -121,31 +124,96 @@ def parse_focal_length(value: Any) -> float:
     return _number(_MILLIMETRES.sub("", _text(value)))
 
 
-PARSERS: dict[str, Callable[[Any], float]] = {
-    "iso": parse_iso,
-    "f_number": parse_f_number,
-    "exposure_time_s": parse_exposure_time,
-    "focal_length_mm": parse_focal_length,
+def parse_further(value: Any, *, unit: str, zero: bool) -> float:
+    """A number with its unit behind it, or without."""
+    text = _text(value)
+    if unit and text.endswith(unit):
+        text = text.removesuffix(unit).rstrip()
+    return _number(text, zero=zero)
+
+
+class Tag(NamedTuple):
+    """A tag, and how it becomes a number that can be ranked."""
+
+    name: str  # in params.yaml and all that follows
+    key: str  # in a record; of a further tag also in EXIF
+    parse: Callable[[Any], float]
+    range: tuple[float, float]  # lowest and highest plausible value
+    scale: str  # log2 | linear
+    stops: float  # per doubling with log2, else per unit
+
+    def positions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values (n,) as doublings, or on a linear scale as stops."""
+        return np.log2(values) if self.scale == "log2" else values * self.stops
+
+    def values(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `positions`."""
+        return np.exp2(positions) if self.scale == "log2" else positions / self.stops
+
+    def read(self, exif: Mapping[str, Any]) -> float:
+        """The number that a record has. Raises Rejection("<tag>_<one of REASONS>")."""
+        try:
+            number = self.parse(exif.get(self.key))
+            if not self.range[0] <= number <= self.range[1]:
+                raise Rejection("out_of_range")
+        except Rejection as why:
+            cause = why.cause or _shown(exif, self.key)
+            raise Rejection(f"{self.name}_{why.reason}", cause) from None
+        return number
+
+
+# A stop halves or doubles the light: a factor 2 in ISO and exposure time, a factor sqrt(2) in
+# f-number. For the focal length "stop" is used for the same step, a factor 2.
+KNOWN: dict[str, tuple[str, Callable[[Any], float], float]] = {
+    "iso": ("ISO Speed Ratings", parse_iso, 1.0),
+    # YFCC100M prints the f-number under this name, not APEX
+    "f_number": ("Aperture Value", parse_f_number, 2.0),
+    "exposure_time_s": ("Exposure Time", parse_exposure_time, 1.0),
+    "focal_length_mm": ("Focal Length", parse_focal_length, 1.0),
 }
 
-Bounds = Mapping[str, tuple[float, float]]  # of each tag: lowest and highest plausible value
+
+class Wanted(NamedTuple):
+    """The tags to read, and whether a face needs all of them or any."""
+
+    tags: tuple[Tag, ...]
+    every: bool
+
+    @classmethod
+    def of(cls, exif: Exif) -> "Wanted":
+        """As section exif of params.yaml has them."""
+        found = []
+        for name, given in exif.tags.items():
+            if isinstance(given, tuple):
+                key, parse, stops = KNOWN[name]
+                found.append(Tag(name, key, parse, given, "log2", stops))
+            else:
+                parse = partial(parse_further, unit=given.unit, zero=given.scale == "linear")
+                described = given.range, given.scale, given.stops
+                found.append(Tag(name, given.name, parse, *described))
+        return cls(tuple(found), exif.require == "all")
 
 
-def parse_tags(exif: Mapping[str, Any], bounds: Bounds) -> dict[str, float]:
-    """The four tags of one photograph in the order of TAGS; `exif` maps KEYS to texts or numbers.
+def parse_tags(
+    exif: Mapping[str, Any], wanted: Wanted
+) -> tuple[dict[str, float], Sequence[Rejection]]:
+    """The tags of one photograph by name, in order, and why some of them are NaN; `exif` maps the
+    tags' keys to texts or numbers.
 
-    The ends of `bounds` are plausible. Raises Rejection("<tag>_<one of REASONS>") for the first tag
-    that cannot be used."""
-    tags: dict[str, float] = {}
-    for tag, key in KEYS.items():
+    Raises Rejection("<tag>_<one of REASONS>") for the first tag that cannot be used, where all are
+    wanted or none can be used."""
+    found, lacking = dict[str, float](), list[Rejection]()
+    for tag in wanted.tags:
         try:
-            tags[tag] = PARSERS[tag](exif.get(key))
+            found[tag.name] = tag.read(exif)
         except Rejection as rejection:
-            raise Rejection(f"{tag}_{rejection.reason}", _shown(exif, key)) from None
-        lowest, highest = bounds[tag]
-        if not lowest <= tags[tag] <= highest:
-            raise Rejection(f"{tag}_out_of_range", _shown(exif, key))
-    return tags
+            if wanted.every:
+                raise
+            found[tag.name] = math.nan
+            lacking.append(rejection)
+    if len(lacking) == len(wanted.tags):
+        raise lacking[0]
+    return found, lacking
 
 
 def _shown(exif: Mapping[str, Any], key: str) -> str:
@@ -154,37 +222,29 @@ def _shown(exif: Mapping[str, Any], key: str) -> str:
     """
     if key in exif:
         return f"{key} = {exif[key]!r:.60}"
-    alike = [other for other in exif if _letters(other) == _letters(key)]
+    alike = [other for other in exif if letters(other) == letters(key)]
     return f"no {key}" + (f", but {alike[0]}" if alike else "")
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
+    """A name without what programs write differently: blanks, signs, case."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
-def tie_rate(values: NDArray[np.float64]) -> float:
-    """Share of the pairs of faces with equal values, which teach a ranking nothing; 0 for n < 2."""
-    n = len(values)
-    if n < 2:
-        return 0.0
-    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
-    return float((counts * (counts - 1)).sum() / (n * (n - 1.0)))
-
-
 def histogram(
-    values: NDArray[np.float64], *, maximum_bins: int = 120
+    values: NDArray[np.float64], tag: Tag, *, maximum_bins: int = 120
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Edges (bins + 1, in the tag's unit) and counts of positive values in bins of a third of a
-    doubling.
+    """Edges (bins + 1, in the tag's unit) and counts of values, NaN apart, in bins of a third of a
+    doubling, or of a third of a stop on a linear scale.
 
     That is the step of camera dials; bins are centred on 2^(k/3) and become wider when there would
     be more than `maximum_bins`."""
-    steps = np.log2(values) * 3
+    steps = tag.positions(values[~np.isnan(values)]) * 3
     if len(steps) == 0:
         return np.array([1.0]), np.zeros(0, dtype=np.int64)
     low, high = math.floor(steps.min() + 0.5), math.floor(steps.max() + 0.5)
     width = math.ceil((high - low + 1) / maximum_bins)
     bins = math.ceil((high - low + 1) / width)
     index = np.minimum((np.floor(steps + 0.5).astype(np.int64) - low) // width, bins - 1)
-    edges = np.exp2((low - 0.5 + width * np.arange(bins + 1)) / 3)
+    edges = tag.values((low - 0.5 + width * np.arange(bins + 1)) / 3)
     return edges, np.bincount(index, minlength=bins).astype(np.int64)

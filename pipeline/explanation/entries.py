@@ -39,10 +39,15 @@ def deviating_head(z: Mapping[str, float]) -> str | None:
     return max(known, key=known.__getitem__, default=None)
 
 
+def title(head: str) -> str:
+    """What a head is called beside pictures."""
+    return SHORT.get(head, head.replace("_", " "))
+
+
 def row_title(face: Mapping[str, Any]) -> str:
     """What stands beside the pictures of an entry: four short lines."""
     head, where = face["deviating_head"], face["covered"]["where"]
-    z = "no head varies" if head is None else f"{SHORT[head]}: {face['head_z'][head]:+.1f} sd"
+    z = "no head varies" if head is None else f"{title(head)}: {face['head_z'][head]:+.1f} sd"
     drop = f"{where}: {-face['covered']['largest_drop']:.1f} nats"
     drop = "no part" if where == "nowhere" else drop
     off = face["verdict"] != "pass" and face["side"] == "too typical"

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import randomness
-from pipeline.common.names import HEADS
 from pipeline.detect.detector import UNJUDGED, Detector
 from pipeline.export.whole import LABELS, OUTPUTS
 
@@ -29,7 +28,8 @@ def check(session: Any, detector: Detector) -> float:
         difference = float(np.abs(scores - wanted).max())
         if not np.allclose(scores, wanted, rtol=RELATIVE, atol=ABSOLUTE):
             raise _refusal(f"scores than the detector, by up to {difference:.3g}", height, width)
-        heads = np.zeros((FACES, len(HEADS)))  # on which neither p-value nor verdict depends
+        # Neither p-value nor verdict depends on these.
+        heads = np.zeros((FACES, len(detector.encoder.head_names)))
         columns = detector.model.decisions.columns(scores, heads)
         wanted_p, labels = columns["p_value"], columns["verdict"]
         if detector.model.sizes and detector.model.sizes.reason(width, height):

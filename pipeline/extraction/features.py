@@ -17,7 +17,6 @@ from pipeline.base import processes, terminal
 from pipeline.base.schema import FeatureExtraction
 from pipeline.common import process_group
 from pipeline.common.devices import arithmetic, resolve_precision, select_device
-from pipeline.common.names import HEADS
 from pipeline.common.read_ahead import read_ahead
 from pipeline.encoder import inference
 from pipeline.encoder.network import Encoder
@@ -52,7 +51,7 @@ class Job:
     faces: Sequence[ListedFace]
     precision: str
     device: torch.device
-    outputs: Mapping[str, NDArray[np.float32]]  # by view: (n, feature_dim + 5), zero until known
+    outputs: Mapping[str, NDArray[np.float32]]  # by view: (n, output_dim), zero until known
 
 
 def extract(
@@ -70,7 +69,7 @@ def extract(
     device = select_device(settings.device, key="features.device", number=processes.local_rank())
     with process_group.group(device) as group, arithmetic(), single_threaded():
         models = _models(views, device)
-        width = {name: view.encoder.feature_dim + len(HEADS) for name, view in views.items()}
+        width = {name: view.encoder.output_dim for name, view in views.items()}
         outputs = {name: np.zeros((len(faces), width[name]), np.float32) for name in views}
         precision = resolve_precision(settings.precision, device)
         job = Job(views, models, root, faces, precision, device, outputs)
@@ -83,15 +82,16 @@ def extract(
             for done in _on_cpu(job, batches) if on_cpu else _on_gpu(job, batches):
                 bar.update(done)
         whole = {name: group.assemble(rows) for name, rows in outputs.items()}
-    return {name: _by_set(sets, rows) for name, rows in whole.items()}
+    heads = {name: view.encoder.head_names for name, view in views.items()}
+    return {name: _by_set(sets, rows, heads[name]) for name, rows in whole.items()}
 
 
 @torch.inference_mode()
 def encode(
     model: Encoder, pixels: torch.Tensor, precision: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (n, feature_dim) and head scores (n, 5), float32, of pixels (n, 3, size, size) in
-    0..255.
+    """Features (n, feature_dim) and head scores (n, heads), float32, of pixels (n, 3, size, size)
+    in 0..255.
     """
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return model(pixels)
@@ -190,7 +190,7 @@ def _resized(job: Job, name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _fetch(outputs: tuple[torch.Tensor, torch.Tensor]) -> Fetched:
-    """Outputs (n, feature_dim) and (n, 5), side by side and on their way to the CPU.
+    """Outputs (n, feature_dim) and (n, heads), side by side and on their way to the CPU.
 
     From a GPU the copy stands in line before what is computed next, and alone is waited for."""
     rows = torch.cat(outputs, dim=1)
@@ -209,13 +209,15 @@ def _store(job: Job, name: str, batch: range, fetched: Fetched) -> None:
 
 
 def _by_set(
-    sets: Mapping[str, Sequence[ListedFace]], outputs: NDArray[np.float32]
+    sets: Mapping[str, Sequence[ListedFace]],
+    outputs: NDArray[np.float32],
+    head_names: tuple[str, ...],
 ) -> dict[str, FeatureSet]:
-    """Outputs (n, feature_dim + 5) of all faces, one set after the other, as face sets."""
+    """Outputs (n, feature_dim + heads) of all faces, one set after the other, as face sets."""
     ends = np.cumsum([len(listed) for listed in sets.values()])[:-1]
     result = {}
     for (name, listed), rows in zip(sets.items(), np.split(outputs, ends), strict=True):
         names, persons, digests = (np.array(column) for column in zip(*listed, strict=True))
-        features, heads = np.split(rows.astype(np.float64), [-len(HEADS)], axis=1)
-        result[name] = FeatureSet(name, names, persons, features, heads, digests)
+        features, heads = np.split(rows.astype(np.float64), [-len(head_names)], axis=1)
+        result[name] = FeatureSet(name, names, persons, features, heads, digests, head_names)
     return result

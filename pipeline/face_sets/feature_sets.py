@@ -1,7 +1,7 @@
 """Face sets with their features, as extract_features writes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +15,8 @@ from pipeline.common.names import HEADS
 from pipeline.face_sets import selection
 from pipeline.face_sets.face_list import ListedFace
 
+BY_FACE = ("names", "persons", "features", "heads", "digests")  # a row of each face
+
 
 @dataclass(frozen=True)
 class FeatureSet:
@@ -24,15 +26,16 @@ class FeatureSet:
     names: np.ndarray  # (n,) paths relative to the data root
     persons: np.ndarray  # (n,) who is on the picture; a generated face is a person of its own
     features: np.ndarray  # (n, feature_dim) float64
-    heads: np.ndarray  # (n, 5) float64, scores in the order of HEADS
+    heads: np.ndarray  # (n, h) float64, scores in the order of head_names
     digests: np.ndarray  # (n,) SHA-256 of the pictures' files, hexadecimal
+    head_names: tuple[str, ...] = HEADS  # (h,), the last is of manipulations
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, rows: np.ndarray) -> "FeatureSet":
         """The faces of the given rows."""
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "name"}
+        arrays = {name: getattr(self, name)[rows] for name in BY_FACE}
         return replace(self, **arrays)
 
     def face(self, row: int) -> ListedFace:
@@ -58,6 +61,7 @@ def write(
         names=faces.names,
         persons=faces.persons,
         digests=faces.digests,
+        head_names=np.array(faces.head_names),
         **_scores("", faces),
         **{k: v for name, one in histories.items() for k, v in _scores(f"{name}.", one).items()},
     )
@@ -74,20 +78,21 @@ def _scores(prefix: str, faces: FeatureSet) -> dict[str, np.ndarray]:
 def read(path: Path, name: str) -> FeatureSet:
     """The set that `write` wrote. Raises PipelineError for any other file."""
     arrays = artifacts.read_npz(path)
-    wanted = {field.name for field in fields(FeatureSet)} - {"name"}
-    if missing := sorted(wanted - set(arrays)):
+    if missing := sorted({*BY_FACE, "head_names"} - set(arrays)):
         raise PipelineError(f"{path}: missing {', '.join(missing)}; run extract_features again")
     names, heads = arrays["names"], arrays["heads"].astype(np.float64)
     features = check_features(arrays["features"], str(path))
-    lengths = {len(arrays[key]) for key in wanted}
-    if lengths != {len(np.unique(names))} or heads.shape != (len(names), len(HEADS)):
+    head_names = tuple(arrays["head_names"].tolist())
+    lengths = {len(arrays[key]) for key in BY_FACE}
+    if lengths != {len(np.unique(names))} or heads.shape != (len(names), len(head_names)):
         raise PipelineError(
-            f"{path}: columns of different lengths, a name twice, or not five heads; "
+            f"{path}: columns of different lengths, a name twice, or heads without names; "
             "run extract_features again"
         )
     if not np.isfinite(heads).all():
         raise PipelineError(f"{path}: NaN or infinite head scores; train with precision float32")
-    return FeatureSet(name, names, arrays["persons"], features, heads, arrays["digests"])
+    columns = (names, arrays["persons"], features, heads, arrays["digests"])
+    return FeatureSet(name, *columns, head_names)
 
 
 def read_histories(path: Path, name: str, histories: Sequence[str]) -> dict[str, FeatureSet]:

@@ -51,7 +51,7 @@ def convert(source: Path, out: Path) -> dict[str, list[str]]:
         raise PipelineError(f"{source}: {error}") from error
     load_weights(encoder, ours, source=str(source))
     imported = {"file": source.name, "sha256": artifacts.sha256(source), "heads": bool(kept)}
-    meta = {"face_scale": FACE_SCALE, "tags": TAGS, "heads": HEADS}
+    meta = {"face_scale": FACE_SCALE, "tags": TAGS}
     save_encoder(out, encoder, PREPROCESSING, params={"imported": imported}, **meta)
     return became
 

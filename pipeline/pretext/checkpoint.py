@@ -17,7 +17,6 @@ from torch.optim import Adam
 
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
-from pipeline.common.names import HEADS
 from pipeline.encoder.network import Encoder
 
 INTERVAL = 60.0  # seconds between two checkpoints
@@ -30,11 +29,21 @@ class State:
     encoder: Encoder
     optimiser: Adam
     epoch: int = 0  # complete ones, validation included
-    step: int = 0  # complete ones of the epoch under way
-    faces: int = 0  # seen in the epoch under way
-    loss_sums: list[float] = field(default_factory=lambda: [0.0] * len(HEADS))  # over these faces
+    step: int = field(init=False)  # complete ones of the epoch under way
+    faces: int = field(init=False)  # seen in the epoch under way
+    loss_sums: list[float] = field(init=False)  # of each head over ...
+    loss_faces: list[int] = field(init=False)  # ... so many of these faces
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)  # of the last complete epoch
+
+    def __post_init__(self) -> None:
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Nothing is seen of the epoch under way."""
+        heads = len(self.encoder.head_names)
+        self.step, self.faces = 0, 0
+        self.loss_sums, self.loss_faces = [0.0] * heads, [0] * heads
 
 
 def to_bytes(state: State) -> bytes:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, randomness, shards
-from pipeline.common.names import BOX_COLUMNS, TAGS
+from pipeline.common.names import BOX_COLUMNS, MANIPULATION
 from pipeline.encoder.preprocessing import square_box
-from pipeline.pretext import losses
+from pipeline.pretext.tags import RankedTag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ class Batch:
 
     pixels: torch.Tensor  # (m, H, W, 3) uint8, whole stored pictures
     boxes: torch.Tensor  # (m, 4) float32, enlarged face boxes x0, y0, x1, y1 in pixels
-    tags: torch.Tensor  # (n, 4) float32, in stops, in the order of TAGS
+    tags: torch.Tensor  # (n, t) float32, in stops, NaN = unknown
     manipulated: torch.Tensor  # (n,) float32, 1 = manipulated
 
     def __len__(self) -> int:
@@ -57,12 +57,23 @@ class FaceSet:
     hashes: NDArray[np.uint64]  # (n,) of the face ids
     rows: NDArray[np.int64]  # (n,) into photographs
     boxes: NDArray[np.float32]  # (n, 4)
-    tags: NDArray[np.float32]  # (n, 4) in stops
+    tags: NDArray[np.float32]  # (n, t) in stops, NaN = unknown
     manipulated_rows: NDArray[np.int64]  # (n, k) into manipulations, the first `counts` are used
     manipulated_counts: NDArray[np.int64]  # (n,)
+    ranked: tuple[RankedTag, ...]  # (t,)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What is learnt from the faces, in the order of the encoder's heads."""
+        return (*(tag.name for tag in self.ranked), MANIPULATION)
+
+    def with_tags(self, kept: tuple[RankedTag, ...]) -> "FaceSet":
+        """The faces with some of their tags."""
+        columns = [self.ranked.index(tag) for tag in kept]
+        return dataclasses.replace(self, tags=self.tags[:, columns], ranked=kept)
 
     def load(
         self, faces: NDArray[np.int64], shown: NDArray[np.int64], own: slice = slice(None)
@@ -85,6 +96,8 @@ class FaceSet:
 def read_faces(faces: Path, manipulated: Path, face_scale: float) -> tuple[FaceSet, FaceSet]:
     """The training and the validation set, from what filter_exif and manipulate_faces wrote."""
     table = artifacts.read_table(faces / "faces.parquet")
+    described = artifacts.read_json(faces / "exif.json")["tags"]
+    ranked = tuple(RankedTag(one["name"], one["scale"], one["stops"]) for one in described)
     operations = artifacts.read_table(manipulated / "manipulated.parquet")
     photographs, manipulations = shards.read_shards(faces), shards.read_shards(manipulated)
     height, width, _ = photographs.shape
@@ -97,7 +110,8 @@ def read_faces(faces: Path, manipulated: Path, face_scale: float) -> tuple[FaceS
             raise PipelineError(
                 f"{faces}/faces.parquet, split {split}: {error}; filter_exif should reject it"
             ) from error
-        sets.append(face_set(part, photographs, operations, manipulations, boxes))
+        pictures = photographs, operations, manipulations
+        sets.append(face_set(part, *pictures, boxes, ranked=ranked))
     return sets[0], sets[1]
 
 
@@ -107,6 +121,8 @@ def face_set(
     manipulated: "pd.DataFrame",
     manipulations: Any,
     boxes: NDArray[np.floating],
+    *,
+    ranked: tuple[RankedTag, ...],
 ) -> FaceSet:
     """The set of the faces table, the table of manipulations, their pictures, and boxes (n, 4)."""
     rows_of = manipulated.sort_values("row").groupby("face_row")["row"].agg(list).to_dict()
@@ -116,7 +132,7 @@ def face_set(
     padded = np.zeros((len(rows), max([1, *counts])), dtype=np.int64)
     for i, own in enumerate(lists):
         padded[i, : len(own)] = own
-    tags = [losses.stops(tag, faces[tag].to_numpy(np.float64)) for tag in TAGS]
+    tags = [tag.in_stops(faces[tag.name]) for tag in ranked]
     return FaceSet(
         photographs=photographs,
         manipulations=manipulations,
@@ -126,10 +142,11 @@ def face_set(
         tags=np.stack(tags, axis=1).astype(np.float32),
         manipulated_rows=padded,
         manipulated_counts=counts,
+        ranked=ranked,
     )
 
 
 def shuffle_tags(faces: FaceSet, seed: int) -> FaceSet:
-    """The faces, each with all four tags of another one (or, by chance, its own), for a control."""
+    """The faces, each with all tags of another one (or, by chance, its own), for a control."""
     order = randomness.generator(seed, "controls shuffled").permutation(len(faces))
     return dataclasses.replace(faces, tags=faces.tags[order])

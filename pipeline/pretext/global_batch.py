@@ -41,7 +41,7 @@ def distribute(model: nn.Module, group: ProcessGroup) -> Any:
 
 
 def gather_scores(scores: torch.Tensor, n: int, group: ProcessGroup) -> torch.Tensor:
-    """Scores (n, 5) of the whole batch from this process's share (m, 5), with gradients.
+    """Scores (n, heads) of the whole batch from this process's share (m, heads), with gradients.
 
     Each process then computes the same loss of the whole batch. Backwards the gradients of all
     processes are added, and DistributedDataParallel divides by their number: together that is the

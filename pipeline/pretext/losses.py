@@ -2,20 +2,10 @@
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 # Inside the square roots: keeps the gradient finite where a probability is 0.
 PUBLISHED_EPSILON = 1e-8
-# A stop halves or doubles the light: a factor 2 in ISO and exposure time, a factor sqrt(2) in
-# f-number. For the focal length "stop" is used for the same step, a factor 2.
-STOPS_PER_OCTAVE = {"iso": 1.0, "f_number": 2.0, "exposure_time_s": 1.0, "focal_length_mm": 1.0}
-
-
-def stops(tag: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Tag values (> 0, in the tag's unit, any shape) as stops: log2 of the value, twice that for
-    the f-number.
-    """
-    return STOPS_PER_OCTAVE[tag] * np.log2(np.asarray(values, dtype=np.float64))
 
 
 def fidelity(first: torch.Tensor, second: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -32,14 +22,14 @@ def fidelity(first: torch.Tensor, second: torch.Tensor, truth: torch.Tensor) -> 
 def ranking_loss(
     scores: torch.Tensor, values: torch.Tensor, *, tolerance: float = 0.0
 ) -> torch.Tensor:
-    """Mean fidelity loss over all pairs i < j of a batch (fidelity: Tsai et al. 2007; as in Zou et
-    al. 2025).
+    """Mean fidelity loss over all pairs i < j of a batch of which both values are known (fidelity:
+    Tsai et al. 2007; as in Zou et al. 2025).
 
-    scores (n,) from one head; values (n,) of the tag, in stops. The probability that i outranks j
-    is Phi(2 (s_i - s_j)); its truth is 1, 0, or 1/2 for values at most `tolerance` apart. Zero for
-    n < 2. Values are float32, whose differences err by up to 4e-6 stops: a tolerance of exactly
-    1/6 would let rounding decide about pairs 1/6 stop apart, 0.1667 makes them all ties. (For
-    `ranking_accuracy` such pairs count as different.)"""
+    scores (n,) from one head; values (n,) of the tag, in stops, NaN = unknown. The probability that
+    i outranks j is Phi(2 (s_i - s_j)); its truth is 1, 0, or 1/2 for values at most `tolerance`
+    apart. Zero without a pair. Values are float32, whose differences err by up to 4e-6 stops: a
+    tolerance of exactly 1/6 would let rounding decide about pairs 1/6 stop apart, 0.1667 makes them
+    all ties. (For `ranking_accuracy` such pairs count as different.)"""
     n = scores.shape[0]
     if n < 2:
         return scores.sum() * 0.0
@@ -48,14 +38,24 @@ def ranking_loss(
     order = (gaps > 0).to(scores.dtype)
     truth = torch.where(gaps.abs() <= tolerance, 0.5, order).to(scores.dtype)  # (n, n)
     p, q = torch.special.ndtr(doubled), torch.special.ndtr(-doubled)  # (n, n), q = 1 - p
-    # A mask, not an index: its gradient is deterministic.
-    return fidelity(p, q, truth).triu(diagonal=1).sum() / (n * (n - 1) / 2)
+    # A mask, not an index: its gradient is deterministic. Truth is never NaN, nor is the gradient.
+    pairs = n * (n - 1) / 2
+    known = gaps.isfinite().triu(diagonal=1)  # (n, n)
+    loss = (fidelity(p, q, truth) * known).sum() / pairs
+    return loss * (pairs / known.sum(dtype=loss.dtype).clamp_min(1))  # times 1 if all are known
 
 
 def ranking_losses(scores: torch.Tensor, tags: torch.Tensor, tie_stops: float) -> torch.Tensor:
-    """The ranking loss (4,) of each tag, from scores (n, 5) and tags (n, 4) in stops."""
+    """The ranking loss (t,) of each tag, from scores (n, t + 1) and tags (n, t) in stops."""
     columns = zip(scores.unbind(dim=1)[:-1], tags.unbind(dim=1), strict=True)
     return torch.stack([ranking_loss(s, v, tolerance=tie_stops) for s, v in columns])
+
+
+def has_pairs(tags: torch.Tensor) -> torch.Tensor:
+    """Whether two faces or more have a tag, (t,), from tags (n, t): else there is no such loss. A
+    single face is a batch of its own where there are no others, with losses of 0.
+    """
+    return tags.isfinite().sum(dim=0) >= min(2, len(tags))
 
 
 def manipulation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -69,7 +69,7 @@ def ranking_accuracy(
     """Share of pairs in the right order, over the pairs at least `minimum_gap` stops apart; None
     without such a pair.
 
-    scores (n,), higher = larger value; values_in_stops (n,) from `stops`. Equal scores count one
+    scores (n,), higher = larger value; values_in_stops (n,), NaN = unknown. Equal scores count one
     half, so that a constant scorer gets 1/2. Memory is chunk x n. Steps of a sixth are far below a
     third of a stop, the finest step of cameras' dials, so that rounding in the file cannot decide a
     pair."""
@@ -84,6 +84,17 @@ def ranking_accuracy(
         pairs += np.count_nonzero(apart)
         right += np.count_nonzero(apart & (gain > 0)) + 0.5 * np.count_nonzero(apart & (gain == 0))
     return float(right / pairs) if pairs else None
+
+
+def tie_rate(values_in_stops: ArrayLike, tie_stops: float) -> float | None:
+    """Share of the pairs of known values (n,) that are at most `tie_stops` apart, and teach a
+    ranking nothing; None without a pair.
+    """
+    values = np.asarray(values_in_stops, dtype=np.float64)
+    values = np.sort(values[np.isfinite(values)])
+    n = len(values)
+    ties = np.searchsorted(values, values + tie_stops, side="right") - np.arange(1, n + 1)
+    return float(ties.sum() / (n * (n - 1) / 2)) if n > 1 else None
 
 
 def detection_auc(scores: ArrayLike, labels: ArrayLike) -> float | None:

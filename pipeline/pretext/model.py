@@ -26,7 +26,7 @@ class PretextModel(nn.Module):
         self.precision = settings.precision
 
     def forward(self, pictures: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-        """Pictures uint8 (m, H, W, 3) and their boxes (m, 4) -> scores (m, 5) float32."""
+        """Pictures uint8 (m, H, W, 3) and their boxes (m, 4) -> scores (m, heads) float32."""
         size = self.cropped if self.training else self.size
         # Outside of autocast, which would resample in bfloat16.
         faces = crop_resize(pictures, boxes, size, antialias=self.antialias)

@@ -17,6 +17,7 @@ def flat(metrics: dict[str, Any]) -> dict[str, Any]:
     """The numbers that people compare between runs."""
     return {
         "ranking_accuracy": metrics["ranking_accuracy"],
+        "tie_rate": metrics["tie_rate"],
         "manipulation_auc": metrics["manipulation_auc"],
         "train_loss": metrics["losses"]["train"]["total"],
         "validation_loss": metrics["losses"]["validation"]["total"],
@@ -31,6 +32,7 @@ def show(result: Result, *, shuffled: bool) -> None:
             "head": name,
             "training loss": losses["train"][name],
             "validation loss": losses["validation"][name],
+            "ties": metrics["tie_rate"].get(name),
             "ranking accuracy": metrics["ranking_accuracy"].get(name),
             "AUC": metrics["manipulation_auc"] if name == "manipulation" else None,
         }

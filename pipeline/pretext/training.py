@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from pipeline.pretext.faces import PHOTOGRAPH, Batch, FaceSet
 from pipeline.pretext.global_batch import distribute, gather_scores, own_slice
 from pipeline.pretext.model import PretextModel, check_compiler, compiled
 from pipeline.pretext.optimisation import learning_rate, optimiser
-from pipeline.pretext.validation import NAMES, validation_metrics
+from pipeline.pretext.validation import short, validation_metrics
 
 LAYOUT = torch.channels_last  # of inputs and weights: convolutions are faster in it
 READ_EVERY = {"cpu": 1, "cuda": 20}  # steps between readings of the losses, which wait for a GPU
@@ -51,6 +51,14 @@ class Result:
     faces_per_second: float | None  # of this process's training steps
 
 
+class Step(NamedTuple):
+    """What is kept of a step until the device is read."""
+
+    faces: int
+    pairs: list[bool]  # (t,) whether any are known of a tag
+    losses: torch.Tensor  # (heads,) on the device
+
+
 @dataclass
 class Run:
     """What stays the same from step to step."""
@@ -63,12 +71,13 @@ class Run:
     group: ProcessGroup
     checkpoint: CheckpointFile | None
     asked_to_end: Callable[[], bool]
+    heads: tuple[str, ...] = HEADS  # of the encoder
     faces: int = 0  # trained on by this process, in ...
     seconds: float = 0.0  # ... so many seconds
-    weights: torch.Tensor = field(init=False)  # (5,) of the losses in what is minimised
+    weights: torch.Tensor = field(init=False)  # (heads,) of the losses in what is minimised
 
     def __post_init__(self) -> None:
-        weights = [getattr(self.settings.loss_weights, head) for head in HEADS]
+        weights = [self.settings.loss_weights[head] for head in self.heads]
         self.weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
 
@@ -105,7 +114,8 @@ def train(
             restore(state, saved)
         plain = PretextModel(encoder, settings)
         model = compiled(distribute(plain, group), settings)
-        run = Run(plain, model, settings, seed, device, group, checkpoint, asked_to_end)
+        how = settings, seed, device, group, checkpoint, asked_to_end
+        run = Run(plain, model, *how, heads=encoder.head_names)
         complete = run_epochs(run, state, faces, validation_set)
         speed = run.faces / run.seconds if run.seconds else None
         del run, model, plain  # the reducer, before its process group
@@ -163,11 +173,12 @@ def train_epoch(run: Run, state: State, faces: FaceSet, bar: Any) -> bool:
     change = change_of_epoch(settings.augmentation, settings.input_size, seed=run.seed, epoch=epoch)
     run.plain.train()
     started = time.perf_counter()
-    unread: list[tuple[int, torch.Tensor]] = []  # faces and losses of steps, still on the device
+    unread: list[Step] = []
     left = batches(faces, plan, slices[state.step :], own=own, change=change, pin=pin)
     for number, batch in enumerate(left, state.step):
         take_place(run, state, number, len(slices))
-        unread.append((len(batch), step(run, state, batch.to(run.device))))
+        counts = losses.has_pairs(batch.tags).tolist()  # on the CPU: no device is waited for
+        unread.append(Step(len(batch), counts, step(run, state, batch.to(run.device))))
         bar.update(len(batch))
         # After the last step, too: the validation that follows takes long.
         if len(unread) == READ_EVERY[run.device.type] or state.step + len(unread) == len(slices):
@@ -194,49 +205,53 @@ def take_place(run: Run, state: State, number: int, steps: int) -> None:
 
 
 def step(run: Run, state: State, batch: Batch) -> torch.Tensor:
-    """One step of the optimiser; returns the five losses (5,), on the device."""
+    """One step of the optimiser; returns the losses (heads,), on the device."""
     # A batch of another size would be compiled, for one step of an epoch.
     whole = len(batch) == run.settings.batch_size or run.group.count > 1
     model = run.model if whole else run.plain
     state.optimiser.zero_grad(set_to_none=True)  # first: its memory is free for what follows
-    five = pretext_losses(model, batch, run.settings, run.group)
-    (run.weights * five).sum().backward()
+    each = pretext_losses(model, batch, run.settings, run.group)
+    (run.weights * each).sum().backward()
     state.optimiser.step()
-    return five.detach()
+    return each.detach()
 
 
 def pretext_losses(
     model: Any, batch: Batch, settings: Pretext, group: ProcessGroup
 ) -> torch.Tensor:
-    """The five losses (5,) of a whole batch in the order of HEADS; training minimises their sum,
+    """The losses (heads,) of a whole batch in the order of the heads; training minimises their sum,
     weighted.
 
     The tags' terms apply to manipulated faces too: a manipulation leaves the traces of the camera
     in place."""
-    scores = model(batch.pixels, batch.boxes)  # (m, 5), of this process's m faces
-    scores = gather_scores(scores, len(batch), group)  # (n, 5)
-    ranking = losses.ranking_losses(scores, batch.tags, settings.tie_stops)  # (4,)
+    scores = model(batch.pixels, batch.boxes)  # (m, heads), of this process's m faces
+    scores = gather_scores(scores, len(batch), group)  # (n, heads)
+    ranking = losses.ranking_losses(scores, batch.tags, settings.tie_stops)  # (heads - 1,)
     manipulation = losses.manipulation_loss(scores[:, -1], batch.manipulated)  # ()
     return torch.cat([ranking, manipulation[None]])
 
 
-def read_losses(state: State, steps: list[tuple[int, torch.Tensor]]) -> None:
-    """Add the losses (5,) of steps, with their numbers of faces, to the state; waits for the
-    device. PipelineError names the first step that diverged.
+def read_losses(state: State, steps: list[Step]) -> None:
+    """Add the losses of steps, each where there were pairs, to the state; waits for the device.
+    PipelineError names the first step that diverged.
     """
-    values = torch.stack([five for _, five in steps]).double().cpu().tolist()  # steps x 5
-    for (faces, _), five in zip(steps, values, strict=True):
-        broken = [name for name, x in zip(NAMES, five, strict=True) if not math.isfinite(x)]
+    values = torch.stack([one.losses for one in steps]).double().cpu().tolist()  # steps x heads
+    names = short(state.encoder.head_names)
+    for one, each in zip(steps, values, strict=True):
+        broken = [name for name, x in zip(names, each, strict=True) if not math.isfinite(x)]
         if broken:
             raise diverged(state, f"loss of {', '.join(broken)}", state.step + 1)
-        state.loss_sums = [a + faces * x for a, x in zip(state.loss_sums, five, strict=True)]
-        state.faces += faces
+        faces = [one.faces * known for known in (*one.pairs, True)]
+        state.loss_faces = [a + b for a, b in zip(state.loss_faces, faces, strict=True)]
+        added = [a + n * x for a, n, x in zip(state.loss_sums, faces, each, strict=True)]
+        state.loss_sums = added
+        state.faces += one.faces
         state.step += 1
 
 
 @torch.no_grad()
 def score(run: Run, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
-    """Scores (m, 5) of the m pictures of a plan; None if asked to end.
+    """Scores (m, heads) of the m pictures of a plan; None if asked to end.
 
     They stay on the device until the last is computed, which alone is waited for. Several processes
     take whole batches in turn: the same bits for any number of them. They end together, after it.
@@ -244,13 +259,13 @@ def score(run: Run, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
     settings, group = run.settings, run.group
     slices = batch_slices(len(plan[0]), settings.batch_size)[group.rank :: group.count]
     run.plain.eval()
-    found = [torch.zeros(0, len(HEADS), device=run.device)]
+    found = [torch.zeros(0, len(run.heads), device=run.device)]
     for batch in batches(faces, plan, slices, pin=run.device.type != "cpu"):
         if group.count == 1 and run.asked_to_end():
             return None
         there = batch.to(run.device)
         found.append(run.plain(there.pixels, there.boxes))
-    scores = np.zeros((len(plan[0]), len(HEADS)), np.float32)
+    scores = np.zeros((len(plan[0]), len(run.heads)), np.float32)
     rows = [np.arange(part.start, part.stop) for part in slices]
     scores[np.concatenate([np.zeros(0, np.int64), *rows])] = torch.cat(found).cpu().numpy()
     return group.assemble(scores)
@@ -258,9 +273,10 @@ def score(run: Run, faces: FaceSet, plan: Plan) -> NDArray[np.float32] | None:
 
 def close_epoch(run: Run, state: State, metrics: dict[str, Any], faces: dict[str, int]) -> None:
     """Close the epoch under way with a row of the history; without a step it is epoch 0."""
-    names, trained, steps = (*NAMES, "total"), bool(state.step), state.step
+    heads, trained, steps = state.encoder.head_names, bool(state.step), state.step
+    names = (*short(heads), "total")
     rate = learning_rate(run.settings, state.epoch, (steps - 1) / steps) if trained else None
-    means = [total / max(1, state.faces) for total in state.loss_sums]
+    means = [a / max(1, n) for a, n in zip(state.loss_sums, state.loss_faces, strict=True)]
     train = {n: x if trained else None for n, x in zip(names, [*means, sum(means)], strict=True)}
     state.epoch += trained
     state.metrics = {
@@ -275,7 +291,7 @@ def close_epoch(run: Run, state: State, metrics: dict[str, Any], faces: dict[str
     ranking = metrics["ranking_accuracy"].items()
     row |= {f"ranking_accuracy_{name}": value for name, value in ranking}
     state.history.append(row | {"manipulation_auc": metrics["manipulation_auc"]})
-    state.step, state.faces, state.loss_sums = 0, 0, [0.0] * len(HEADS)
+    state.begin_epoch()
 
 
 def save_if_due(run: Run, state: State, *, now: bool = False) -> bool:

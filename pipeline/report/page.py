@@ -18,7 +18,7 @@ QUALITY = 90  # of the pictures in the page: no trace that an eye sees is lost
 WORDS = (
     wording.achieved, wording.chosen, wording.history, wording.listed, wording.number,
     wording.outcome, wording.percent, wording.perturbation, wording.plural, wording.sentence,
-    wording.span, wording.value_in, wording.value_of,
+    wording.span, wording.tasks, wording.value_in, wording.value_of,
 )  # fmt: skip
 PANELS = (
     detection.overview, detection.roc, detection.scores, checks.sizes, checks.robustness,
@@ -50,7 +50,7 @@ def html(
         findings=findings.find(results),
         panels={panels.__name__: panels(results, canvas) for panels in PANELS},
         looks=looks(list(results.generators)),
-        heads=wording.HEADS,
+        heads=wording.heads(next(iter(results.generators.values()))["head_z"]),
         parameters=as_yaml(parameters),
         origin=origin,
         root=root,

@@ -1,6 +1,6 @@
 """How the report writes numbers, and short sentences that several of its parts share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -9,13 +9,14 @@ from pipeline.base.terminal import fixed
 
 DASH = "–"
 CONSISTENT = "consistent with the chosen rate"  # the one good verdict of calibrate
-HEADS = {
+HEADS = {  # those that are known, in the order in which they are shown
     "iso": "ISO",
     "f_number": "f-number",
     "exposure_time_s": "exposure time (s)",
     "focal_length_mm": "focal length (mm)",
     "manipulation": "manipulation",
 }
+RANKED = ("iso", "f_number", "exposure_time", "focal_length")  # the same in figures
 KINDS = {  # title of a perturbation, sign before its strength, what the strength is
     "jpeg": ("JPEG", "", "quality"),
     "double_jpeg": ("double JPEG", "", "quality of the first compression"),
@@ -25,6 +26,22 @@ KINDS = {  # title of a perturbation, sign before its strength, what the strengt
     "blur": ("blur", "σ ", "sigma in pixels"),
     "noise": ("noise", "σ ", "sigma in grey levels"),
 }
+
+
+def heads(names: Collection[str]) -> dict[str, str]:
+    """Titles of heads, or of their figures, in the order in which they are shown: known tags, then
+    further ones, then manipulation.
+    """
+    *known, last = HEADS
+    further = sorted(set(names).difference(HEADS))
+    order = [*known, *further, last]
+    return {name: HEADS.get(name, name.replace("_", " ")) for name in order if name in names}
+
+
+def tasks(names: Collection[str]) -> list[str]:
+    """Names of ranked tags among figures, without their mean, in the order of `heads`."""
+    known = [name for name in RANKED if name in names]
+    return known + sorted(set(names).difference(known, ["mean"]))
 
 
 class Value(NamedTuple):

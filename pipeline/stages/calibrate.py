@@ -89,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         scores=np.sort(own),
         head_means=heads.mean(axis=0),
         head_deviations=heads.std(axis=0, ddof=1),
+        head_names=np.array(sets["calibration"].head_names),
         **({"sizes": _sizes(options.root, sets["calibration"])} if options.root else {}),
     )
     artifacts.write_csv(options.output / "sizes.csv", curve)

@@ -15,7 +15,7 @@ from pipeline.calibration.decisions import Decisions
 from pipeline.calibration.thresholds import VERDICTS
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
-from pipeline.common.names import HEADS, PHOTOGRAPHIC
+from pipeline.common.names import PHOTOGRAPHIC
 from pipeline.density.density import TYPICAL, Density
 from pipeline.evaluation import generator, measures, table
 from pipeline.evaluation.bootstrap import Sample
@@ -89,7 +89,8 @@ def content(name: str, figures: Figures, columns: Columns, decisions: Decisions)
         for head in decisions.constant_heads
     }
     parts = figures.content()
-    z = {head: None if head in decisions.constant_heads else columns[f"z_{head}"] for head in HEADS}
+    constant = decisions.constant_heads
+    z = {h: None if h in constant else columns[f"z_{h}"] for h in decisions.head_names}
     return {
         "generator": name,
         **parts,

@@ -14,7 +14,6 @@ from pipeline.base import command_line, params, terminal
 from pipeline.calibration.decisions import Decisions
 from pipeline.common import artifacts
 from pipeline.common.contact_sheet import contact_sheet
-from pipeline.common.names import HEADS
 from pipeline.density.density import Density
 from pipeline.encoder import checkpoints
 from pipeline.explanation import entries, feature_map, neighbours, occlusion
@@ -120,7 +119,7 @@ def _explain(
         for i, name in enumerate(top.names.tolist()):
             picture, (seen, drop) = next(mapped)
             beside = list(zip(fit.names[near[i]].tolist(), distances[i].tolist(), strict=True))
-            z = {head: float(judged[f"z_{head}"][i]) for head in HEADS}
+            z = {head: float(judged[f"z_{head}"][i]) for head in decisions.head_names}
             entry = entries.explanation(z, beside, occlusion.strongest(drop))
             entry |= {"name": name, "anomaly_score": float(scores[i])}
             entry |= {"p_value": float(judged["p_value"][i]), "verdict": str(judged["verdict"][i])}

@@ -84,7 +84,8 @@ def _of_controls(
         return harmonised
 
     own = trained.encoder
-    untrained = Encoder(own.architecture, seed=p.seed, normalisation=own.normalisation)
+    how_made = {"seed": p.seed, "normalisation": own.normalisation}
+    untrained = Encoder(own.architecture, own.head_names, **how_made)
     harmonised = {"harmonised": replace(trained, change=change)}
     others = {"random_weights": replace(trained, encoder=untrained), "shuffled_exif": shuffled}
     most = dict.fromkeys(sets, p.controls.faces)

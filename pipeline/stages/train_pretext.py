@@ -9,7 +9,6 @@ from typing import Any
 
 from pipeline.base import command_line, ending, params, processes, terminal
 from pipeline.common import artifacts
-from pipeline.common.names import HEADS, TAGS
 from pipeline.encoder import checkpoints
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.preprocessing import Preprocessing
@@ -18,6 +17,7 @@ from pipeline.pretext.checkpoint import CheckpointFile
 from pipeline.pretext.faces import read_faces, shuffle_tags
 from pipeline.pretext.fingerprint import fingerprint
 from pipeline.pretext.optimisation import warn_of_a_rising_rate
+from pipeline.pretext.tags import check_weights, rankable, warn_of_constant_tags
 from pipeline.pretext.training import resolved, train
 
 RESUME = ".resume"  # folder of checkpoints beside the encoder
@@ -46,12 +46,16 @@ def main(argv: list[str] | None = None) -> None:
     p = params.load("seed", "pretext", "shuffled")
     settings, _ = resolved(p.pretext)  # first: what is missing is said before any work
     faces, validation_set = read_faces(options.faces, options.manipulated, settings.face_scale)
+    check_weights(faces.ranked, settings.loss_weights)
+    ranked, constant = rankable(faces.tags, faces.ranked, settings.tie_stops)
+    faces, validation_set = (each.with_tags(ranked) for each in (faces, validation_set))
     if options.shuffled:
         epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
         settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
     encoder = checkpoints.start_encoder(
         settings.start,
         Architecture.of(settings),
+        faces.heads,
         seed=p.seed,
         dropout=settings.dropout,
         stochastic_depth=settings.stochastic_depth,
@@ -59,6 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     described = results.describe(settings, p.seed, shuffled=options.shuffled)
     if first := processes.rank() == 0:
         warn_of_a_rising_rate(settings)
+        warn_of_constant_tags(constant)
     path = options.encoder.parent / RESUME / f"{options.encoder.stem}.checkpoint"
     with ending.requests_to_end() as asked_to_end:
         inputs = [options.faces, options.manipulated]
@@ -78,14 +83,14 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(ENDED_ON_REQUEST)
         if not first:
             return
-        details = {**result.metrics, "precision": settings.precision}
+        details = {**result.metrics, "precision": settings.precision, "no_head": constant}
         artifacts.write_json(options.details, details)
         artifacts.write_json(options.metrics, results.flat(result.metrics))
         columns = {name: [row[name] for row in result.history] for name in result.history[0]}
         artifacts.write_csv(options.history, columns)
         # Last: an encoder whose figures cannot be written is none to go on with.
         preprocessing = Preprocessing(settings.input_size, antialias=settings.antialias)
-        meta = {"face_scale": settings.face_scale, "tags": TAGS, "heads": HEADS}
+        meta = {"face_scale": settings.face_scale, "tags": faces.heads[:-1]}
         checkpoints.save_encoder(options.encoder, encoder, preprocessing, params=described, **meta)
         saved.clear()
     results.show(result, shuffled=options.shuffled)

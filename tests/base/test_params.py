@@ -11,10 +11,17 @@ from ruamel.yaml import YAML
 
 from pipeline.base import params
 from pipeline.base.errors import PipelineError
-from pipeline.common.names import HEADS
+from pipeline.common.names import HEADS, TAGS
 
 FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 TREE = params.read_yaml(FILE)
+BRIGHTNESS = {
+    "name": "BrightnessValue",
+    "unit": "EV",
+    "range": [-10, 15],
+    "scale": "linear",
+    "stops": 1,
+}
 
 
 def refused(tmp_path: Path, **changes: Any) -> str:
@@ -67,7 +74,7 @@ def test_the_repositorys_file_is_valid_and_every_parameter_has_its_comment():
         ("pretext__device", "gpu"),
         ("pretext__compile", 1),
         ("pretext__compile", "graphs"),
-        ("exif__iso", 100),
+        ("exif__tags__iso", 100),
         ("generators", []),
         ("launcher", {"low": 1}),
     ],
@@ -81,7 +88,7 @@ def test_a_wrong_value_is_named_with_file_and_key(tmp_path, key, value):
     [
         ("pretext__betas", [0.9, 1]),
         ("pretext__widths", [16, 7]),
-        ("exif__iso", [1, "2"]),
+        ("exif__tags__iso", [1, "2"]),
         ("manipulation__blend_ratios", [1, 0]),
     ],
 )
@@ -102,6 +109,14 @@ def test_a_wrong_item_of_a_list_is_named_by_its_place(tmp_path, key, value):
         ({"pretext__minimum_learning_rate": 0.1}, "is above pretext.learning_rate 0.004"),
         ({"pretext__start": "imagenet"}, "no such weights of pretext.architecture native"),
         ({"pretext__start": "weights.pt"}, "that ends in .safetensors or .pth"),
+        (
+            {"exif__tags__brightness": BRIGHTNESS},
+            "exif.tags has brightness, pretext.loss_weights has not: give a weight",
+        ),
+        (
+            {"pretext__loss_weights__brightness": 1},
+            "pretext.loss_weights has brightness, exif.tags has not: remove the weight",
+        ),
         ({"gmm__pca_components": 481}, "gmm.pca_components = 481: the encoder of pretext has 480"),
         (
             {"gmm__shrinkage": "none", "gmm__pca_components": 64, "controls__fit_faces": 64},
@@ -138,9 +153,8 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
         ({"data__root": "it's"}, "no ' or $"),
         *(({"data__root": root}, "data.root = ") for root in ("", "-x", "a\nb", "${x}", "$HOME")),
         *(({"launcher": one}, "a program and its") for one in ("python; rm x", "a\nb", "", "$(x)")),
-        ({"exif__iso": [100, 50]}, "smallest first"),
+        ({"exif__tags__iso": [100, 50]}, "exif.tags.iso = [100, 50]: needs the smallest first"),
         ({"exif__source": "flickr"}, "'fdf', 'yfcc' or 'photos'"),
-        ({"exif__focal_length": "full_frame"}, "source fdf have no full-frame focal length"),
         ({"exif__reject": ["edited", "edited"]}, "edited stands twice"),
         ({"exif__face_detector": "yunet:/x.onnx"}, "relative to data.root/SSL_training_data"),
         (
@@ -152,7 +166,7 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
             "exif.licenses: of photographs of your own there are none",
         ),
         ({"exif__licenses": ["BY-NC"]}, "'CC-BY', 'CC-BY-SA'"),
-        ({"exif__iso": [0, 100]}, "greater than 0"),
+        ({"exif__tags__iso": [0, 100]}, "greater than 0"),
         ({"manipulation__warp_sigma": [0.1, 0.2]}, "less than 0.2"),
         ({"calibration__false_alarm_rates": [0.05, 0.01]}, "smallest first"),
         ({"calibration__false_alarm_rates": [0.05, 0.05]}, "0.05 stands twice"),
@@ -163,6 +177,16 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
             "calibration.flag_rate = 0.05: must not be larger than review_rate",
         ),
         ({"pretext__loss_weights": dict.fromkeys(HEADS, 0)}, "nothing would be learnt"),
+        ({"pretext__loss_weights": dict.fromkeys(TAGS, 1)}, "no weight of manipulation"),
+        ({"exif__tags": {}}, "at least 1 item"),
+        ({"exif__tags__iso": BRIGHTNESS}, "iso is known: give its range alone"),
+        ({"exif__tags__brightness": [1, 2]}, "brightness is none of iso, f_number, exposure_tim"),
+        ({"exif__tags__brightness": BRIGHTNESS | {"scale": "log2"}}, "needs a range above 0"),
+        ({"exif__tags__brightness": {"name": "BrightnessValue"}}, "exif.tags.brightness.unit: mis"),
+        *(
+            ({"exif__tags": {n: [1, 2]}}, "is no name for a tag")
+            for n in ("ISO", "mean", "l_ear_x")
+        ),
         ({"generators": ["a", "b", "a"]}, "a stands twice"),
         *(({"generators": [n]}, "name of a result") for n in ("mean", "worst", "photographic_x")),
         *(({"generators": [n]}, f"generators.0 = {n!r}") for n in ("../x", "a/b", "", ".x", "a;b")),

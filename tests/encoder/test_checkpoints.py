@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.base.errors import PipelineError
+from pipeline.common.names import HEADS
 from pipeline.encoder.checkpoints import (
     load_encoder,
     load_weights,
@@ -103,7 +104,7 @@ def test_missing_counters_of_batches_and_prefixes_of_wrappers_do_not_matter():
 GOOD = {
     "architecture": small(8).to_json(),
     **{"mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "format": "encoder-2"},
-    **{"input_size": 64, "resize": "bilinear", "antialias": True},
+    **{"input_size": 64, "resize": "bilinear", "antialias": True, "heads": HEADS},
 }
 
 
@@ -111,6 +112,9 @@ GOOD = {
     "change",
     [
         {"architecture": None},
+        {"heads": HEADS[:-1]},
+        {"heads": ["iso", "iso", "manipulation"]},
+        {"heads": "iso"},
         {"architecture": {**small(8).to_json(), "widths": None}},
         {"architecture": {**small(8).to_json(), "new": 1}},
         {"mean": [float("nan")] * 3},
@@ -163,6 +167,19 @@ def test_start_from_ours(tmp_path):
         start_encoder(path, small(16), seed=1)
     with pytest.raises(PipelineError, match=r"do not fit native with all levels.*Missing key"):
         start_encoder(path, small(levels="all"), seed=1)
+
+
+def test_heads_are_taken_from_a_start_by_name_and_others_begin_afresh(tmp_path):
+    saved, path = small_encoder(8, seed=9), tmp_path / "e.safetensors"
+    save_encoder(path, saved, PREPROCESSING)
+    heads = ("focal_length_mm", "brightness", "manipulation")
+    started = start_encoder(str(path), small(8), heads, seed=1)
+    fresh = start_encoder("none", small(8), heads, seed=1)
+    for part in ("weight", "bias"):
+        new, old, own = (getattr(one.heads, part) for one in (started, saved, fresh))
+        assert new[0].equal(old[3]) and new[1].equal(own[1]) and new[2].equal(old[4])
+    save_encoder(path, started, PREPROCESSING)
+    assert load_encoder(path)[0].head_names == heads
 
 
 @pytest.mark.parametrize("start", ["absent.pth", "absent.safetensors", "nothing"])

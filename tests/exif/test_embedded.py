@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.exif import embedded
 from pipeline.exif.tags import Rejection, parse_tags
-from tests.exif.test_tags import BOUNDS
+from tests.exif_world import FOUR
 
 SHORT, LONG, RATIONAL, SIGNED, ASCII = 3, 4, 5, 10, 2
 CODES = {SHORT: "H", LONG: "I", RATIONAL: "II", SIGNED: "ii"}
@@ -61,11 +61,10 @@ def photograph(exif, kind="JPEG"):
     return buffer.getvalue()
 
 
-def read(own, first=None, focal_length="as_is", **how):
+def read(own, first=None, **how):
     """The four tags, or the reason why there are none."""
     try:
-        exif = embedded.read_exif(photograph(tiff(own, first, **how)), focal_length)
-        return parse_tags(exif, BOUNDS)
+        return parse_tags(embedded.read_exif(photograph(tiff(own, first, **how)), FOUR), FOUR)[0]
     except Rejection as rejection:
         return rejection.reason
 
@@ -74,7 +73,7 @@ def read(own, first=None, focal_length="as_is", **how):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_the_four_tags_are_read_from_every_format(order, kind):
     data = photograph(tiff(GOOD, order=order), kind)
-    assert parse_tags(embedded.read_exif(data), BOUNDS) == pytest.approx(TAGS, rel=1e-12)
+    assert parse_tags(embedded.read_exif(data, FOUR), FOUR)[0] == pytest.approx(TAGS, rel=1e-12)
 
 
 @given(
@@ -137,22 +136,6 @@ def test_a_full_iso_is_read_where_there_is_room(wide, expected):
     assert read({**GOOD, **entries})["iso"] == 200, "only where it is full"
 
 
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        ((SHORT, [75]), 75.0),
-        (None, "focal_length_mm_missing"),
-        ((SHORT, [0]), "focal_length_mm_zero"),
-    ],
-)
-def test_the_focal_length_of_full_frame(entry, expected):
-    """The lens's own never stands in for it: the two differ by the size of the sensor."""
-    own = {**GOOD, 0xA405: entry} if entry else GOOD
-    found = read(own, focal_length="full_frame")
-    assert (found if isinstance(found, str) else found["focal_length_mm"]) == expected
-    assert read(own) == pytest.approx(TAGS), "as it is"
-
-
 def test_tags_in_the_first_directory_are_read_where_their_own_has_none():
     without = {tag: entry for tag, entry in GOOD.items() if tag != ISO}
     assert read(without, {ISO: (SHORT, [400])})["iso"] == 400
@@ -198,7 +181,7 @@ def test_without_exif_or_with_broken_one():
         (photograph(b"no directory"), "exif_broken"),
     ]:
         with pytest.raises(Rejection) as caught:
-            embedded.read_exif(data)
+            embedded.read_exif(data, FOUR)
         assert caught.value.reason == reason
 
 
@@ -211,6 +194,6 @@ def test_damaged_bytes_are_rejected_or_read_and_raise_nothing_else(noise, place)
     damaged = exif[:place] + noise + exif[place + len(noise) :]
     for data in (photograph(damaged), photograph(exif)[: place + 20]):
         try:
-            parse_tags(embedded.read_exif(data), BOUNDS)
+            parse_tags(embedded.read_exif(data, FOUR), FOUR)
         except Rejection as rejection:
             assert rejection.reason.isascii()

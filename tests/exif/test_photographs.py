@@ -18,7 +18,7 @@ from pipeline.exif.origin import check_origin
 from pipeline.exif.tags import Rejection, parse_tags
 from pipeline.face_detection.face import Face
 from tests.exif.test_embedded import GOOD, tiff
-from tests.exif.test_tags import BOUNDS
+from tests.exif_world import FOUR
 
 # Real camera files with what exiftool says of them, beside the checkout where there are any.
 BESIDE = Path(__file__).resolve().parents[3] / "shared/data/exif-corpus"
@@ -51,8 +51,7 @@ def test_a_place_in_the_face_is_the_place_in_the_photograph(folder, corners, poi
     with (folder.parent / table).open("w", newline="") as file:
         csv.writer(file).writerows([columns, row])
     reasons = Tally()
-    how = photographs.Settings(folder, BOUNDS, [], "", table, "as_is")
-    read = photographs.read("a.png", how, reasons)
+    read = photographs.read("a.png", photographs.Settings(folder, FOUR, [], "", table), reasons)
     side = min(max(x1 - x0, y1 - y0) / 0.57, HEIGHT)
     if not read.faces:
         assert side < 128.5 and reasons.counts == {"face_too_small": 1}
@@ -109,7 +108,9 @@ def test_camera_files_are_read_as_exiftool_reads_them():
     read = 0
     for row in rows():
         try:
-            found = parse_tags(embedded.read_exif((CORPUS / row["file"]).read_bytes()), BOUNDS)
+            found = parse_tags(embedded.read_exif((CORPUS / row["file"]).read_bytes(), FOUR), FOUR)[
+                0
+            ]
         except Rejection:
             continue
         read += 1

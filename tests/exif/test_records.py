@@ -17,6 +17,7 @@ from pipeline.common.layout import Layout
 from pipeline.common.tally import Tally
 from pipeline.exif import records
 from pipeline.exif.tags import Rejection
+from tests.exif_world import FOUR
 
 ENTRY = {
     "author": " Ansel ",
@@ -163,9 +164,9 @@ def test_a_record_that_says_two_things_of_a_tag_is_broken(tmp_path):
         b'{"EXIF": {"Focal Length": "%s mm", "Make": "a", "Make": "b", "Focal Length": "50 mm"}}'
     )
     path = write(tmp_path / "a.json", twice % b"50")
-    assert records.read_exif(path) == {"Focal Length": "50 mm", "Make": "b"}
+    assert records.read_exif(path, FOUR) == {"Focal Length": "50 mm", "Make": "b"}
     with pytest.raises(Rejection, match="photo_json_broken") as caught:
-        records.read_exif(write(path, twice % b"35"))
+        records.read_exif(write(path, twice % b"35"), FOUR)
     assert caught.value.cause == "Focal Length stands there twice, with different values"
 
 
@@ -288,7 +289,7 @@ def test_a_missing_mapping_is_an_error(tmp_path):
     ],
 )
 def test_exif_records(tmp_path, content, expected):
-    assert records.read_exif(write(tmp_path / "1.json", content)) == expected
+    assert records.read_exif(write(tmp_path / "1.json", content), FOUR) == expected
 
 
 @pytest.mark.parametrize(
@@ -307,11 +308,11 @@ def test_exif_records(tmp_path, content, expected):
 )
 def test_unusable_exif_records_have_a_reason(tmp_path, content, reason):
     with pytest.raises(Rejection, match=f"^{reason}$"):
-        records.read_exif(write(tmp_path / "1.json", content))
+        records.read_exif(write(tmp_path / "1.json", content), FOUR)
 
 
 def test_exif_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(Rejection, match="photo_json_missing"):
-        records.read_exif(tmp_path / "2.json")
+        records.read_exif(tmp_path / "2.json", FOUR)
     with pytest.raises(Rejection, match="photo_json_unreadable"):
-        records.read_exif(tmp_path)
+        records.read_exif(tmp_path, FOUR)

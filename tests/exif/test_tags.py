@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.common import names
 from pipeline.exif import tags
+from tests.exif_world import BOUNDS, BRIGHTNESS, EQUIVALENT, FOUR, wanted
 
-BOUNDS = {
-    "iso": (6.0, 409600.0),
-    "f_number": (0.7, 64.0),
-    "exposure_time_s": (1 / 32000, 60.0),
-    "focal_length_mm": (1.0, 2000.0),
-}
 GOOD = {
     "ISO Speed Ratings": "200",
     "Aperture Value": "F2.8",
@@ -79,7 +74,7 @@ REFUSED_FOR_EVERY_TAG = [
 def parse(tag, value):
     """The number of a tag beside three good ones, or the reason why it is refused."""
     try:
-        return tags.parse_tags({**GOOD, tags.KEYS[tag]: value}, BOUNDS)[tag]
+        return tags.parse_tags({**GOOD, tags.KNOWN[tag][0]: value}, FOUR)[0][tag]
     except tags.Rejection as rejection:
         return rejection.reason
 
@@ -100,11 +95,11 @@ def test_what_is_no_plausible_number_is_refused_with_its_reason(tag, reason, val
 
 
 def test_the_first_bad_tag_gives_the_reason_and_good_ones_come_in_order():
-    assert list(tags.parse_tags(GOOD, BOUNDS).items()) == list(GOOD_TAGS.items())
+    assert list(tags.parse_tags(GOOD, FOUR)[0].items()) == list(GOOD_TAGS.items())
     with pytest.raises(tags.Rejection, match=r"^iso_missing$"):
-        tags.parse_tags({}, BOUNDS)
+        tags.parse_tags({}, FOUR)
     with pytest.raises(tags.Rejection, match=r"^f_number_empty$"):
-        tags.parse_tags({**GOOD, "Aperture Value": "F", "Focal Length": "0"}, BOUNDS)
+        tags.parse_tags({**GOOD, "Aperture Value": "F", "Focal Length": "0"}, FOUR)
 
 
 @pytest.mark.parametrize("tag", names.TAGS)
@@ -154,15 +149,11 @@ def test_any_json_value_gives_a_plausible_number_or_a_known_reason(tag, value):
         assert BOUNDS[tag][0] <= result <= BOUNDS[tag][1]
 
 
-@given(st.lists(st.sampled_from([1.0, 2.0, 3.0]), max_size=12))
-def test_tie_rate_agrees_with_counting_pairs(values):
-    pairs = list(itertools.combinations(values, 2))
-    expected = sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
-    assert tags.tie_rate(np.array(values)) == pytest.approx(expected)
+ISO = FOUR.tags[0]
 
 
 def test_histogram_bins_are_the_steps_of_the_dial():
-    edges, counts = tags.histogram(np.array([100.0, 125.0, 160.0, 200.0, 200.0, 400.0]))
+    edges, counts = tags.histogram(np.array([100.0, 125.0, 160.0, 200.0, 200.0, 400.0]), ISO)
     centres = np.sqrt(edges[:-1] * edges[1:])
     assert counts.tolist() == [1, 1, 1, 2, 0, 0, 1]
     assert centres[0] == pytest.approx(100, rel=0.03) and centres[3] == pytest.approx(200, rel=0.03)
@@ -171,12 +162,67 @@ def test_histogram_bins_are_the_steps_of_the_dial():
 @given(st.lists(st.floats(1e-6, 1e6), max_size=50), st.integers(1, 120))
 def test_histogram_counts_every_value_within_its_edges(values, maximum_bins):
     array = np.array(values)
-    edges, counts = tags.histogram(array, maximum_bins=maximum_bins)
+    edges, counts = tags.histogram(array, ISO, maximum_bins=maximum_bins)
     assert len(edges) == len(counts) + 1 and len(counts) <= maximum_bins
     assert counts.sum() == len(values)
     if values:
         assert (np.diff(edges) > 0).all()
         assert edges[0] <= array.min() * (1 + 1e-12) and array.max() <= edges[-1] * (1 + 1e-12)
+
+
+def test_bins_of_a_linear_scale_are_thirds_of_a_stop():
+    altitude = {**BRIGHTNESS, "range": [-100.0, 9000.0], "stops": 0.01}
+    (tag,) = wanted({"altitude": altitude}).tags
+    edges, counts = tags.histogram(np.array([-33.0, 0.0, math.nan, 10.0, 100.0]), tag)
+    assert counts.tolist() == [1, 2, 0, 0, 1]
+    assert edges.tolist() == pytest.approx([-50, -50 / 3, 50 / 3, 50, 250 / 3, 350 / 3])
+
+
+@pytest.mark.parametrize(
+    ("described", "value", "expected"),
+    [
+        (BRIGHTNESS, "3.5 EV", 3.5),
+        (BRIGHTNESS, "-3/2", -1.5),
+        (BRIGHTNESS, "0", 0.0),
+        (BRIGHTNESS, "1/0 EV", "tag_zero_denominator"),
+        (BRIGHTNESS, "3.5 stops", "tag_not_a_number"),
+        (BRIGHTNESS, "-11 EV", "tag_out_of_range"),
+        (BRIGHTNESS, None, "tag_missing"),
+        (EQUIVALENT, "52mm", 52.0),
+        (EQUIVALENT, 52, 52.0),
+        (EQUIVALENT, "0 mm", "tag_zero"),
+        (EQUIVALENT, "52 cm", "tag_not_a_number"),
+    ],
+)
+def test_a_further_tag_is_read_as_it_is_described(described, value, expected):
+    exif, one = {described["name"]: value}, wanted({"tag": described})
+    if isinstance(expected, float):
+        assert tags.parse_tags(exif, one)[0] == {"tag": expected}
+    else:
+        with pytest.raises(tags.Rejection, match=f"^{expected}$"):
+            tags.parse_tags(exif, one)
+
+
+@pytest.mark.parametrize("present", list(itertools.product([True, False], repeat=3)))
+def test_any_keeps_what_has_one_tag_and_says_what_the_others_lack(present):
+    given = {"f_number": BOUNDS["f_number"], "brightness": BRIGHTNESS, "iso": BOUNDS["iso"]}
+    values = {"Aperture Value": "F4", "BrightnessValue": "2", "ISO Speed Ratings": "100"}
+    there = dict(zip(given, present, strict=True))
+    exif = {key: v for (key, v), has in zip(values.items(), present, strict=True) if has}
+    if not any(present):
+        with pytest.raises(tags.Rejection, match=r"^f_number_missing$"):
+            tags.parse_tags(exif, wanted(given, "any"))
+        return
+    found, lacking = tags.parse_tags(exif, wanted(given, "any"))
+    assert {name: not math.isnan(value) for name, value in found.items()} == there
+    assert [why.reason for why in lacking] == [
+        f"{n}_missing" for n, has in there.items() if not has
+    ]
+    if all(present):
+        assert found == tags.parse_tags(exif, wanted(given))[0] != {}
+    else:
+        with pytest.raises(tags.Rejection):
+            tags.parse_tags(exif, wanted(given))
 
 
 @pytest.mark.parametrize(
@@ -189,5 +235,5 @@ def test_histogram_counts_every_value_within_its_edges(values, maximum_bins):
 )
 def test_the_cause_shows_the_value_or_a_key_that_reads_like_it(exif, cause):
     with pytest.raises(tags.Rejection) as caught:
-        tags.parse_tags(exif, BOUNDS)
+        tags.parse_tags(exif, FOUR)
     assert caught.value.cause == cause

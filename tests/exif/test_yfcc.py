@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pipeline.base.errors import PipelineError
 from pipeline.exif import yfcc
 from pipeline.exif.records import AMBIGUOUS
-from pipeline.exif.tags import KEYS, Rejection
+from pipeline.exif.tags import KNOWN, Rejection
 
-TAGS = tuple(KEYS.values())
+TAGS = tuple(key for key, *_ in KNOWN.values())
 SHOT = "Exif+SubIFD."
 
 

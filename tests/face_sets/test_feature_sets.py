@@ -46,7 +46,7 @@ def test_sets_come_back_in_the_order_asked_for_and_others_are_removed(tmp_path, 
     [
         ({"heads": None}, "missing heads"),
         ({"digests": None, "persons": None}, "missing digests, persons"),
-        ({"heads": np.zeros((20, 4), np.float32)}, "not five heads"),
+        ({"heads": np.zeros((20, 4), np.float32)}, "heads without names"),
         ({"persons": np.zeros(19, "U1")}, "columns of different lengths"),
         ({"names": np.full(20, "a")}, "a name twice"),
         ({"heads": np.full((20, 5), np.nan, np.float32)}, "NaN or infinite"),

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.base import perturbation_names
 from pipeline.base.params import read_yaml
-from pipeline.base.schema import Exif, Gmm, LossWeights, Params
-from pipeline.common.names import HEADS, TAGS
+from pipeline.base.schema import Gmm, Params
+from pipeline.common.names import HEADS, MANIPULATION, TAGS
 from tests.closure import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -38,31 +38,27 @@ def test_a_simulated_generator_is_made_and_evaluated_under_one_name():
     assert made == set(GENERATORS) == set(PARAMS["generators"])
 
 
-# What section exif holds beside the ranges
-OF_PHOTOGRAPHS = {
-    "source",
-    "licenses",
-    "face_detector",
-    "photographer_pattern",
-    "reject",
-    "focal_length",
-}
-
-
-def test_a_tag_stands_in_all_tables_of_tags():
+def test_the_four_tags_stand_in_all_tables_of_tags():
+    from pipeline.base.values import KNOWN_TAGS
     from pipeline.encoder.authors import HEAD_NAMES
     from pipeline.exif import tags
     from pipeline.explanation import entries
-    from pipeline.pretext.losses import STOPS_PER_OCTAVE
     from pipeline.report import wording
 
-    for of_tags in (tags.KEYS, tags.PARSERS, STOPS_PER_OCTAVE):
-        assert set(of_tags) == set(TAGS)
-    for section in (Exif.model_fields, PARAMS["exif"]):
-        assert set(section) - OF_PHOTOGRAPHS == set(TAGS)
-    weights = PARAMS["pretext"]["loss_weights"]
-    for table in (LossWeights.model_fields, weights, wording.HEADS, entries.SHORT, HEAD_NAMES):
+    assert set(KNOWN_TAGS) == set(tags.KNOWN) == set(TAGS)
+    for table in (wording.HEADS, entries.SHORT, HEAD_NAMES):
         assert set(table) == set(HEADS)
+
+
+def test_no_tag_is_called_like_another_column_head_or_figure():
+    from pipeline.base.values import NO_TAGS, POINTS
+    from pipeline.common.tally import Tally
+    from pipeline.pretext.validation import SHORT
+    from pipeline.stages.filter_exif import Packed, columns_of
+
+    nothing = Packed([], [], np.zeros((0, 128, 128, 3), np.uint8), Tally(), Tally())
+    columns = [c for c in columns_of(nothing, 0, str) if not c.startswith(POINTS)]
+    assert {*columns, *SHORT.values(), MANIPULATION, "mean", "total", "all"} == set(NO_TAGS)
 
 
 def test_a_new_kind_of_perturbation_is_two_entries(monkeypatch):

@@ -13,6 +13,7 @@ from pipeline.common.process_group import ProcessGroup
 from pipeline.pretext.batches import batch_slices, batches, epoch_plan, paired_plan, validation_plan
 from pipeline.pretext.faces import PHOTOGRAPH, face_set, shuffle_tags
 from pipeline.pretext.global_batch import own_slice
+from tests.pretext_world import FOUR
 
 
 def make(n=20, per_face=4, offset=0):
@@ -45,7 +46,7 @@ def make(n=20, per_face=4, offset=0):
         .repeat(3, 3)
     )
     boxes = np.tile(np.array([0.0, 0.0, 3.0, 3.0]), (n, 1)) + np.arange(n)[:, None] / 100 % 1
-    return face_set(faces, photographs, manipulated, manipulations, boxes)
+    return face_set(faces, photographs, manipulated, manipulations, boxes, ranked=FOUR)
 
 
 def by_id(faces, plan):

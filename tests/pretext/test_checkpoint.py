@@ -34,7 +34,7 @@ def advanced(steps=3, kind="adam"):
         generator = torch.Generator().manual_seed(number)
         step(state, torch.rand(4, 3, 32, 32, generator=generator))
     state.epoch, state.step, state.faces = 1, steps, 12
-    state.loss_sums = [1 / 3, 0.1, 2.0, 3.0, 4.0]
+    state.loss_sums, state.loss_faces = [1 / 3, 0.1, 2.0, 3.0, 4.0], [12, 12, 9, 0, 12]
     state.history = [{"epoch": 1, "loss": 0.1 + 0.2, "auc": None}]
     state.metrics = {"ranking_accuracy": {"iso": 1 / 3}}
     return state
@@ -45,7 +45,7 @@ def test_a_state_survives_bytes_to_the_last_bit_and_continues_alike(kind):
     state, copy = advanced(kind=kind), started(seed=9, kind=kind)
     restore(copy, to_bytes(state))
     assert to_bytes(copy) == to_bytes(state)
-    plain = ("epoch", "step", "faces", "loss_sums", "history", "metrics")
+    plain = ("epoch", "step", "faces", "loss_sums", "loss_faces", "history", "metrics")
     assert all(getattr(copy, name) == getattr(state, name) for name in plain)
     assert list(copy.history[0]) == ["epoch", "loss", "auc"]  # the order of the columns, too
     for parameter, moments in copy.optimiser.state.items():

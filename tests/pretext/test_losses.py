@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -16,15 +17,19 @@ def double(values):
 
 
 def naive_ranking_loss(scores, values, tolerance=0.0):
-    """The published formula, pair by pair, with scipy's normal distribution."""
+    """The published formula, pair by pair, with scipy's normal distribution; without the pairs of
+    which a value is not known.
+    """
     terms = []
     for i in range(len(scores)):
         for j in range(i + 1, len(scores)):
+            if math.isnan(values[i]) or math.isnan(values[j]):
+                continue
             p = norm.cdf(2 * (scores[i] - scores[j]))
             gap = values[i] - values[j]
             g = 0.5 if abs(gap) <= tolerance else (np.sign(gap) + 1) / 2
             terms.append(1 - math.sqrt(p * g + 1e-8) - math.sqrt((1 - p) * (1 - g) + 1e-8))
-    return sum(terms) / len(terms)
+    return sum(terms) / len(terms) if terms else 0.0
 
 
 def naive_accuracy(scores, values, gap):
@@ -45,6 +50,51 @@ def test_ranking_loss_is_the_published_formula(seed, tolerance):
     scores, values = rng.normal(size=17) * 3, rng.integers(0, 6, 17).astype(float)  # many ties
     ours = losses.ranking_loss(double(scores), double(values), tolerance=tolerance)
     assert float(ours) == pytest.approx(naive_ranking_loss(scores, values, tolerance), abs=1e-9)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.none() | st.integers(-3, 3)), min_size=2, max_size=12),
+    st.sampled_from([0.0, 1.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_pairs_without_a_value_are_left_out_of_loss_gradient_and_accuracy(pairs, tolerance):
+    scores = np.array([p[0] for p in pairs])
+    values = np.array([math.nan if p[1] is None else p[1] for p in pairs], dtype=float)
+    known = np.isfinite(values)
+    found = torch.tensor(scores, requires_grad=True)
+    loss = losses.ranking_loss(found, double(values), tolerance=tolerance)
+    loss.backward()
+    expected = naive_ranking_loss(scores, values, tolerance)
+    assert loss.item() == pytest.approx(expected, abs=1e-9)
+    alone = torch.tensor(scores[known], requires_grad=True)
+    losses.ranking_loss(alone, double(values[known]), tolerance=tolerance).backward()
+    assert found.grad is not None and alone.grad is not None
+    np.testing.assert_allclose(found.grad[known], alone.grad, atol=1e-12)
+    assert not found.grad[~known].any()
+    accuracy = losses.ranking_accuracy(scores, values)
+    assert accuracy == losses.ranking_accuracy(scores[known], values[known])
+    has_pairs = losses.has_pairs(double(values)[:, None]).tolist()
+    assert has_pairs == [known.sum() > 1]
+
+
+def test_with_all_values_known_the_loss_has_the_bits_of_the_plain_mean():
+    rng = np.random.default_rng(2)
+    for n in (2, 3, 32, 33, 64):
+        scores, values = (torch.from_numpy(rng.normal(size=n)).float() for _ in range(2))
+        p = torch.special.ndtr(2 * (scores[:, None] - scores[None, :]))
+        q = torch.special.ndtr(2 * (scores[None, :] - scores[:, None]))
+        truth = (values[:, None] > values[None, :]).float()
+        terms = losses.fidelity(p, q, truth).triu(diagonal=1)
+        assert losses.ranking_loss(scores, values).equal(terms.sum() / (n * (n - 1) / 2))
+
+
+@given(st.lists(st.none() | st.integers(0, 12), max_size=14), st.sampled_from([0.0, 0.1667, 0.25]))
+def test_tie_rate_agrees_with_counting_pairs(twelfths, tie_stops):
+    values = [math.nan if k is None else k / 12 for k in twelfths]
+    known = [value for value in values if not math.isnan(value)]
+    tied = [abs(a - b) <= tie_stops for a, b in itertools.combinations(known, 2)]
+    found = losses.tie_rate(values, tie_stops)
+    assert found == (pytest.approx(np.mean(tied)) if tied else None)
 
 
 def test_ranking_loss_in_float32_stays_close():
@@ -111,15 +161,6 @@ def test_manipulation_loss_is_the_published_formula():
     assert float(losses.manipulation_loss(double(logits), torch.tensor(labels))) == pytest.approx(
         naive.mean(), abs=1e-9
     )
-
-
-def test_stops_count_halvings_of_light():
-    assert losses.stops("iso", [100, 200, 800]) == pytest.approx(np.log2([100, 200, 800]))
-    assert np.diff(losses.stops("f_number", [2.0, 2.0 * math.sqrt(2), 4.0])) == pytest.approx(
-        [1, 1]
-    )
-    assert np.diff(losses.stops("exposure_time_s", [1 / 60, 1 / 30])) == pytest.approx([1])
-    assert np.diff(losses.stops("focal_length_mm", [25, 50])) == pytest.approx([1])
 
 
 @pytest.mark.parametrize("seed", range(5))

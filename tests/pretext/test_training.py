@@ -17,9 +17,11 @@ from pipeline.pretext.batches import epoch_plan
 from pipeline.pretext.checkpoint import State
 from pipeline.pretext.model import PretextModel
 from pipeline.pretext.optimisation import learning_rate, optimiser
-from pipeline.pretext.training import Run, pretext_losses, read_losses, step, train
+from pipeline.pretext.training import Run, Step, pretext_losses, read_losses, step, train
 from tests.pretext_world import bright_faces, pretext, same, weights_of
 from tests.small_encoder import small_encoder
+
+ALL = [True] * 4  # tags of which a batch has pairs
 
 
 def trained(faces=20, validation=4, seed=1, encoder=None, **changes):
@@ -157,6 +159,8 @@ def test_the_sum_that_is_minimised_is_weighted():
 class Drops(nn.Module):
     """In place of an encoder: notes what dropout leaves of ones."""
 
+    head_names = HEADS
+
     def __init__(self):
         super().__init__()
         self.weight, self.dropout, self.left = nn.Parameter(torch.ones(5)), nn.Dropout(0.5), []
@@ -234,10 +238,11 @@ def test_how_rarely_losses_are_read_changes_nothing(monkeypatch):
 
 def test_losses_of_an_epoch_weigh_by_faces():
     state = State(small_encoder(8), None)  # type: ignore[arg-type]
-    read_losses(state, [(3, torch.full((5,), 1.0))] * 20)
-    read_losses(state, [(1, torch.full((5,), 2.0))])
+    read_losses(state, [Step(3, ALL, torch.full((5,), 1.0))] * 20)
+    read_losses(state, [Step(1, [True, True, False, True], torch.full((5,), 2.0))])
     assert (state.step, state.faces) == (21, 61)
-    assert state.loss_sums == pytest.approx([62] * 5)
+    assert state.loss_sums == pytest.approx([62, 62, 60, 62, 62])
+    assert state.loss_faces == [61, 61, 60, 61, 61], "where a tag has no pair, it has no loss"
 
 
 def test_divergence_names_step_rate_and_remedy():
@@ -246,7 +251,7 @@ def test_divergence_names_step_rate_and_remedy():
     five = torch.tensor([1, math.nan, 1, 1, math.inf])
     message = r"loss of f_number, manipulation not finite in epoch 3, step 2, .*0\.5\. Lower"
     with pytest.raises(PipelineError, match=message):
-        read_losses(state, [(8, torch.ones(5)), (8, five)])
+        read_losses(state, [Step(8, ALL, torch.ones(5)), Step(8, ALL, five)])
     with pytest.raises(PipelineError, match="training diverged"):
         trained(24, 2, learning_rate=1e30, epochs=3)
 

@@ -6,15 +6,19 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from pipeline.common.names import HEADS
 from pipeline.pretext import losses
 from pipeline.pretext.batches import validation_plan
 from pipeline.pretext.faces import PHOTOGRAPH, FaceSet
 from pipeline.pretext.validation import (
-    NAMES,
     ranking_accuracies,
+    short,
     validation_losses,
     validation_metrics,
 )
+from tests.pretext_world import FOUR
+
+NAMES = short(HEADS)
 
 SETTINGS: Any = SimpleNamespace(batch_size=4, photograph_share=0.5, tie_stops=0.1667)
 
@@ -42,6 +46,7 @@ def make(n, per_face=4, tags=None):
         else np.asarray(tags, np.float32),
         manipulated_rows=np.arange(n * max(per_face, 1)).reshape(n, max(per_face, 1)),
         manipulated_counts=np.full(n, per_face),
+        ranked=FOUR,
     )
 
 
@@ -108,8 +113,8 @@ def test_losses_are_means_over_blocks_weighted_as_in_training():
 
 def test_perfect_and_constant_scorers():
     tags = np.linspace(0, 4, 8, dtype=np.float32)[:, None].repeat(4, 1)
-    assert ranking_accuracies(np.c_[tags, tags[:, 0]].astype(np.float32), tags)["mean"] == 1
     faces = make(8, tags=tags)
+    assert ranking_accuracies(np.c_[tags, tags[:, 0]].astype(np.float32), faces)["mean"] == 1
     metrics = validation_metrics(np.zeros((40, 5), np.float32), noisy(faces)[1], faces, SETTINGS)
     assert metrics["ranking_accuracy"]["mean"] == 0.5 and metrics["manipulation_auc"] == 0.5
 

@@ -136,10 +136,10 @@ def test_what_could_not_be_computed_and_the_fits_warnings_are_said(fine):
 @pytest.mark.parametrize(
     ("verdict", "text"),
     [
-        ("suspicious", "Control “Four EXIF heads alone”: AUC 0.486, expected not above the det"),
-        ("not judged", "Not judged: “Four EXIF heads alone”"),
-        ("not computed", "Not computed: “Four EXIF heads alone”"),
-        ("not below the detector", "Trivial scores reach: “Four EXIF heads alone” AUC 0.486; the"),
+        ("suspicious", "Control “EXIF heads alone”: AUC 0.486, expected not above the det"),
+        ("not judged", "Not judged: “EXIF heads alone”"),
+        ("not computed", "Not computed: “EXIF heads alone”"),
+        ("not below the detector", "Trivial scores reach: “EXIF heads alone” AUC 0.486; the"),
     ],
 )
 def test_a_control_that_is_not_in_order_is_warned_of(fine, verdict, text):

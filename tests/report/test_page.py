@@ -296,6 +296,32 @@ def test_what_was_not_computed_of_the_pretext_task_is_a_dash_with_its_reason(res
     assert "Not computed: ranking_accuracy.iso: no pair." in reader.said["warning"]
 
 
+def test_other_tags_and_heads_that_are_left_out_are_shown(results):
+    for figures in (results.pretext["ranking_accuracy"], *results.pretext["losses"].values()):
+        del figures["f_number"]
+        figures["brightness"] = 0.75
+    results.pretext["tie_rate"] = {"iso": 0.125, "brightness": None}
+    results.pretext["no_head"] = {"f_number": "1.8 for all 53 training faces that have it"}
+    for generator in results.generators.values():
+        del generator["head_z"]["f_number"]
+        generator["head_z"]["sun_elevation"] = 1.5
+    results.explained["sim_latent"][0] |= {"deviating_head": "sun_elevation"}
+    results.explained["sim_latent"][0]["head_z"] = {"sun_elevation": 2.5}
+    results.exif["lacking"] = {"iso_missing": {"count": 7, "first": "12"}}
+    results.exif["tags"] = [{"name": "iso", "faces": 51}, {"name": "brightness", "faces": 58}]
+    reader = read(results)
+    rows = reader.table("validation faces").rows
+    shown = ["iso", "exposure time", "focal length", "brightness", "mean", "manipulation", "total"]
+    assert list(rows) == shown and rows["iso"][2] == "12.5 %"
+    assert rows["brightness"][1:3] == ["0.750", "–"] and rows["manipulation"][2] == ""
+    said = "No head: f number: 1.8 for all 53 training faces that have it."
+    assert said in reader.said["warning"]
+    assert "sun elevation: z = 2.5" in str(reader.table("explained faces of sim_latent").rows)
+    assert reader.table("Mean output of each head").head[-2:] == ["sun elevation", "manipulation"]
+    said = " ".join(reader.said["p"])
+    assert "7 iso missing (first: 12). Faces with iso: 51, brightness: 58." in said
+
+
 def test_warnings_of_the_fit_and_provenance_are_shown(results):
     results.gmm["warnings"] = ["unseen photographs are unlikely"]
     results.gmm["mixtures"]["features"]["converged"] = False

@@ -161,7 +161,7 @@ def test_features_and_heads_together_are_the_detector_and_no_part_of_a_control(
     harmonised = confounds["harmonised"]["generators"]
     assert {n: one["auc"]["as_found"]["value"] for n, one in harmonised.items()} == aucs(1, audited)
     assert detector["generators"] == aucs(1, audited)
-    assert detector["detail"].startswith("mixtures of all features and of the five head scores")
+    assert detector["detail"].startswith("mixtures of all features and of all head scores")
     for name in ("exif_heads", "manipulation_head"):
         assert rows[name]["generators"] == audited_once[1][3][name]["generators"]
 

@@ -22,8 +22,8 @@ REAL_MINI = Path(os.environ.get("REAL_MINI", BESIDE))
 PARAMS = """
 seed: 2
 exif: {source: fdf, licenses: [], face_detector: centerface, photographer_pattern: '', reject: [],
-  focal_length: as_is, iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60],
-  focal_length_mm: [1, 2000]}
+  require: all, tags: {iso: [6, 409600], f_number: [0.7, 64], exposure_time_s: [0.00003125, 60],
+  focal_length_mm: [1, 2000]}}
 split: {validation: 0.3, calibration: 0.4}
 """
 GOOD: dict[str, str | None] = {
@@ -107,7 +107,8 @@ def test_good_faces_are_packed_with_their_table(world):
     assert [first[tag] for tag in names.TAGS] == [200.0, 2.8, 1 / 60, 50.0]
     assert (table["group"] == table["author"].where(table["author"] != "", table["photo_id"])).all()
     assert counts["authors"] == table.loc[table["author"] != "", "author"].nunique()
-    assert counts["tied_pairs_share"] == dict.fromkeys(names.TAGS, 1.0)
+    assert [(tag["name"], tag["faces"]) for tag in counts["tags"]] == [(t, 40) for t in names.TAGS]
+    assert counts["lacking"] == {}
 
 
 def test_no_group_or_photograph_is_on_both_sides(world):

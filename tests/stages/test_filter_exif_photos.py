@@ -19,8 +19,8 @@ from tests.stages.test_filter_exif import World, fill
 PARAMS = """
 seed: 2
 exif: {{source: {source}, licenses: [], face_detector: {detector},
-  photographer_pattern: '{pattern}', reject: [{reject}], focal_length: {focal}, iso: [6, 409600],
-  f_number: [0.7, 64], exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}}
+  photographer_pattern: '{pattern}', reject: [{reject}], require: all, tags: {{iso: [6, 409600],
+  f_number: [0.7, 64], exposure_time_s: [0.00003125, 60], focal_length_mm: [1, 2000]}}}}
 split: {{validation: 0.3, calibration: 0.4}}
 manipulation: {{source: generate, warp_sigma: [0.04, 0.05], blend_ratios: [1]}}
 """
@@ -28,7 +28,6 @@ REJECT = "edited, shrunken, generated"
 EXIF = 0x8769
 SOFTWARE, ARTIST, MODEL, ORIENTATION = 0x0131, 0x013B, 0x0110, 0x0112
 ISO, F_NUMBER, TIME, FOCAL, WIDTH, SERIAL = 0x8827, 0x829D, 0x829A, 0x920A, 0xA002, 0xA431
-FULL_FRAME = 0xA405
 SHOT = {ISO: 200, F_NUMBER: 2.8, TIME: 1 / 60, FOCAL: 50.0}
 BOX = (40, 30, 113, 90)  # 73 pixels wide: FDF's frame is 128
 FRAME = (12, 0, 140, 128)  # its middle is (76.5, 60), and the picture begins at 0
@@ -64,8 +63,8 @@ class Tree:
         self.boxes += [(name, *box) for box in boxes]
         return pixels
 
-    def run(self, reject=REJECT, pattern="", detector="boxes.csv", focal="as_is", out="faces"):
-        names_of = {"reject": reject, "pattern": pattern, "detector": detector, "focal": focal}
+    def run(self, reject=REJECT, pattern="", detector="boxes.csv", out="faces"):
+        names_of = {"reject": reject, "pattern": pattern, "detector": detector}
         Path("params.yaml").write_text(PARAMS.format(source="photos", **names_of))
         with (self.root / "SSL_training_data/boxes.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("path", *names.BOX_COLUMNS), *self.boxes])
@@ -90,7 +89,7 @@ def test_faces_are_packed_in_the_form_of_fdfs(tree, tmp_path):
     theirs.save()
     counts, table = tree.run()
     Path("params.yaml").write_text(
-        PARAMS.format(source="fdf", reject="", pattern="", detector="centerface", focal="as_is")
+        PARAMS.format(source="fdf", reject="", pattern="", detector="centerface")
     )
     filter_exif.main(["--root", str(tmp_path / "theirs"), "--output", "other"])
     other = artifacts.read_table("other/faces.parquet")
@@ -130,14 +129,6 @@ def test_a_turned_photograph_gives_the_pixels_of_an_upright_one(tree, kind):
     row = table.loc[table["photo_id"] == f"person 0/turned.{kind}", "row"]
     x0, y0, x1, y1 = FRAME
     np.testing.assert_array_equal(shards.read_shards("faces")[row][0], pixels[y0:y1, x0:x1])
-
-
-def test_the_focal_length_of_full_frame_is_a_choice(tree):
-    for i in range(6):
-        tree.add(f"person {i}/small sensor.jpg", own={FULL_FRAME: 75})
-    counts, table = tree.run(focal="full_frame", pattern="^([^/]+)/")
-    assert counts["kept"] == 6 and counts["reasons"] == {"focal_length_mm_missing": 12}
-    assert table["focal_length_mm"].tolist() == [75] * len(table)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

@@ -66,7 +66,9 @@ def test_files_say_what_was_trained(workspace, capsys):
     assert details["faces"] == {"train": 55, "validation": 5} and details["epochs"] == 2
     assert sorted(metrics["ranking_accuracy"]) == sorted(TAGS)
     assert metrics.pop("ranking_accuracy") == details["ranking_accuracy"]
+    assert list(metrics["tie_rate"]) == sorted(TAGS[:-1])
     assert metrics == {
+        "tie_rate": details["tie_rate"],
         "manipulation_auc": details["manipulation_auc"],
         "train_loss": details["losses"]["train"]["total"],
         "validation_loss": details["losses"]["validation"]["total"],

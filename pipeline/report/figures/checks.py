@@ -192,7 +192,7 @@ def learning(results: Results, canvas: Canvas) -> list[str]:
     names = {c: c.removeprefix("ranking_accuracy_").replace("_", " ") for c in accuracies}
     measures = {**names, "manipulation_auc": "manipulation (AUC)"}
     measures.pop("ranking_accuracy_mean", None)
-    first = partial(draw, columns=losses, title="sum of the five losses", lowest=0.0)
+    first = partial(draw, columns=losses, title="sum of the losses", lowest=0.0)
     second = partial(draw, columns=measures, title="validation accuracy, AUC", lowest=0.5)
     return [
         canvas.panel(first, "Training and validation loss over the epochs.", height=3),
