@@ -146,6 +146,15 @@ def test_a_harmless_change_passes(repository, tmp_path):
     assert "| parameter |" not in comment and "| figure |" not in comment
 
 
+def test_a_change_of_parameters_alone_passes_and_is_listed(repository, tmp_path):
+    branch = Branch(repository, "parameters")
+    branch.commit(params_yaml=PARAMS.replace("faces: 150", "faces: 200"))
+    status, comment = branch.reviewed(tmp_path)
+    assert status == 0
+    assert "- `dvc.lock` is up to date\n- Parameters: 1 changed\n" in comment
+    assert table_of(comment, "parameter") == [["`robustness.faces`", "`150`", "`200`"]]
+
+
 def test_a_drop_fails_with_its_rule_and_all_generators(worse, tmp_path):
     status, comment = worse.reviewed(tmp_path)
     assert status == 2
