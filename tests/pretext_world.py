@@ -23,7 +23,7 @@ pretext: {architecture: native, widths: [8, 16, 32], blocks: 1, levels: last, po
   epsilon: 1e-6, weight_decay: 1e-4, schedule: cosine, schedule_epochs: 2, warmup: 0,
   minimum_learning_rate: 1e-7, device: cpu, precision: float32, tf32: false, deterministic: true,
   compile: false}
-shuffled: {epochs: 3}
+shuffled: {epochs: 1}
 """
 
 

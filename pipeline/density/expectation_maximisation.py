@@ -94,28 +94,12 @@ class _KMeansStart(np.random.RandomState):
 
 @contextmanager
 def _on(device: Any, x: np.ndarray) -> Iterator[Any]:
-    """x as a tensor on the device, with which scikit-learn can compute inside.
-
-    For tensors scikit-learn 1.9 adds to a diagonal one element at a time, which is 9,000 launches
-    an iteration for twelve components in 768 dimensions, and solves triangular systems as if they
-    were general ones. Both are one call here."""
+    """x as a tensor on the device, with which scikit-learn can compute inside."""
     os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it
     import sklearn
     import torch
-    from sklearn.mixture import _gaussian_mixture
 
     from pipeline.common.devices import arithmetic
 
-    solve = torch.linalg.solve_triangular
-    quick = {
-        "_add_to_diagonal": lambda matrix, value, xp: matrix.diagonal().add_(value),
-        "_linalg_solve": lambda lower, right, xp: solve(lower, right, upper=False),
-    }
-    module = vars(_gaussian_mixture)
-    before = {name: module[name] for name in quick}
-    try:
-        module.update(quick)
-        with sklearn.config_context(array_api_dispatch=True), arithmetic():
-            yield torch.from_numpy(x).to(device)
-    finally:
-        module.update(before)
+    with sklearn.config_context(array_api_dispatch=True), arithmetic():
+        yield torch.from_numpy(x).to(device)

@@ -50,8 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     ranked, constant = rankable(faces.tags, faces.ranked, settings.tie_stops)
     faces, validation_set = (each.with_tags(ranked) for each in (faces, validation_set))
     if options.shuffled:
-        epochs = {"epochs": p.shuffled.epochs, "schedule_epochs": max(1, p.shuffled.epochs)}
-        settings, faces = settings.model_copy(update=epochs), shuffle_tags(faces, p.seed)
+        epochs = min(p.shuffled.epochs, settings.epochs)
+        control = {"epochs": epochs, "schedule_epochs": max(1, epochs)}
+        settings, faces = settings.model_copy(update=control), shuffle_tags(faces, p.seed)
     encoder = checkpoints.start_encoder(
         settings.start,
         Architecture.of(settings),

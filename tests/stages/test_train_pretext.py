@@ -116,13 +116,19 @@ def test_shuffled_trains_on_tags_of_other_faces_and_validates_on_true_ones(
     assert not np.array_equal(faces.tags, true.tags)
     assert np.array_equal(np.sort(faces.tags, axis=0), np.sort(true.tags, axis=0))
     assert np.array_equal(validation.tags, true_validation.tags)
-    assert (settings.epochs, settings.schedule_epochs, settings.batch_size) == (3, 3, 16)
+    assert (settings.epochs, settings.schedule_epochs, settings.batch_size) == (1, 1, 16)
     assert list(outs(workspace / "out")) == OUTPUTS
-    assert read(workspace / "out/details.json")["epochs"] == 3
+    assert read(workspace / "out/details.json")["epochs"] == 1
     meta = read_metadata(workspace / "out/encoder.safetensors")
-    assert meta["params"]["exif_tags"] == "shuffled" and meta["params"]["pretext"]["epochs"] == 3
+    assert meta["params"]["exif_tags"] == "shuffled" and meta["params"]["pretext"]["epochs"] == 1
     shown = capsys.readouterr().out
     assert "shuffled EXIF tags" in shown and max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_the_control_trains_no_longer_than_the_encoder(workspace, trained_with):
+    change(workspace, "shuffled: {epochs: 1}", "shuffled: {epochs: 3}")
+    run("out", "--shuffled")
+    assert trained_with[0][2].epochs == trained_with[0][2].schedule_epochs == 2
 
 
 @pytest.mark.parametrize("more", [[], ["--shuffled"]])
@@ -155,7 +161,8 @@ def test_ended_by_a_signal_it_exits_with_75_and_resumes_to_the_same_bytes(
 
 @pytest.mark.parametrize("more", [[], ["--shuffled"]])
 def test_zero_epochs_save_random_weights(workspace, more):
-    change(workspace, "epochs: 3" if more else "epochs: 2", "epochs: 0")
+    before, after = ("{epochs: 1", "{epochs: 0") if more else ("  epochs: 2", "  epochs: 0")
+    change(workspace, before, after)
     run("out", *more)
     encoder, _ = load_encoder(workspace / "out/encoder.safetensors")
     fresh = Encoder(Architecture.of(params.load("pretext").pretext), seed=3)
@@ -219,7 +226,7 @@ def test_wrong_box_is_named(workspace):
         ("architecture: native", "architecture: resnet17", r"pretext\.architecture: 'resnet17'"),
         ("start: none", "start: absent.pth", r"pretext\.start: 'absent\.pth'"),
         ("device: cpu", "device: tpu", r"pretext\.device = 'tpu'"),
-        ("{epochs: 3}", "{epochs: -1}", r"shuffled\.epochs = -1"),
+        ("{epochs: 1}", "{epochs: -1}", r"shuffled\.epochs = -1"),
         ("dropout: 0,", "dropout: 1,", r"pretext\.dropout = 1: .*less than or equal to 0\.9"),
         ("crop: 1", "crop: 0.2", r"pretext\.augmentation\.crop = 0.2"),
     ],
