@@ -3,7 +3,6 @@
 Each module runs in a process of its own, so that one's memory is not counted for another. Exit
 status 1 if a module failed; --quick takes tiny sizes, which mean nothing."""
 
-import argparse
 import json
 import platform
 import subprocess
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import harness
+from pipeline.base import command_line
 
 MODULES = ("train_pretext", "extract_features", "fit_gmm", "detect", "read_pack")
 CHILD = """
@@ -61,7 +61,7 @@ def machine() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("modules", nargs="*", metavar="module", help=f"of {', '.join(MODULES)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
     options = parser.parse_args(argv)

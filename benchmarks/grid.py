@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks import experiments, grid_plot
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 
@@ -119,7 +119,7 @@ def _signed(difference: Interval) -> str:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.grid", description=__doc__)
+    parser = command_line.parser(__doc__)
     grid = Path(__file__).with_suffix(".yaml")
     parser.add_argument("--grid", type=Path, default=grid, help="YAML: rows of changed values")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

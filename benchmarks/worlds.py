@@ -4,13 +4,12 @@ A world is the recipe with another `seed`: other persons, cameras, backgrounds, 
 Each is an experiment of dvc. What was chosen by looking at some worlds is to be reported from
 others: 1 to 3 are for choosing, 11 to 13 for the report."""
 
-import argparse
 import tempfile
 from pathlib import Path
 
 from benchmarks import experiments, world_figures, worlds_table
 from benchmarks.__main__ import machine
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
 from pipeline.common import artifacts
 
 GOALS = ("evaluate", "audit")
@@ -31,7 +30,7 @@ that is fitted as they are, on the same faces.
 
 def main(argv: list[str] | None = None) -> None:
     """Run the worlds one after the other and show the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.worlds", description=__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="a world each")
     parser.add_argument("--output", type=Path, help="write <output>.md and <output>.json too")
     options = parser.parse_args(argv)

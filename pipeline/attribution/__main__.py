@@ -4,13 +4,12 @@ CSV: python -m pipeline.attribution > attribution.csv
 The faces are those of data/faces, of training and of validation; what the face list does not say of
 one is empty. Photographs of your own have their author and their path."""
 
-import argparse
 import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.base import params, terminal
+from pipeline.base import command_line, params, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.layout import Layout
@@ -25,12 +24,7 @@ COLUMNS = ("face_id", "photo_id", "author", *SAID)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with the given command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.attribution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.parse_args(argv)
+    command_line.parser(__doc__).parse_args(argv)
     p = params.load("data", "exif")
     metainfo = None if p.exif.source == "photos" else Layout(Path(p.data.root)).metainfo
     writer = csv.writer(sys.stdout, lineterminator="\n")

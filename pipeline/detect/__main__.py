@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
 from pipeline.base.errors import PipelineError
 from pipeline.detect.errors import FINE, SOME_UNREADABLE, STOPPED, Unusable
 from pipeline.detect.sources import STANDARD_INPUT
@@ -46,11 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.detect",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(__doc__)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="what to score; see above")
     add("--out", type=Path, metavar="FILE", help="rows to write: .csv, .jsonl or .parquet")

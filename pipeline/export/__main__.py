@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
 from pipeline.base.atomic import atomic
 
 CARD = "MODEL_CARD.md"
@@ -37,11 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(__doc__)
     add = parser.add_argument
     add("--model", type=Path, default=Path("models"), metavar="DIR", help="trained model (models)")
     add("--out", type=Path, default=Path("models/detector.onnx"), metavar="FILE")

@@ -86,7 +86,10 @@ def list_pictures(folder: str, root: Path, passed_over: Tally) -> list[str]:
     or where a folder's name says that its pictures are photographs."""
     top, names = root / folder, list[str]()
     if not top.is_dir():
-        raise PipelineError(f"{top}: no such folder of pictures")
+        raise PipelineError(
+            f"{top}: no such folder of pictures; put them there, or take its name out of "
+            "generators in params.yaml"
+        )
     roots = (os.path.realpath(root), os.path.realpath(top))
     unreadable = list[OSError]()
     for parent, folders, files in os.walk(roots[1], onerror=unreadable.append):

@@ -4,12 +4,11 @@ they started from, wrapper_75_new.pth of "EXIF as Language". No pickle is run.
 Then, in params.yaml of the profile paper, pretext.start: the file written here; pretext.epochs: 0
 uses it as it is, without any training."""
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.base import terminal
+from pipeline.base import command_line, terminal
 from pipeline.base.errors import PipelineError
 
 SUFFIX = ".safetensors"
@@ -17,11 +16,7 @@ SUFFIX = ".safetensors"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with the given command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.import_checkpoint",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth file")
     text = "a new .safetensors file to write (FILE with that suffix)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=text)

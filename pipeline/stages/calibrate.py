@@ -28,14 +28,6 @@ from pipeline.face_sets import face_list, feature_sets
 from pipeline.face_sets.feature_sets import FeatureSet
 
 SETS = ("fit", "calibration", "test")
-RULE = (
-    "score > threshold; threshold = calibration score of rank "
-    "ceil((n + 1)(1 - false_alarm_rate)) (split-conformal), the largest over histories"
-)
-PAPER_WARNING = (
-    "taken from the faces that the mixture was fitted on: on new photographs the false alarm rate "
-    "is higher than chosen"
-)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -71,9 +63,8 @@ def main(argv: list[str] | None = None) -> None:
     persons = {name: faces.persons for name, faces in sets.items()}
     own = np.stack(list(by_history["calibration"].values()))  # (histories, n)
     threshold = _thresholds(own, scores["fit"], p.calibration)
-    threshold |= {"sides": density.sides, "histories": p.calibration.histories}
     threshold |= {"precision": p.features.precision}  # for who scores faces with these thresholds
-    checks = _checks(threshold, scores, persons)
+    checks = {"sides": density.sides, **_checks(threshold, scores, persons)}
     checks["histories"] = _of_histories(threshold, by_history, persons)
     side = density.side(sets["test"].features, sets["test"].heads)
     for at in checks["rates"].values():
@@ -118,13 +109,8 @@ def _thresholds(own: np.ndarray, fitted: np.ndarray, chosen: Any) -> dict[str, A
         "rates": {key(r): {"false_alarm_rate": r, "threshold": t} for r, t in by_rate.items()},
         "review": key(chosen.review_rate),
         "flag": key(chosen.flag_rate),
-        "calibration_faces": own.shape[1],
-        "rule": RULE,
         "paper_protocol": {
-            "threshold": thresholds.paper_protocol_threshold(fitted, chosen.review_rate),
-            "percentile": 100 * (1 - chosen.review_rate),
-            "source": "fit features",
-            "warning": PAPER_WARNING,
+            "threshold": thresholds.paper_protocol_threshold(fitted, chosen.review_rate)
         },
     }
 
@@ -152,7 +138,6 @@ def _checks(
         "test_people_known": len(people["test"] & (people["fit"] | people["calibration"])),
         "review": threshold["review"],
         "flag": threshold["flag"],
-        "sides": threshold["sides"],
         "rates": {
             key: check(test, **at, persons=j, calibration=calibration) for key, at in by_rate
         },

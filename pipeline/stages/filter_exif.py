@@ -5,7 +5,6 @@ photographs. All is streamed in the order of the face list, or of the paths, so 
 the ids of faces and photographs, what the pack says of them, and a few hundred pictures. Worker
 processes read records and pictures; the bytes written do not depend on their number."""
 
-import argparse
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base import params, processes, terminal
+from pipeline.base import command_line, params, processes, terminal
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts, names, shards, splits, tables
@@ -234,9 +233,7 @@ def check(counts: dict[str, Any], root: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the data root")
-    parser.add_argument("--output", type=Path, required=True, help="folder of faces to write")
+    parser = command_line.paths(__doc__, root="data root", output="folder of faces to write")
     args = parser.parse_args(argv)
     p = params.load("seed", "exif", "split")
 

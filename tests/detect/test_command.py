@@ -135,7 +135,7 @@ def test_what_cannot_be_done_says_why_and_scores_nothing(run, arguments, status,
 def test_wrong_options_are_status_2(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
-    assert ended.value.code == 2 and "usage: python -m pipeline.detect" in capsys.readouterr().err
+    assert ended.value.code == 2 and "usage: python -m " in capsys.readouterr().err
 
 
 def test_the_rate_moves_the_verdicts(run):

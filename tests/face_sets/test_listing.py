@@ -185,7 +185,7 @@ def test_a_generator_folder_may_itself_be_a_link(fenced):
 
 
 def test_folders_without_pictures_are_errors(tmp_path):
-    with pytest.raises(PipelineError, match="no such folder"):
+    with pytest.raises(PipelineError, match=r"sdxl: no such folder.*out of generators in"):
         listing.list_pictures("sdxl", tmp_path, Tally())
     (tmp_path / "sdxl/.hidden.png").mkdir(parents=True)
     with pytest.raises(PipelineError, match=r"sdxl: no \.jpeg, \.jpg, \.png, \.webp file"):
