@@ -1,5 +1,6 @@
 """Reading params.yaml: a wrong, missing or unknown parameter stops a stage at once."""
 
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,11 @@ from ruamel.yaml.error import YAMLError
 from pipeline.base.agreement import faults
 from pipeline.base.errors import PipelineError
 from pipeline.base.schema import Params, Section
+
+# What reading YAML may raise beside its own errors, as for a date that is none
+_DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+_SHORT = reprlib.Repr()  # of values that stand for others, nine in nine in nine, a full one is GBs
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 70
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:
@@ -50,7 +56,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         tree = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; run in the repository's root") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, *_DAMAGE) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
         problem = getattr(error, "problem", error)
@@ -65,7 +71,7 @@ def _explain(problem: Any) -> str:
     parts = [str(part) for part in problem["loc"]]
     # pydantic's names for a choice between types are in parentheses here
     key = ".".join(part for part in parts if not part.startswith("("))
-    value = repr(problem["input"])
+    value = _SHORT.repr(problem["input"])
     if problem["type"] == "missing":
         return f"  {key}: missing; params.yaml's comments say what is allowed"
     if problem["type"] == "extra_forbidden":

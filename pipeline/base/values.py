@@ -22,7 +22,7 @@ def one_group(pattern: str) -> str:
     try:
         if pattern and re.compile(pattern).groups != 1:
             raise ValueError("needs exactly one group in parentheses, or must be empty")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"no regular expression: {error}") from None
     return pattern
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
+from pipeline.common.tally import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,12 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file; arrays that would need a pickle are refused."""
     with _reading(path, "a readable .npz file"), np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        if sum(one.file_size for one in archive.zip.infolist()) > Path(path).stat().st_size:
+            raise ValueError("compressed: it could unpack to any size")
+        arrays = {name: archive[name] for name in archive.files}
+        if others := [name for name, one in arrays.items() if not isinstance(one, np.ndarray)]:
+            raise ValueError(f"{plain(others[0])} is no array")
+        return arrays
 
 
 def write_table(path: str | Path, frame: "pd.DataFrame") -> None:
@@ -111,9 +117,10 @@ def _reading(path: str | Path, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # readers raise nearly any on damaged bytes
+        reason = plain(str(error) or type(error).__name__)
         raise PipelineError(
-            f"{path}: not {kind} ({error}); remove it and run `dvc repro`"
+            f"{path}: not {kind} ({reason:.200}); remove it and run `dvc repro`"
         ) from None
 
 

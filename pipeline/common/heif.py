@@ -10,6 +10,7 @@ from typing import NamedTuple
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 _EXIF, _XMP, _HIDDEN = b"Exif", b"mime", b"skip"
 _ITEMS = 4096  # most that are looked at; a photograph has its tiles and about a dozen others
+_PIECES = 4 * _ITEMS  # most of all items together
 
 
 class Parts(NamedTuple):
@@ -82,18 +83,22 @@ def _contents(
         place += size
         return int.from_bytes(data[place - size : place])
 
-    version, sizes = number(4) >> 24, number(2)
+    version, sizes, pieces, room = number(4) >> 24, number(2), _PIECES, len(data)
     offset_size, length_size, base_size, index_size = (sizes >> k & 15 for k in (12, 8, 4, 0))
     for _ in range(min(_ITEMS, number(4 if version == 2 else 2))):
         item = number(4 if version == 2 else 2)
         method = number(2) & 15 if version else 0  # 0: in the file, 1: in the box idat
         number(2)
-        base, content = number(base_size) + (idat if method else 0), b""
-        for _ in range(min(_ITEMS, number(2))):
+        base, content = number(base_size) + (idat if method else 0), list[bytes]()
+        for _ in range(number(2)):
             number(index_size if version else 0)
             offset, length = base + number(offset_size), number(length_size)
-            content += data[offset : offset + length] if kinds.get(item) in (_EXIF, _XMP) else b""
-        if place > end:
-            return
-        if content and method < 2:
-            yield item, content
+            if kinds.get(item) in (_EXIF, _XMP):
+                content.append(data[offset : offset + length])
+                room -= len(content[-1])
+            pieces -= 1
+            # Pieces that lie over each other can be much more than the file
+            if place > end or not pieces or room < 0:
+                return
+        if any(content) and method < 2:
+            yield item, b"".join(content)

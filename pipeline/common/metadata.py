@@ -13,7 +13,8 @@ from pipeline.common import heif
 TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF is in others
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 MAXIMUM_PROFILE = 2**20  # bytes of EXIF or XMP in a compressed text of PNG
-_MARKER = re.compile(rb"\xff+[\x01-\xfe]")
+MAXIMUM_PARTS = 2**16  # of a file: more than any camera or program writes, read within a second
+_MARKER = re.compile(rb"\xff[\x01-\xfe]")  # perhaps behind more \xff, which fill
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -60,12 +61,31 @@ def take_apart(data: bytes) -> Parts:
     return _webp(data) if data[:4] + data[8:16] == b"RIFFWEBPVP8X" else Parts(data)
 
 
+class _Kept:
+    """What is left of a file, in as few pieces as what is left out demands."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._pieces, self._end = data, list[bytes](), 0
+
+    def leave_out(self, start: int, end: int, instead: bytes = b"") -> None:
+        """Not the bytes from `start`, which is not before the last end."""
+        self._pieces += [self._data[self._end : start], instead]
+        self._end = end
+
+    def all(self) -> bytes:
+        """All that is kept."""
+        return b"".join([*self._pieces, self._data[self._end :]])
+
+
 def _jpeg(data: bytes) -> Parts:
     """Without comments and the segments APP0 to APP15, but for the two that say which colours the
     numbers are: JFIF and Adobe, where libjpeg finds them long enough.
     """
-    kept, place, exif, xmp, c2pa = [data[:2]], 2, b"", b"", b""
-    while marker := _MARKER.search(data, place):
+    kept, place = _Kept(data), 2
+    exif, xmp, c2pa = list[bytes](), list[bytes](), list[bytes]()
+    for _ in range(MAXIMUM_PARTS):
+        if not (marker := _MARKER.search(data, place)):
+            break
         code, start = data[marker.end() - 1], marker.end()
         alone = code == 0x01 or 0xD0 <= code <= 0xD7  # a marker without a segment
         end = start if alone else start + max(2, int.from_bytes(data[start : start + 2]))
@@ -75,37 +95,40 @@ def _jpeg(data: bytes) -> Parts:
         colours = (code == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14) or (
             code == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
         )
-        if colours or not (0xE0 <= code <= 0xEF or code == 0xFE):
-            kept.append(data[place:end])
-        elif code == 0xE1 and content.startswith(_EXIF):
-            exif += content.removeprefix(_EXIF)  # a long one is in several segments
+        if not colours and (0xE0 <= code <= 0xEF or code == 0xFE):
+            kept.leave_out(place, end)
+        if code == 0xE1 and content.startswith(_EXIF):
+            exif.append(content.removeprefix(_EXIF))  # a long one is in several segments
         elif code == 0xE1 and content.startswith(_XMP):
-            xmp += content
+            xmp.append(content)
         elif code == 0xEB and content.startswith(b"JP"):  # each piece repeats the box's header
-            c2pa += content[24 if content[8:12] == b"\0\0\0\1" else 16 :]
+            c2pa.append(content[24 if content[8:12] == b"\0\0\0\1" else 16 :])
         place = end
-    return Parts(b"".join(kept) + data[place:], exif, xmp, c2pa)
+    return Parts(kept.all(), b"".join(exif), b"".join(xmp), b"".join(c2pa))
 
 
 def _png(data: bytes) -> Parts:
     """Without ancillary chunks (a small first letter), but for tRNS, which says what is seen."""
-    kept, place, exif, xmp = [data[:8]], 8, b"", b""
-    while place + 12 <= len(data):
+    kept, place, exif, xmp = _Kept(data), 8, b"", b""
+    profile, profile_packed = b"", False
+    for _ in range(MAXIMUM_PARTS):
         kind, start = data[place + 4 : place + 8], place + 8
         end = start + int.from_bytes(data[place : place + 4]) + 4
-        if end > len(data):
+        if place + 12 > len(data) or end > len(data):
             break
         content = data[start : end - 4]
-        if kind[:1].isupper() or kind == b"tRNS":
-            kept.append(data[place:end])
-        elif kind == b"eXIf":
+        if not (kind[:1].isupper() or kind == b"tRNS"):
+            kept.leave_out(place, end)
+        if kind == b"eXIf":
             exif = content
-        elif kind in (b"tEXt", b"zTXt") and content.startswith(_RAW_PROFILE):
-            exif = exif or _raw_profile(content.removeprefix(_RAW_PROFILE), kind == b"zTXt")
+        elif kind in (b"tEXt", b"zTXt") and content.startswith(_RAW_PROFILE) and not profile:
+            profile, profile_packed = content.removeprefix(_RAW_PROFILE), kind == b"zTXt"
         elif kind == b"iTXt" and content.startswith(_PNG_XMP):
-            xmp = _international_text(content.removeprefix(_PNG_XMP))
+            xmp = content.removeprefix(_PNG_XMP)
         place = end
-    return Parts(b"".join(kept) + data[place:], exif, xmp)
+    # Unpacked once: a file can have thousands of texts that become a thousand times as long
+    exif = exif or _raw_profile(profile, profile_packed)
+    return Parts(kept.all(), exif, _international_text(xmp))
 
 
 def _international_text(content: bytes) -> bytes:
@@ -134,20 +157,20 @@ def _raw_profile(content: bytes, compressed: bool) -> bytes:
 
 def _webp(data: bytes) -> Parts:
     """Without the chunks EXIF, XMP and ICCP, and what the header says of them."""
-    kept, place, said = list[bytes](), 12, {b"EXIF": b"", b"XMP ": b"", b"ICCP": b""}
-    while place + 8 <= len(data):
+    kept, place, said = _Kept(data[12:]), 12, {b"EXIF": b"", b"XMP ": b"", b"ICCP": b""}
+    for _ in range(MAXIMUM_PARTS):
+        if place + 8 > len(data):
+            break
         kind, start = data[place : place + 4], place + 8
         length = int.from_bytes(data[place + 4 : start], "little")
         end = start + length + length % 2
-        chunk = data[place:end]
         if kind in said:
-            said[kind] = chunk[8:]
-        elif kind == b"VP8X" and length:
-            kept.append(chunk[:8] + bytes([chunk[8] & ~0x2C]) + chunk[9:])
-        else:
-            kept.append(chunk)
+            said[kind] = data[start:end]
+            kept.leave_out(place - 12, min(end, len(data)) - 12)
+        elif kind == b"VP8X" and data[start:end]:
+            kept.leave_out(start - 12, start - 11, bytes([data[start] & ~0x2C]))
         place = end
-    pixels = b"WEBP" + b"".join(kept)
+    pixels = b"WEBP" + kept.all()
     size = len(pixels).to_bytes(4, "little")
     return Parts(b"RIFF" + size + pixels, said[b"EXIF"], said[b"XMP "])
 

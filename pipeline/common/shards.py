@@ -94,7 +94,7 @@ class Shards:
         try:
             described = [_describe(path) for path in self._paths]
             (self.shape,) = {shape[1:] for shape, _ in described}  # or a ValueError: several sizes
-        except (ValueError, EOFError) as error:
+        except Exception as error:  # NumPy raises nearly any on damaged bytes
             raise PipelineError(
                 f"{folder}: not readable as shards ({error}); remove it and run `dvc repro`"
             ) from None
@@ -158,6 +158,8 @@ def _header(count: int, shape: tuple[int, ...]) -> bytes:
 def _describe(path: Path) -> tuple[tuple[int, ...], int]:
     """Shape of a shard, and the length of its header. ValueError if it is anything else."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path.name} is an archive, not an array")
     if array.dtype != np.uint8 or array.ndim != 4 or not array.flags.c_contiguous:
         raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not pictures in uint8")
     return array.shape, array.offset

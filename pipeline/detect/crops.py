@@ -15,9 +15,8 @@ from pipeline.detect.errors import Unusable
 from pipeline.detect.reading import Box, File, crop
 from pipeline.detect.sources import shown
 from pipeline.face_detection.detectors import FaceDetector
-from pipeline.face_detection.framing import frame, shrink
+from pipeline.face_detection.framing import FARTHEST, frame, shrink
 
-FARTHEST = 2**31  # pixels from the origin
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import HEADS
-from pipeline.encoder.foreign import load_tensors, state_dict
+from pipeline.encoder.foreign import Weights, check_plain, load_tensors, state_dict
 
 VISUAL = "model.visual."
 # What the authors' class leaves of CLIP's text side, and their checkpoints therefore carry.
@@ -28,15 +28,39 @@ HEAD_NAMES = {
     "manipulation": "fc_face",
 }
 REVERSED = "exposure_time_s"
+OF_HEADS = tuple(f"{name}.{part}" for name in HEAD_NAMES.values() for part in ("weight", "bias"))
 
 
 def read_pth(path: Path) -> dict[str, torch.Tensor]:
     """The state dict of a checkpoint, in our names; no pickle is run (weights_only)."""
+    weights, _, heads = read_parts(path)
+    widths = [value.numel() for name, value in heads.items() if name.endswith("weight")]
+    check_heads(heads, widths[0] if widths else 0, path)
+    return rename(weights)
+
+
+def read_parts(path: Path) -> tuple[Weights, Weights, Weights]:
+    """The whole state dict of a checkpoint; what of it is the network's, and what the heads'. These
+    two hold no more than the file does. PipelineError for anything else.
+    """
     weights = state_dict(load_tensors(path), path)
-    try:
-        return rename(weights)
-    except RuntimeError as error:  # heads that do not fit together
-        raise PipelineError(f"{path}: heads of wrong shape ({error})") from error
+    visual = {name: value for name, value in weights.items() if name.startswith(VISUAL)}
+    heads = {name: weights[name] for name in OF_HEADS if name in weights}
+    check_plain(visual | heads, path)
+    return weights, visual, heads
+
+
+def check_heads(heads: Weights, feature_dim: int, source: Path) -> None:
+    """PipelineError for a head that is not (1, feature_dim) with a bias (1,): several that are not
+    could fit together all the same.
+    """
+    for name, value in heads.items():
+        wanted = (1, feature_dim) if name.endswith(".weight") else (1,)
+        if value.shape != wanted:
+            raise PipelineError(
+                f"{source}: {name} has the shape {tuple(value.shape)}, a head has {wanted}; "
+                "use another file"
+            )
 
 
 def rename(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -46,9 +70,8 @@ def rename(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     names = [HEAD_NAMES[head] for head in HEADS]
     signs = torch.tensor([-1.0 if head == REVERSED else 1.0 for head in HEADS])  # (5,)
     ours = {k: f"backbone.{k.removeprefix(VISUAL)}" for k in weights if k.startswith(VISUAL)}
-    theirs = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
-    missing = [key for key in theirs if key not in weights]
-    unknown = sorted(weights.keys() - ours.keys() - set(theirs) - LEFTOVERS)
+    missing = [key for key in OF_HEADS if key not in weights]
+    unknown = sorted(weights.keys() - ours.keys() - set(OF_HEADS) - LEFTOVERS)
     if missing or unknown:
         raise PipelineError(
             f"authors' checkpoint: {len(missing)} entries missing ({', '.join(missing[:3])}), "

@@ -3,6 +3,7 @@ from.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,13 +16,14 @@ from pipeline.base.atomic import atomic
 from pipeline.base.errors import PipelineError
 from pipeline.common.names import HEADS, MANIPULATION
 from pipeline.encoder import authors
-from pipeline.encoder.backbones import Architecture
-from pipeline.encoder.foreign import unwrapped
+from pipeline.encoder.backbones import NATIVE, Architecture
+from pipeline.encoder.foreign import check_plain, unwrapped
 from pipeline.encoder.network import CLIP_MEAN, CLIP_STD, Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 from pipeline.encoder.pretrained import imagenet
 
 FORMAT = "encoder-2"
+MAXIMUM_SIZE = 4096  # pixels of a side that an encoder may ask for
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Colour = tuple[Number, Number, Number]  # red, green, blue
 
@@ -50,6 +52,7 @@ def load_encoder(path: Path) -> tuple[Encoder, Preprocessing]:
     """
     meta, weights = _read(path)
     described = _describe(path, meta)
+    _check_fits(described, weights, source=str(path))
     encoder = Encoder(
         described.architecture, described.heads, normalisation=described.normalisation
     )
@@ -88,6 +91,11 @@ def _describe(path: Path, meta: dict[str, Any]) -> Described:
         found: Described = adapter.validate_json(json.dumps(parts))
         if found.heads[-1:] != (MANIPULATION,) or len(set(found.heads)) < len(found.heads):
             raise ValueError(f"heads must differ, and the last must be {MANIPULATION}")
+        own = found.architecture
+        if not (len(own.widths) > 1 and min(*own.widths, own.blocks, own.feature_dim) > 0):
+            raise ValueError("the architecture has levels or features without channels")
+        if not 1 <= found.preprocessing.input_size <= MAXIMUM_SIZE:
+            raise ValueError(f"input_size must be 1 to {MAXIMUM_SIZE:,} pixels")
         if found.preprocessing.resize != Preprocessing.resize or min(found.normalisation[1]) <= 0:
             raise ValueError(f"resize must be {Preprocessing.resize}, and each std positive")
     except (TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
@@ -118,7 +126,22 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path}: not an encoder of format {FORMAT}; give a file that train_pretext wrote, or "
             "train again"
         )
+    check_plain(weights, path)
     return meta, unwrapped(weights)
+
+
+def _check_fits(described: Described, weights: dict[str, torch.Tensor], *, source: str) -> None:
+    """PipelineError where the weights are of another architecture than the file says, before one
+    of any size is built.
+    """
+    architecture = described.architecture
+    if architecture.name == NATIVE and architecture.blocks * len(architecture.widths) > len(
+        weights
+    ):
+        raise PipelineError(f"{source}: fewer weights than blocks; use another file")
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is copied
+        _copy(Encoder(architecture, described.heads), weights, source=source)
 
 
 def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
@@ -127,6 +150,11 @@ def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: 
 
     Counters of batches that are missing, as in files of before there were any, start anew: nothing
     is computed from them."""
+    _copy(encoder, weights, source=source)
+    check_finite(encoder, source)
+
+
+def _copy(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
     own = encoder.state_dict()
     counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
     try:
@@ -137,7 +165,6 @@ def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: 
             f"{source}: weights do not fit {encoder.architecture} ({reasons}). Set architecture, "
             "levels, pooling, feature_dim, widths and blocks of pretext to those of the checkpoint."
         ) from None
-    check_finite(encoder, source)
 
 
 def check_finite(encoder: Encoder, source: str) -> None:

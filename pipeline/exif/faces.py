@@ -84,17 +84,25 @@ def read_boxes(path: Path) -> dict[str, list[Face]]:
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise PipelineError(
             f"exif.face_detector {path}, line {reader.line_num}: {error!r}; expected a table with "
-            f"the columns path, {', '.join(BOX_COLUMNS)}, numbers in pixels, x0 < x1, y0 < y1"
+            f"the columns path, {', '.join(BOX_COLUMNS)}, numbers in pixels, of a box at "
+            "least one wide and high"
         ) from None
     return {name: sorted(faces) for name, faces in found.items()}
 
 
 def _face(row: dict[str, str]) -> Face:
     x0, y0, x1, y1 = box = tuple(float(row[name]) for name in BOX_COLUMNS)
-    if not (all(map(math.isfinite, box)) and x0 < x1 and y0 < y1):
+    if not (all(map(_is_place, box)) and x0 + 1 <= x1 and y0 + 1 <= y1):
         raise ValueError(f"no box: {x0:g} {y0:g} {x1:g} {y1:g}")
     landmarks = dict.fromkeys(LANDMARKS, (math.nan, math.nan))
     if any(row.get(name) for name in POINT_COLUMNS):
         numbers = [float(row[name]) for name in POINT_COLUMNS]
+        if not all(map(_is_place, numbers)):
+            raise ValueError("a landmark that is nowhere")
         landmarks |= zip(POINTS, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
     return Face((x0, y0, x1, y1), 1.0, tuple(landmarks.values()))
+
+
+def _is_place(number: float) -> bool:
+    """Whether it is a coordinate that a picture can have; NaN is none."""
+    return abs(number) <= framing.FARTHEST

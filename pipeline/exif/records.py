@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
+import numpy as np
+
 from pipeline.base import terminal
 from pipeline.base.errors import PipelineError
 from pipeline.common.pictures import read_bytes
@@ -91,7 +93,7 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
             f"{path}: no such file; set data.root in params.yaml to the folder that holds "
             "SSL_training_data"
         ) from None
-    except (ijson.JSONError, UnicodeDecodeError) as error:
+    except (ijson.JSONError, ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise PipelineError(
             f"{path}: broken JSON after {count} faces ({reason}); fetch or copy the file again"
@@ -109,7 +111,7 @@ def _parse_entry(face_id: str, entry: Any) -> tuple[str, tuple[float, ...], tupl
     box = _numbers(entry["bounding_box"], 4)
     if box is None:
         raise Rejection("box_not_four_numbers")
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = np.float32(box).tolist()  # as they are kept, lest a narrow box become empty
     if not (x0 < x1 and y0 < y1 and 0 < x0 + x1 < 2 and 0 < y0 + y1 < 2):
         raise Rejection("box_outside_picture")  # or empty; its centre must lie in the picture
     landmarks = _numbers(entry.get("landmark"), 14) or (math.nan,) * 14

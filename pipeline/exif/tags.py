@@ -35,8 +35,9 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")  # 1,200: or one an
 _VALUE = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _F_PREFIX = re.compile(r"[fF\u0192]\s*/?\s*")
-_SECONDS = re.compile(r"\s*(?:s|secs?|seconds?)\.?$", re.IGNORECASE)
-_MILLIMETRES = re.compile(r"\s*mm\.?$", re.IGNORECASE)
+# Not with the blanks before them: looked for at each of a million, these would take hours
+_SECONDS = re.compile(r"(?:s|secs?|seconds?)\.?$", re.IGNORECASE)
+_MILLIMETRES = re.compile(r"mm\.?$", re.IGNORECASE)
 _LIST = re.compile(r"[\s,;]+")
 
 
@@ -116,12 +117,12 @@ def parse_f_number(value: Any) -> float:
 
 def parse_exposure_time(value: Any) -> float:
     """Exposure time in seconds, never a reciprocal, from "1/60sec", "0.5 sec", "2" or "10/600"."""
-    return _number(_SECONDS.sub("", _text(value)))
+    return _number(_SECONDS.sub("", _text(value)).rstrip())
 
 
 def parse_focal_length(value: Any) -> float:
     """Focal length in millimetres (of the lens, not the 35 mm equivalent) from "50.0 mm"."""
-    return _number(_MILLIMETRES.sub("", _text(value)))
+    return _number(_MILLIMETRES.sub("", _text(value)).rstrip())
 
 
 def parse_further(value: Any, *, unit: str, zero: bool) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 FACE_SHARE = 0.57  # of the square's side: the longer side of the face's box
 SIDE = 128  # pixels, of FDF's pictures
+FARTHEST = 2**31  # pixels from the origin: no picture has such
 
 
 def frame(box: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +41,17 @@ def read(path: Path) -> list[ListedFace]:
             rows = list(csv.reader(file))
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such list of faces; run `dvc repro list_faces`") from None
+    except (csv.Error, UnicodeDecodeError):
+        rows = []
     if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise PipelineError(f"{path}: not a list of faces; remove it and run `dvc repro`")
-    return [ListedFace(*row) for row in rows[1:]]
+    faces = [ListedFace(*row) for row in rows[1:]]
+    for name in (face.name for face in faces):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise PipelineError(f"{path}: {name!r} leads out of the data root; run `dvc repro`")
+    if len({face.name for face in faces}) < len(faces):
+        raise PipelineError(f"{path}: a face stands there twice; remove it and run `dvc repro`")
+    return faces
 
 
 def read_face(root: Path, face: ListedFace) -> bytes:

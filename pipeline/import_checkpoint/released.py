@@ -4,15 +4,13 @@ torchvision's names below `model.visual.`, perhaps the authors' heads, and what 
 
 from pathlib import Path
 
-import torch
-
 from pipeline.base.errors import PipelineError
 from pipeline.common import artifacts
 from pipeline.common.names import HEADS, TAGS
-from pipeline.encoder.authors import HEAD_NAMES, VISUAL, rename
+from pipeline.encoder.authors import HEAD_NAMES, OF_HEADS, VISUAL, check_heads, read_parts, rename
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.checkpoints import load_weights, save_encoder
-from pipeline.encoder.foreign import Weights, load_tensors, state_dict
+from pipeline.encoder.foreign import Weights
 from pipeline.encoder.network import Encoder
 from pipeline.encoder.preprocessing import Preprocessing
 
@@ -20,8 +18,6 @@ FEATURE = f"{VISUAL}fc.weight"
 PREPROCESSING = Preprocessing(224, antialias=False)  # the authors'; theirs is CLIP's mean and std
 FACE_SCALE = 1.3
 MOST_FEATURES = 65_536
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-COUNTER = ".num_batches_tracked"
 BACKBONE, KEPT_HEADS, IGNORED = "backbone", "heads", "ignored"
 NEW_HEADS = "heads with random weights"
 
@@ -31,18 +27,14 @@ def convert(source: Path, out: Path) -> dict[str, list[str]]:
 
     Without any of the heads (EXIF as Language) they are random, keyed by seed 0, as the authors
     begin. PipelineError where a file is no such checkpoint, or has only some of the heads."""
-    weights = _named_tensors(source)
-    of_heads = [f"{name}.{part}" for name in HEAD_NAMES.values() for part in ("weight", "bias")]
-    used = {name: value for name, value in weights.items() if name.startswith(VISUAL)}
-    kept = {name: weights[name] for name in of_heads if name in weights}
-    _check_plain(used | kept, source)
+    weights, used, kept = read_parts(source)
     feature_dim = _feature_dim(used, source)
-    _check_heads(kept, feature_dim, source)
+    check_heads(kept, feature_dim, source)
     encoder = Encoder(Architecture("resnet50", feature_dim=feature_dim))
     became = {
         BACKBONE: list(used),
         KEPT_HEADS: list(kept),
-        NEW_HEADS: [] if kept else of_heads,
+        NEW_HEADS: [] if kept else list(OF_HEADS),
         IGNORED: sorted(weights.keys() - used.keys() - kept.keys()),
     }
     try:
@@ -54,36 +46,6 @@ def convert(source: Path, out: Path) -> dict[str, list[str]]:
     meta = {"face_scale": FACE_SCALE, "tags": TAGS}
     save_encoder(out, encoder, PREPROCESSING, params={"imported": imported}, **meta)
     return became
-
-
-def _named_tensors(source: Path) -> Weights:
-    """The file's state dict. PipelineError where names are not texts."""
-    content = load_tensors(source)
-    try:
-        return state_dict(content, source)
-    except TypeError:
-        raise PipelineError(
-            f"{source}: a state dict whose names are not all texts; save model.state_dict()"
-        ) from None
-
-
-def _check_plain(weights: Weights, source: Path) -> None:
-    """PipelineError for a tensor that is not dense, real and stored in full: to convert an expanded
-    one could take any amount of memory.
-    """
-    for name, value in weights.items():
-        plain = value.layout == torch.strided and not value.is_nested and value.device.type == "cpu"
-        counter = name.endswith(COUNTER) and value.dtype == torch.int64
-        if not plain or not (counter or value.dtype in FLOATS):
-            raise PipelineError(
-                f"{source}: {name}: expected a dense tensor of real floating-point numbers, found "
-                f"{value.dtype}, {value.layout}, {value.device.type}; save the weights as float32"
-            )
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise PipelineError(
-                f"{source}: {name}: an expanded tensor of {value.numel():,} numbers, most of which "
-                "are not in the file; save the weights with .contiguous()"
-            )
 
 
 def _feature_dim(weights: Weights, source: Path) -> int:
@@ -99,19 +61,6 @@ def _feature_dim(weights: Weights, source: Path) -> int:
             f"{source}: {FEATURE} has {rows:,} rows; allowed are 1 to {MOST_FEATURES:,} features"
         )
     return rows
-
-
-def _check_heads(heads: Weights, feature_dim: int, source: Path) -> None:
-    """PipelineError for a head that is not (1, feature_dim) with a bias (1,): several that are not
-    could fit together all the same.
-    """
-    for name, value in heads.items():
-        wanted = (1, feature_dim) if name.endswith(".weight") else (1,)
-        if value.shape != wanted:
-            raise PipelineError(
-                f"{source}: {name} has the shape {tuple(value.shape)}, a head has {wanted}; "
-                "use another file"
-            )
 
 
 def _fresh_heads(encoder: Encoder) -> Weights:

@@ -5,6 +5,7 @@ removed when the outs are written."""
 
 import hashlib
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -72,14 +73,47 @@ def check_finite(state: State, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def restore(state: State, content: bytes) -> None:
-    """Set a state that has just been started to what `to_bytes` kept, bit by bit."""
+    """Set a state that has just been started to what `to_bytes` kept, bit by bit. PipelineError
+    where it kept no such state.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    header = int.from_bytes(content[:8], "little")  # safetensors: length, JSON header, tensors
-    plain = json.loads(json.loads(content[8 : 8 + header])["__metadata__"]["state"])
+    try:
+        header = int.from_bytes(content[:8], "little")  # safetensors: length, JSON header, tensors
+        plain = json.loads(json.loads(content[8 : 8 + header])["__metadata__"]["state"])
+        _check_plain(state, plain)
+        tensors = load(content)
+        _set(state, plain, tensors)
+        check_finite(state, tensors)
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        raise PipelineError(
+            f"the checkpoint is none of this run ({str(error).partition(chr(10))[0]:.150}); remove "
+            "the folder .resume beside the encoder, and run again"
+        ) from None
+
+
+def _check_plain(state: State, plain: Any) -> None:
+    """ValueError unless there is what a state has beside tensors, of the same types."""
+    own = {k: v for k, v in vars(state).items() if k not in ("encoder", "optimiser")}
+    if not isinstance(plain, dict) or {k: type(v) for k, v in plain.items()} != {
+        k: type(v) for k, v in own.items()
+    }:
+        raise ValueError("it has other entries than a state")
+    counts = [plain["epoch"], plain["step"], plain["faces"], *plain["loss_faces"]]
+    heads = len(state.loss_sums)
+    if not (
+        len(plain["loss_sums"]) == len(plain["loss_faces"]) == heads
+        and all(type(count) is int and count >= 0 for count in counts)
+        and all(type(loss) is float and math.isfinite(loss) for loss in plain["loss_sums"])
+        and all(isinstance(row, dict) for row in plain["history"])
+    ):
+        raise ValueError("it counts what cannot be")
+
+
+def _set(state: State, plain: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     for name, value in plain.items():
         setattr(state, name, value)
-    tensors = load(content)
     state.encoder.load_state_dict(
         {name: tensors[f"encoder.{name}"] for name in state.encoder.state_dict()}
     )
@@ -90,8 +124,10 @@ def restore(state: State, content: bytes) -> None:
         if f"adam.{number}.step" in tensors:
             moments[number] = {"step": tensors[f"adam.{number}.step"]}
             for name in ("exp_avg", "exp_avg_sq"):  # in the memory layout of the weight
-                value = torch.empty_like(weight, requires_grad=False)
-                moments[number][name] = value.copy_(tensors[f"adam.{number}.{name}"])
+                kept = tensors[f"adam.{number}.{name}"]
+                if kept.shape != weight.shape:  # copying would repeat it
+                    raise ValueError(f"adam.{number}.{name} has another shape than its weight")
+                moments[number][name] = torch.empty_like(weight, requires_grad=False).copy_(kept)
     state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
 

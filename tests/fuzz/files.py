@@ -58,7 +58,9 @@ def lists(data: bytes, folder: Path) -> None:
 
 
 def list_seeds() -> list[bytes]:
-    boxes = b"path,box_x0,box_y0,box_x1,box_y1\na.png,1,2,30,40.5\na.png,1,2,30,40.5\nb.png,0,0,9,9\n"
+    boxes = (
+        b"path,box_x0,box_y0,box_x1,box_y1\na.png,1,2,30,40.5\na.png,1,2,30,40.5\nb.png,0,0,9,9\n"
+    )
     digest = b"0" * 64
     return [
         b"\0./a.png\r\ndata/b.jpg\n\nout/x.png\n",
@@ -156,7 +158,9 @@ def archives(data: bytes, folder: Path) -> None:
     elif mode == b"\1":  # arrays one after the other, in an archive that is whole
         path = folder / "b.npz"
         with zipfile.ZipFile(path, "w") as archive:
-            for name, part in zip(("scores", "sides", "features.law"), content.split(b"||"), strict=False):
+            for name, part in zip(
+                ("scores", "sides", "features.law"), content.split(b"||"), strict=False
+            ):
                 archive.writestr(f"{name}.npy", part)
         read_model(artifacts.read_npz(path), folder)
     elif mode == b"\2":

@@ -16,7 +16,9 @@ TOUCHES = {  # events with a path, by the number of paths in their arguments
     **{"os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1},
 }
 # Of Python, its packages and this code: they may be imported late
-_CODE = tuple({sys.prefix, sys.base_prefix, os.path.realpath(sys.prefix), os.getcwd()})
+_CODE = tuple(
+    {sys.prefix, sys.base_prefix, os.path.realpath(sys.prefix), *map(os.path.abspath, sys.path)}
+)
 _SYSTEM = ("/proc/", "/dev/null", "/sys/", "/etc/localtime", "/usr/share/zoneinfo")
 
 

@@ -50,9 +50,7 @@ def photograph(data: bytes, folder: Path) -> None:
     content = repaired(data)
     put(root / "a.jpg", content)
     put(folder / "boxes.csv", BOX.encode())
-    settings = photographs.Settings(
-        root, ANY, ["edited", "shrunken", "generated"], "", "boxes.csv"
-    )
+    settings = photographs.Settings(root, ANY, ["edited", "shrunken", "generated"], "", "boxes.csv")
     photographs._finder.cache_clear()
     found, reasons = photographs.read_some(["a.jpg"], settings)
     must(len(found) + reasons.total == 1, "neither used nor counted")

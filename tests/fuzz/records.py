@@ -4,6 +4,7 @@ import bz2
 import json
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def metainfo(data: bytes, folder: Path) -> None:
     faces = list(listed_faces(path, photo_ids, Tally(), ["CC-BY"] if data[:1] > b"\x80" else []))
     ids = [face.face_id for face in faces]
     must(len(set(ids)) == len(ids), "a face twice")
-    must(all(face_id.replace("-", "").replace("_", "").isalnum() for face_id in ids), "an id")
+    must(all(re.fullmatch(r"[\w-]+", face_id) for face_id in ids), "an id that is a path")
     nothing = np.empty((0, SIDE, SIDE, 3), np.uint8)
     columns = columns_of(Packed(faces, [], nothing, Tally(), Tally()), 0, lambda _: "train")
     boxes = np.stack([columns[name] for name in BOX_COLUMNS], axis=1).astype(float)
@@ -122,7 +123,9 @@ def pack_seeds() -> list[bytes]:
         b"6966111766\tExif+SubIFD.Focal+Length:50.0+mm,Exif+IFD0.Aperture+Value:F2.8,"
         b"Exif+SubIFD.ISO+Speed+Ratings:200,Exif+SubIFD.Exposure+Time:1%2F60+sec\n"
     )
-    return [mode + text for text in (line, b"1\t\n22\n" + line, line * 2) for mode in (b"\0", b"\1")]
+    return [
+        mode + text for text in (line, b"1\t\n22\n" + line, line * 2) for mode in (b"\0", b"\1")
+    ]
 
 
 TARGETS = {

@@ -46,8 +46,15 @@ def encoder(data: bytes, folder: Path) -> None:
 def encoder_seeds() -> list[bytes]:
     content, text = _own()
     length = struct.unpack("<Q", content[:8])[0]
-    short = b'{"__metadata__":{"encoder":"{}"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    return [b"\0" + content, b"\1" + text, b"\2" + content[8 : 8 + length], b"\2" + short + bytes(6)]
+    short = (
+        b'{"__metadata__":{"encoder":"{}"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    )
+    return [
+        b"\0" + content,
+        b"\1" + text,
+        b"\2" + content[8 : 8 + length],
+        b"\2" + short + bytes(6),
+    ]
 
 
 @functools.cache
@@ -148,7 +155,9 @@ def _state() -> State:
 def resume_seeds() -> list[bytes]:
     state = _state()
     before = to_bytes(state)
-    state.encoder(torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)))[1].square().sum().backward()
+    state.encoder(torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)))[
+        1
+    ].square().sum().backward()
     state.optimiser.step()
     state.history = [{"epoch": 1, "loss": 0.5, "auc": None}]
     after = to_bytes(state)
