@@ -4,6 +4,7 @@ Decoders read metadata as well, and refuse intact pixels for a fault in it: a lo
 another type. So they are given the parts of the file that pixels need, and nothing else. Of the
 rest one value is read, the orientation; metadata that is broken says nothing."""
 
+import itertools
 import re
 import zlib
 from typing import Literal, NamedTuple
@@ -13,7 +14,9 @@ from pipeline.common import heif
 TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF is in others
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 MAXIMUM_PROFILE = 2**20  # bytes of EXIF or XMP in a compressed text of PNG
-MAXIMUM_PARTS = 2**16  # of a file: more than any camera or program writes, read within a second
+# More than any camera or program writes. A decoder goes through each part of a file, byte by byte
+# through what lies between them, and for each scan of a JPEG through all of the picture.
+MAXIMUM_PARTS, MAXIMUM_SCANS = 2**16, 256
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")  # perhaps behind more \xff, which fill
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -31,6 +34,7 @@ class Parts(NamedTuple):
     exif: bytes = b""  # a TIFF structure, with or without Exif\0\0 before it
     xmp: bytes = b""
     c2pa: bytes = b""  # of JPEG, where it is in pieces: boxes of C2PA, a manifest of its making
+    endless: bool = False  # it has more parts than a decoder is to go through
     upright: bool = False  # the decoder turns it: TIFF, and HEIC by marks that are not in EXIF
 
     @property
@@ -83,8 +87,12 @@ def _jpeg(data: bytes) -> Parts:
     """
     kept, place = _Kept(data), 2
     exif, xmp, c2pa = list[bytes](), list[bytes](), list[bytes]()
-    for _ in range(MAXIMUM_PARTS):
+    endless = data.count(b"\xff\xda") > MAXIMUM_SCANS  # among pixels there are no such bytes
+    for number in itertools.count():
         if not (marker := _MARKER.search(data, place)):
+            break
+        if number == MAXIMUM_PARTS or marker.start() - place > MAXIMUM_PARTS:
+            endless = True
             break
         code, start = data[marker.end() - 1], marker.end()
         alone = code == 0x01 or 0xD0 <= code <= 0xD7  # a marker without a segment
@@ -104,17 +112,17 @@ def _jpeg(data: bytes) -> Parts:
         elif code == 0xEB and content.startswith(b"JP"):  # each piece repeats the box's header
             c2pa.append(content[24 if content[8:12] == b"\0\0\0\1" else 16 :])
         place = end
-    return Parts(kept.all(), b"".join(exif), b"".join(xmp), b"".join(c2pa))
+    return Parts(kept.all(), b"".join(exif), b"".join(xmp), b"".join(c2pa), endless)
 
 
 def _png(data: bytes) -> Parts:
     """Without ancillary chunks (a small first letter), but for tRNS, which says what is seen."""
     kept, place, exif, xmp = _Kept(data), 8, b"", b""
     profile, profile_packed = b"", False
-    for _ in range(MAXIMUM_PARTS):
+    for number in itertools.count():
         kind, start = data[place + 4 : place + 8], place + 8
         end = start + int.from_bytes(data[place : place + 4]) + 4
-        if place + 12 > len(data) or end > len(data):
+        if place + 12 > len(data) or end > len(data) or number == MAXIMUM_PARTS:
             break
         content = data[start : end - 4]
         if not (kind[:1].isupper() or kind == b"tRNS"):
@@ -128,7 +136,7 @@ def _png(data: bytes) -> Parts:
         place = end
     # Unpacked once: a file can have thousands of texts that become a thousand times as long
     exif = exif or _raw_profile(profile, profile_packed)
-    return Parts(kept.all(), exif, _international_text(xmp))
+    return Parts(kept.all(), exif, _international_text(xmp), endless=number == MAXIMUM_PARTS)
 
 
 def _international_text(content: bytes) -> bytes:
@@ -158,8 +166,8 @@ def _raw_profile(content: bytes, compressed: bool) -> bytes:
 def _webp(data: bytes) -> Parts:
     """Without the chunks EXIF, XMP and ICCP, and what the header says of them."""
     kept, place, said = _Kept(data[12:]), 12, {b"EXIF": b"", b"XMP ": b"", b"ICCP": b""}
-    for _ in range(MAXIMUM_PARTS):
-        if place + 8 > len(data):
+    for number in itertools.count():
+        if place + 8 > len(data) or number == MAXIMUM_PARTS:
             break
         kind, start = data[place : place + 4], place + 8
         length = int.from_bytes(data[place + 4 : start], "little")
@@ -172,7 +180,8 @@ def _webp(data: bytes) -> Parts:
         place = end
     pixels = b"WEBP" + kept.all()
     size = len(pixels).to_bytes(4, "little")
-    return Parts(b"RIFF" + size + pixels, said[b"EXIF"], said[b"XMP "])
+    whole = b"RIFF" + size + pixels
+    return Parts(whole, said[b"EXIF"], said[b"XMP "], endless=number == MAXIMUM_PARTS)
 
 
 def _exif_orientation(tiff: bytes) -> int | None:

@@ -138,6 +138,8 @@ def open_image(
     from PIL import Image, UnidentifiedImageError
 
     parts = take_apart(data)
+    if parts.endless:
+        raise UnreadablePicture(path, "broken", "more parts than any camera or program writes")
     try:
         with Image.open(io.BytesIO(parts.pixels), formats=formats) as image:
             if image.width * image.height > MAXIMUM_PIXELS:

@@ -24,7 +24,7 @@ from pipeline.encoder.pretrained import imagenet
 
 FORMAT = "encoder-2"
 MAXIMUM_SIZE = 4096  # pixels of a side that an encoder may ask for
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e3, le=1e3)]  # of pixels in 0..1
 Colour = tuple[Number, Number, Number]  # red, green, blue
 
 
@@ -96,8 +96,8 @@ def _describe(path: Path, meta: dict[str, Any]) -> Described:
             raise ValueError("the architecture has levels or features without channels")
         if not 1 <= found.preprocessing.input_size <= MAXIMUM_SIZE:
             raise ValueError(f"input_size must be 1 to {MAXIMUM_SIZE:,} pixels")
-        if found.preprocessing.resize != Preprocessing.resize or min(found.normalisation[1]) <= 0:
-            raise ValueError(f"resize must be {Preprocessing.resize}, and each std positive")
+        if found.preprocessing.resize != Preprocessing.resize or min(found.normalisation[1]) < 1e-6:
+            raise ValueError(f"resize must be {Preprocessing.resize}, and each std at least 1e-6")
     except (TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
         problems: list[Any] = getattr(error, "errors", list)()
         what = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems[:1]]

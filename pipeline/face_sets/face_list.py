@@ -47,7 +47,7 @@ def read(path: Path) -> list[ListedFace]:
         raise PipelineError(f"{path}: not a list of faces; remove it and run `dvc repro`")
     faces = [ListedFace(*row) for row in rows[1:]]
     for name in (face.name for face in faces):
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if "\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise PipelineError(f"{path}: {name!r} leads out of the data root; run `dvc repro`")
     if len({face.name for face in faces}) < len(faces):
         raise PipelineError(f"{path}: a face stands there twice; remove it and run `dvc repro`")

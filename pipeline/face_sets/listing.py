@@ -9,6 +9,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.common.pictures import PICTURE_SUFFIXES
 from pipeline.common.tally import Tally
 
+LONGEST = 4096  # bytes of a path
 SUFFIXES = ", ".join(sorted(PICTURE_SUFFIXES))
 # Folders, in small letters, in which programs keep previews, copies and what was deleted; likewise
 # those that begin with one of @ (Synology's @eaDir), # (#recycle), $ ($RECYCLE.BIN) and ~
@@ -38,6 +39,9 @@ def read_list(path: Path, root: Path) -> list[str]:
         if not (text := line.strip()):
             continue
         entry, where = PurePosixPath(text), f"{path}, line {number}: {text!r}"
+        if len(text.encode()) > LONGEST:
+            where = f"{path}, line {number}: {text[:60]!r}..."
+            raise PipelineError(f"{where} is longer than a path can be; write one path a line")
         if "\\" in text:
             raise PipelineError(f"{where} has backslashes; separate folders by / instead")
         if (

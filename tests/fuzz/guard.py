@@ -13,7 +13,7 @@ RUNS_CODE = (
 )
 TOUCHES = {  # events with a path, by the number of paths in their arguments
     **{"open": 1, "os.listdir": 1, "os.scandir": 1, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1},
-    **{"os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1},
+    **{"os.rename": 2, "os.truncate": 1, "os.chmod": 1},
 }
 # Of Python, its packages and this code: they may be imported late
 _CODE = tuple(

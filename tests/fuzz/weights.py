@@ -39,8 +39,17 @@ def encoder(data: bytes, folder: Path) -> None:
     must(all(v.isfinite().all() for v in found.state_dict().values()), "not finite")
     with torch.no_grad():
         features, _ = found(torch.full((1, 3, 32, 32), 99.0))
-    must(not features.isnan().any(), "NaN features")
+    must(features.isfinite().all() or not _are_tame(found), "NaN features")
     start_encoder(str(path), small(6), seed=1)
+
+
+def _are_tame(network: torch.nn.Module) -> bool:
+    """Whether weights are such that no sum of products overflows: others are found behind."""
+    weights = network.state_dict().values()
+    variances = [v for name, v in network.state_dict().items() if name.endswith("running_var")]
+    return max(float(v.abs().max()) for v in weights) < 1e3 and all(
+        (v > 1e-6).all() for v in variances
+    )
 
 
 def encoder_seeds() -> list[bytes]:
