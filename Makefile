@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env git-repository profile repro test test-slow check lint types bench gpu experiments worlds clean
+.PHONY: help env git-repository profile repro test test-slow check lint types fuzz bench gpu experiments worlds clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,10 @@ lint: env
 
 types: env
 	mypy
+
+fuzz: env ## try inputs on every reader of outside data: ten minutes for each of 14
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-fuzz.txt
+	$(BIN)/python -m tests.fuzz
 
 bench: env ## measure the hot stages against the published recipe and the hardware
 	$(BIN)/python -m benchmarks

@@ -1,6 +1,7 @@
 """Targets: what describes faces and photographs in text."""
 
 import bz2
+import contextlib
 import json
 import math
 import pickle
@@ -16,7 +17,7 @@ from pipeline.common.tally import Tally
 from pipeline.encoder.preprocessing import square_box
 from pipeline.exif import yfcc
 from pipeline.exif.records import entries, listed_faces, read_exif, read_mapping
-from pipeline.exif.tags import Wanted, parse_tags
+from pipeline.exif.tags import Rejection, Wanted, parse_tags
 from pipeline.stages.filter_exif import SIDE, Packed, columns_of
 from tests.exif_world import BOUNDS, BRIGHTNESS, FOUR, wanted
 from tests.fuzz.target import Target, must, put
@@ -115,7 +116,8 @@ def pack(data: bytes, folder: Path) -> None:
         [tag.key for tag in ANY.tags],
     )
     for photo_id in ("1", "22", "6966111766"):
-        check_tags(yfcc.exif_of(found.record(photo_id)), ANY)
+        with contextlib.suppress(Rejection):
+            check_tags(yfcc.exif_of(found.record(photo_id)), ANY)
 
 
 def pack_seeds() -> list[bytes]:
