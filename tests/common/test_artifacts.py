@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,27 @@ def test_a_broken_artifact_is_named(tmp_path, read, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PipelineError, match=rf"{name}: not .*remove it and run `dvc repro`"):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "how", "message"),
+    [
+        ("x.npy", bytes(2**20), zipfile.ZIP_DEFLATED, "could unpack to any size"),
+        ("x.npy", b"\x93NUMPY\1\0\3\0{'\n", zipfile.ZIP_STORED, "not a readable"),
+        ("x.npy", b"no array", zipfile.ZIP_STORED, "x is no array"),
+    ],
+)
+def test_archives_of_others_are_named(tmp_path, member, content, how, message):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", how) as archive:
+        archive.writestr(member, content)
+    with pytest.raises(PipelineError, match=message):
+        artifacts.read_npz(tmp_path / "x.npz")
+
+
+def test_json_that_is_too_deep_is_named(tmp_path):
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    with pytest.raises(PipelineError, match="not valid JSON"):
+        artifacts.read_json(tmp_path / "x.json")
 
 
 def test_a_truncated_npz_and_a_bare_array_are_named(tmp_path):

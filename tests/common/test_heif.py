@@ -1,6 +1,8 @@
 """HEIC files taken apart: boxes that are written here, and a file of libheif."""
 
 import io
+import struct
+import time
 
 import numpy as np
 import pytest
@@ -92,3 +94,18 @@ def test_a_decoder_sees_the_pixels_and_no_metadata():
         assert not bare.info["exif"] and "xmp" not in bare.info
         assert whole.size == bare.size == (40, 24), "turned by a box of the file"
         np.testing.assert_array_equal(np.asarray(bare), np.asarray(whole))
+
+
+@pytest.mark.parametrize("sizes", [0x0000, 0x4400], ids=["without numbers", "all of the file"])
+def test_pieces_that_lie_over_each_other_take_neither_time_nor_memory(sizes):
+    data = heic()
+    place = data.index(b"iloc") + 4
+    extents = (struct.pack(">II", 0, 2**20) if sizes else b"") * 60_000
+    items = struct.pack(">HHH", 2, 0, 60_000) + extents  # item 2 is EXIF
+    rows = b"\0\0\0\0" + struct.pack(">HH", sizes, 4000) + items * (1 if sizes else 4000)
+    data = data[: place - 8] + box(b"iloc", rows) + data[place - 8 :] + bytes(2**20)
+    meta = data.index(b"meta")
+    data = data[: meta - 4] + (len(data) - meta + 4).to_bytes(4) + data[meta:]
+    started = time.process_time()
+    assert len(heif.take_apart(data).exif) <= len(data)
+    assert time.process_time() - started < 2

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -194,3 +195,46 @@ def test_no_whole_picture_is_made_of_a_part_of_one(suffix):
     for length in range(12, len(data) - 60, 7):
         with pytest.raises(pictures.UnreadablePicture):
             pictures.decode_picture(data[:length], "a")
+
+
+def repeated(part, count, suffix):
+    """A picture with a part so often before its pixels."""
+    data, place = picture(suffix), {"JPEG": 2, "PNG": 33}[suffix]
+    return data[:place] + part * count + data[place:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        repeated(b"\xff", 3_000_000, "JPEG"),  # that fill, then a marker
+        repeated(b"\xff", 3_000_000, "JPEG").replace(b"\xff\xff\xe0", b"\xff\xff\0\xff\xe0", 1),
+        repeated(b"\xff\x01", 100_000, "JPEG"),
+        repeated(b"\xff\xe1\0\x09Exif\0\0a", 100_000, "JPEG"),
+        repeated(b"\xff\xfe\0\2", 100_000, "JPEG"),
+        repeated(chunk(b"IDAT", b""), 100_000, "PNG"),
+        repeated(chunk(b"tEXt", b""), 100_000, "PNG"),
+        picture("JPEG")[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 300 + b"\xff\xd9",  # scans
+    ],
+    ids=["fill", "fill and 0", "markers", "exif", "comments", "pixels", "texts", "scans"],
+)
+def test_files_of_endless_parts_are_refused_at_once(data):
+    started = time.process_time()
+    with pytest.raises(pictures.UnreadablePicture, match="more parts than any camera"):
+        pictures.decode_picture(data, "a")
+    assert time.process_time() - started < 2
+
+
+def test_a_webp_that_ends_in_its_first_header_is_broken():
+    data = b"RIFF\x0c\0\0\0WEBPVP8X\x0a\0\0\0"
+    with pytest.raises(pictures.UnreadablePicture, match="broken"):
+        pictures.decode_picture(data, "a")
+
+
+def test_of_many_packed_texts_one_is_unpacked(monkeypatch):
+    bomb = b"Raw profile type exif\0\0" + zlib.compress(bytes(metadata.MAXIMUM_PROFILE))
+    unpacked = []
+    real = metadata._raw_profile
+    monkeypatch.setattr(metadata, "_raw_profile", lambda *a: unpacked.append(a) or real(*a))
+    data = repeated(chunk(b"zTXt", bomb), 500, "PNG")
+    np.testing.assert_array_equal(pictures.decode_picture(data, "a"), PIXELS)
+    assert len(unpacked) == 1

@@ -98,10 +98,16 @@ def test_other_types_and_shapes_are_refused(tmp_path):
         np.zeros((2, 5, 3, 3), np.uint8),
         np.asfortranarray(pictures(2)),
         np.array([{}], dtype=object),
+        b"\x93NUMPY\1\0\3\0{'\n",
+        b"PK\5\6" + bytes(18),  # an archive of nothing
+        b"",
     ],
 )
 def test_files_that_are_no_shards_are_named(five, wrong):
-    np.save(five / "pixels-00001.npy", wrong, allow_pickle=True)
+    if isinstance(wrong, bytes):
+        (five / "pixels-00001.npy").write_bytes(wrong)
+    else:
+        np.save(five / "pixels-00001.npy", wrong, allow_pickle=True)
     with pytest.raises(PipelineError, match=f"{five.name}: not readable as shards"):
         shards.read_shards(five)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,38 @@ def test_file_without_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(PipelineError, match="expected a state dict"):
         read_pth(tmp_path / "other.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model.visual.fc.weight": torch.zeros(1).half().expand(2**40)},
+            r"model\.visual\.fc\.weight: an expanded tensor",
+        ),
+        ({"fc_iso.weight": torch.zeros(1, 1).expand(1, 2**40)}, r"fc_iso\.weight: an expanded"),
+        ({"fc_iso.bias": torch.zeros(1, dtype=torch.complex64)}, "complex64"),
+        ({"fc_av.weight": torch.zeros(1, 8).to_sparse()}, "sparse"),
+        ({"fc_av.weight": torch.tensor(1.0)}, r"fc_av\.weight has the shape \(\)"),
+        ({"fc_av.bias": torch.zeros(2)}, r"fc_av\.bias has the shape \(2,\)"),
+        ({7: torch.zeros(1)}, "not all texts"),
+        ({"x": bytearray(9)}, r"builtins\.bytearray"),
+    ],
+)
+def test_what_would_fill_the_memory_or_is_no_weight_is_refused(tmp_path, change, message):
+    torch.save(authors_weights() | change, tmp_path / "a.pth")
+    with pytest.raises(PipelineError, match=message):
+        start_encoder(str(tmp_path / "a.pth"), Architecture("resnet18", feature_dim=8), seed=1)
+
+
+def test_a_compressed_checkpoint_is_refused(tmp_path):
+    torch.save({"model": authors_weights() | {"x": torch.zeros(10**6)}}, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as plain,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(PipelineError, match="could unpack to any size"):
+        read_pth(tmp_path / "b.pth")

@@ -186,3 +186,48 @@ def test_heads_are_taken_from_a_start_by_name_and_others_begin_afresh(tmp_path):
 def test_wrong_start_says_what_is_allowed(start):
     with pytest.raises(PipelineError, match=rf"pretext\.start: '{start}'.*none, imagenet"):
         start_encoder(start, small(8), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [10**6, 10**6]}, "do not fit"),
+        ({"widths": [8, -8, 16]}, "without channels"),
+        ({"widths": [8]}, "without channels"),
+        ({"blocks": 10**9}, "fewer weights than blocks"),
+        ({"blocks": 0}, "without channels"),
+        ({"feature_dim": 10**12}, "do not fit"),
+        ({"name": "resnet50"}, "do not fit"),
+    ],
+)
+def test_an_architecture_of_any_size_is_refused_before_it_is_built(tmp_path, change, message):
+    path, own = tmp_path / "a.safetensors", small_encoder(6)
+    save_encoder(path, own, Preprocessing(32))
+    text = json.dumps(
+        read_metadata(path) | {"architecture": {**own.architecture.to_json(), **change}}
+    )
+    save_file(own.state_dict(), path, metadata={"encoder": text})
+    with pytest.raises(PipelineError, match=message):
+        load_encoder(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"input_size": 10**6}, {"input_size": 0}, {"std": [1e-300, 1, 1]}, {"mean": [1e9] * 3}],
+)
+def test_inputs_that_no_encoder_has_are_refused(tmp_path, change):
+    path, own = tmp_path / "a.safetensors", small_encoder(6)
+    save_encoder(path, own, Preprocessing(32))
+    text = json.dumps(read_metadata(path) | change)
+    save_file(own.state_dict(), path, metadata={"encoder": text})
+    with pytest.raises(PipelineError, match="not what an encoder says"):
+        load_encoder(path)
+
+
+def test_weights_of_complex_numbers_are_refused(tmp_path):
+    path, own = tmp_path / "a.safetensors", small_encoder(6)
+    save_encoder(path, own, Preprocessing(32))
+    weights = own.state_dict() | {"heads.bias": torch.ones(5, dtype=torch.complex64)}
+    save_file(weights, path, metadata={"encoder": json.dumps(read_metadata(path))})
+    with pytest.raises(PipelineError, match=r"heads\.bias: .*complex64"):
+        load_encoder(path)

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -101,6 +102,7 @@ def main() -> None:
     """Fuzz until the time is over."""
     name, folder, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     sys.dont_write_bytecode = True
+    tempfile.gettempdir()  # looks once which folder it may write to
     resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
     session = Session(name, folder, seconds)
     corpus = folder / "corpus"
