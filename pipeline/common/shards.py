@@ -158,7 +158,7 @@ def _header(count: int, shape: tuple[int, ...]) -> bytes:
 def _describe(path: Path) -> tuple[tuple[int, ...], int]:
     """Shape of a shard, and the length of its header. ValueError if it is anything else."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.memmap):
         raise ValueError(f"{path.name} is an archive, not an array")
     if array.dtype != np.uint8 or array.ndim != 4 or not array.flags.c_contiguous:
         raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not pictures in uint8")

@@ -150,6 +150,8 @@ def test_all_mistakes_are_told_at_once_and_long_values_are_shortened(tmp_path):
     [
         ({"data__person_pattern": "(["}, "no regular expression"),
         ({"data__person_pattern": "(a)(b)"}, "exactly one group"),
+        ({"data__person_pattern": "(a{99999999999})"}, "no regular expression"),
+        ({"data__person_pattern": "(" * 5000}, "no regular expression"),
         ({"data__root": "it's"}, "no ' or $"),
         *(({"data__root": root}, "data.root = ") for root in ("", "-x", "a\nb", "${x}", "$HOME")),
         *(({"launcher": one}, "a program and its") for one in ("python; rm x", "a\nb", "", "$(x)")),
@@ -239,12 +241,28 @@ def test_the_first_stage_stops_at_any_wrong_section_but_needs_its_own_only(tmp_p
         (b"- 1\n- 2\n", r"broken\.yaml: expected a mapping of sections, found list"),
         (b"", r"found NoneType"),
         (b"\xff\xfe\x00", r"broken\.yaml: not valid YAML"),
+        (b"seed: 2001-13-45\n", r"broken\.yaml: not valid YAML: month must be in 1\.\.12"),
+        (b"seed: 1" + b"0" * 5000, r"broken\.yaml: not valid YAML: Exceeds the limit"),
+        (b"{[[1]]: 1}: 2\n", r"not valid YAML"),
+        (b"[" * 2000, r"broken\.yaml: not valid YAML: maximum recursion"),
     ],
 )
 def test_a_file_that_is_no_plain_mapping_is_refused_with_file_and_line(tmp_path, content, message):
     (tmp_path / "broken.yaml").write_bytes(content)
     with pytest.raises(PipelineError, match=message):
         params.load("seed", path=tmp_path / "broken.yaml")
+
+
+def test_a_value_that_its_references_make_endless_is_shown_in_short(tmp_path):
+    lists = [
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]"
+        for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    ]
+    text = "\n".join(["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]", *lists, "seed: *j"])
+    (tmp_path / "endless.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=r"seed = \[\[\[") as caught:
+        params.load("seed", path=tmp_path / "endless.yaml")
+    assert len(str(caught.value)) < 2000
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_face_ids_that_could_lead_elsewhere_are_refused(layout, face_id):
         ([0.5, 0.1, 0.5, 0.5], "box_outside_picture"),
         ([0.9, 0.1, 1.2, 0.5], "box_outside_picture"),
         ([-0.4, 0.1, 0.3, 0.5], "box_outside_picture"),
+        ([0.5, 0.1, 0.500000001, 0.5], "box_outside_picture"),  # empty when it is kept
     ],
 )
 def test_unusable_boxes_have_a_reason_and_the_next_face_is_read(layout, box, reason):

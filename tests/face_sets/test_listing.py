@@ -50,6 +50,7 @@ def test_only_line_ends_end_a_line(tmp_path):
         ("data/real.png 1", "one path a line, without other columns"),
         ("data/real.png,0", "one path a line, without other columns"),
         ("data/real.gif", r"does not end in \.jpeg, \.jpg, \.png, \.webp"),
+        ("a/" * 100_000 + "a.png", "longer than a path can be"),
         (b"data/\xff.png", "not UTF-8; save the list as UTF-8"),
     ],
 )

@@ -3,6 +3,7 @@
 It goes on after a finding, of which it keeps the first input of each kind. What ends the process
 (a crash in C, an input without an end) is left to tests.fuzz to find."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -105,6 +106,9 @@ def main() -> None:
     tempfile.gettempdir()  # looks once which folder it may write to
     resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
     session = Session(name, folder, seconds)
+    for seed in session.target.seeds():  # what is imported late is no input's
+        with contextlib.suppress(Exception):
+            session.target.run(seed, session.scratch)
     corpus = folder / "corpus"
     corpus.mkdir(exist_ok=True)
     for seed in session.target.seeds():

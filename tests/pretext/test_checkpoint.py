@@ -2,10 +2,12 @@
 are ended and resumed: test_resume.py.
 """
 
+import json
 from contextlib import contextmanager
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from pipeline.base.errors import PipelineError
 from pipeline.pretext import checkpoint
@@ -119,3 +121,54 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(path, monkeyp
     with pytest.raises(OSError, match="No space left"):
         file.save(advanced(steps=2))
     assert file.read() == to_bytes(advanced(steps=1))
+
+
+def changed(content, change):
+    """A kept state whose JSON entry is changed."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    plain = json.loads(header["__metadata__"]["state"])
+    header["__metadata__"]["state"] = json.dumps(change(plain))
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plain: [],
+        lambda plain: plain | {"encoder": {}},
+        lambda plain: {name: value for name, value in plain.items() if name != "step"},
+        lambda plain: plain | {"step": -1},
+        lambda plain: plain | {"epoch": "1"},
+        lambda plain: plain | {"loss_sums": [float("nan")] * 5},
+        lambda plain: plain | {"loss_faces": [1]},
+        lambda plain: plain | {"history": [1]},
+    ],
+)
+def test_a_state_with_other_entries_is_refused(change):
+    with pytest.raises(PipelineError, match="none of this run"):
+        restore(started(), changed(to_bytes(advanced()), change))
+
+
+@pytest.mark.parametrize("name", ["adam.0.exp_avg", "encoder.heads.bias"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(None, "none of this run"), (torch.ones(1), "none of this run"), ("nan", "not finite")],
+)
+def test_a_state_with_other_tensors_is_refused(name, value, message):
+    content = to_bytes(advanced())
+    tensors = load(content)
+    kept = tensors.pop(name)
+    if value is not None:
+        tensors[name] = torch.full_like(kept, torch.nan) if value == "nan" else value
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    with pytest.raises(PipelineError, match=message):
+        restore(started(), save(tensors, metadata=metadata))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 9, bytes(8), b"\2\0\0\0\0\0\0\0{}"])
+def test_what_is_no_state_is_refused(content):
+    with pytest.raises(PipelineError, match="none of this run"):
+        restore(started(), content)

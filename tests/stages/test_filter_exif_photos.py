@@ -280,7 +280,15 @@ def test_a_detector_that_is_not_there_is_an_error_before_any_work(
 
 
 @pytest.mark.parametrize(
-    "row", [("x", 1, 2, 3), ("x", 1, 2, 3, "wide"), ("x", 5, 5, 5, 9), ("x", 1, 2, "nan", 4)]
+    "row",
+    [
+        ("x", 1, 2, 3),
+        ("x", 1, 2, 3, "wide"),
+        ("x", 5, 5, 5, 9),
+        ("x", 1, 2, "nan", 4),
+        ("x", 1, 2, 1e300, 4),
+        ("x", 1, 2, 1.5, 9),
+    ],
 )
 def test_a_table_without_boxes_is_an_error_with_its_line(tree, row):
     tree.boxes.append(row)

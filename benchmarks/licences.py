@@ -1,0 +1,53 @@
+"""The licences of all installed packages, as a page: python -m benchmarks.licences >docs/licences.md"""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+# Those that ask more of who passes the program on than a notice
+ASKS_MORE = re.compile(r"GPL|MPL|Mozilla|EPL|CDDL|NVIDIA|Proprietary|EULA|unknown", re.IGNORECASE)
+HEAD = """# Licences of what is installed
+
+Made by `python -m benchmarks.licences >docs/licences.md` from what the packages in the environment
+say of themselves (their metadata), nothing checked by a lawyer. *Direct*: named in a file
+`requirements*.txt`. The project itself is under Apache-2.0 and ships none of these packages.
+"""
+
+
+def licence_of(package: metadata.Distribution) -> str:
+    """What a package says, in one line."""
+    said = package.metadata
+    if expression := said.get("License-Expression"):
+        return str(expression)
+    classifiers = [c for c in said.get_all("Classifier") or [] if c.startswith("License ::")]
+    names = [c.rpartition(" :: ")[2] for c in classifiers if not c.endswith("OSI Approved")]
+    text = str(said.get("License") or "").strip()
+    short = text if len(text) < 60 and "\n" not in text else ""
+    return " or ".join(names) or short or ("see its text" if text else "unknown")
+
+
+def normal(name: str) -> str:
+    """A name as package registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def main() -> None:
+    """Print the page."""
+    required = "\n".join(path.read_text() for path in Path().glob("requirements*.txt"))
+    direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", required, re.MULTILINE)}
+    found = {normal(p.metadata["Name"]): p for p in metadata.distributions()}
+    rows = [(name, found[name].version, licence_of(found[name])) for name in sorted(found)]
+    print(HEAD)
+    print("Not permissive, or not said:\n")
+    more = [(name, licence) for name, _, licence in rows if ASKS_MORE.search(licence)]
+    print("\n".join(f"- `{name}`: {licence}" for name, licence in more) + "\n")
+    for title, chosen in (("Direct", True), ("Through these", False)):
+        print(f"## {title}\n\n| package | version | licence |\n|---|---|---|")
+        for name, version, licence in rows:
+            if (name in direct) == chosen:
+                print(f"| {name} | {version} | {licence} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()
