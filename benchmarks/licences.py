@@ -1,4 +1,4 @@
-"""The licences of all installed packages, as a page: python -m benchmarks.licences >docs/licences.md"""
+"""The licences of all installed packages, as the page docs/licences.md."""
 
 import re
 from importlib import metadata
@@ -16,12 +16,12 @@ say of themselves (their metadata), nothing checked by a lawyer. *Direct*: named
 
 def licence_of(package: metadata.Distribution) -> str:
     """What a package says, in one line."""
-    said = package.metadata
-    if expression := said.get("License-Expression"):
+    said = package.metadata.json
+    if expression := said.get("license_expression"):
         return str(expression)
-    classifiers = [c for c in said.get_all("Classifier") or [] if c.startswith("License ::")]
+    classifiers = [c for c in said.get("classifier", []) if c.startswith("License ::")]
     names = [c.rpartition(" :: ")[2] for c in classifiers if not c.endswith("OSI Approved")]
-    text = str(said.get("License") or "").strip()
+    text = str(said.get("license", "")).strip()
     short = text if len(text) < 60 and "\n" not in text else ""
     return " or ".join(names) or short or ("see its text" if text else "unknown")
 

@@ -234,7 +234,12 @@ def test_of_many_packed_texts_one_is_unpacked(monkeypatch):
     bomb = b"Raw profile type exif\0\0" + zlib.compress(bytes(metadata.MAXIMUM_PROFILE))
     unpacked = []
     real = metadata._raw_profile
-    monkeypatch.setattr(metadata, "_raw_profile", lambda *a: unpacked.append(a) or real(*a))
+
+    def raw_profile(*content):
+        unpacked.append(content)
+        return real(*content)
+
+    monkeypatch.setattr(metadata, "_raw_profile", raw_profile)
     data = repeated(chunk(b"zTXt", bomb), 500, "PNG")
     np.testing.assert_array_equal(pictures.decode_picture(data, "a"), PIXELS)
     assert len(unpacked) == 1

@@ -49,10 +49,10 @@ def lists(data: bytes, folder: Path) -> None:
         for face in faces[:4]:
             face_list.read_face(root, face)
     elif mode == b"\2":
-        for faces_of in read_boxes(path).values():
-            must(len({face.box for face in faces_of}) == len(faces_of), "a box twice")
-            for face in faces_of:
-                framing.frame(face.box, 100, 80)
+        for found in read_boxes(path).values():
+            must(len({one.box for one in found}) == len(found), "a box twice")
+            for one in found:
+                framing.frame(one.box, 100, 80)
     else:
         Given(path).expected("a.png")
 
@@ -130,7 +130,7 @@ def params(data: bytes, folder: Path) -> None:
     tree = parameters.read_yaml(path)
     found = parameters.load(*tree, path=path)
     for section in vars(found).values():
-        dump = getattr(section, "model_dump", lambda: {})()
+        dump: Any = section.model_dump() if hasattr(section, "model_dump") else {}
         must("nan" not in map(str, _leaves(dump)), "NaN")
 
 

@@ -74,7 +74,8 @@ def _some() -> dict[str, bytes]:
     random = np.random.default_rng(1)
     small = Image.fromarray(random.integers(0, 255, (8, 9, 3), np.uint8))
     wide = small.resize((170, 160))
-    made = {}
+    made = dict[str, bytes]()
+    options: dict[str, Any]
     for name, image, options in [
         ("JPEG", small, {"quality": 30, "xmp": b'<x tiff:Orientation="3"/>', "comment": b"c"}),
         ("JPEG", wide, {"quality": 5, "progressive": True}),
@@ -89,8 +90,7 @@ def _some() -> dict[str, bytes]:
         ("JPEG", small.convert("CMYK"), {"quality": 30}),
         ("PNG", Image.fromarray(np.asarray(small)[..., 0].astype(np.uint16) * 200), {}),
     ]:
-        options_: dict[str, Any] = {**options, "exif": exif}
-        made[f"{len(made)} {name}"] = _saved(image, name, options_)
+        made[f"{len(made)} {name}"] = _saved(image, name, {**options, "exif": exif})
     return made
 
 
