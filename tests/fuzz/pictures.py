@@ -75,8 +75,7 @@ def _some() -> dict[str, bytes]:
     small = Image.fromarray(random.integers(0, 255, (8, 9, 3), np.uint8))
     wide = small.resize((170, 160))
     made = dict[str, bytes]()
-    options: dict[str, Any]
-    for name, image, options in [
+    kinds: list[tuple[str, Any, dict[str, Any]]] = [
         ("JPEG", small, {"quality": 30, "xmp": b'<x tiff:Orientation="3"/>', "comment": b"c"}),
         ("JPEG", wide, {"quality": 5, "progressive": True}),
         ("PNG", small, {"dpi": (72, 72)}),
@@ -89,7 +88,8 @@ def _some() -> dict[str, bytes]:
         ("TIFF", small, {"compression": "tiff_lzw"}),
         ("JPEG", small.convert("CMYK"), {"quality": 30}),
         ("PNG", Image.fromarray(np.asarray(small)[..., 0].astype(np.uint16) * 200), {}),
-    ]:
+    ]
+    for name, image, options in kinds:
         made[f"{len(made)} {name}"] = _saved(image, name, {**options, "exif": exif})
     return made
 
