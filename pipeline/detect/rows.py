@@ -150,7 +150,7 @@ def _parse(path: Path, kind: str) -> Iterator[Row]:
                 if list(row) != list(COLUMNS):
                     raise ValueError("other columns")
                 yield row
-    except (ValueError, TypeError, csv.Error) as error:
+    except (ValueError, TypeError, RecursionError, csv.Error) as error:
         raise Unusable(
             f"{path}: not what this command wrote ({error}): it cannot be resumed; choose another "
             "--out"
@@ -192,9 +192,9 @@ def _from_parquet(path: Path) -> Iterator[Row]:
 
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        if file.schema_arrow.names != list(COLUMNS):
+            raise Unusable(f"{path}: has other columns, so it cannot be resumed")
+        for some in file.iter_batches():
+            yield from some.to_pylist()
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise Unusable(f"{path}: not a Parquet file ({error}); choose another --out") from None
-    if file.schema_arrow.names != list(COLUMNS):
-        raise Unusable(f"{path}: has other columns, so it cannot be resumed")
-    for some in file.iter_batches():
-        yield from some.to_pylist()

@@ -134,14 +134,16 @@ def _check_fits(described: Described, weights: dict[str, torch.Tensor], *, sourc
     """PipelineError where the weights are of another architecture than the file says, before one
     of any size is built.
     """
-    architecture = described.architecture
-    if architecture.name == NATIVE and architecture.blocks * len(architecture.widths) > len(
-        weights
-    ):
-        raise PipelineError(f"{source}: fewer weights than blocks; use another file")
+    own, numbers = described.architecture, sum(value.numel() for value in weights.values())
+    if own.name == NATIVE:
+        least = 9 * own.blocks * sum(width * width for width in own.widths)  # of convolutions
+        least += own.feature_dim * own.widths[-1] if own.levels == "last" else 0
+        if own.blocks * len(own.widths) > len(weights) or least > numbers:
+            raise PipelineError(f"{source}: fewer weights than {own} has; use another file")
+        return
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that nothing is copied
-        _copy(Encoder(architecture, described.heads), weights, source=source)
+        _copy(Encoder(own, described.heads), weights, source=source)
 
 
 def load_weights(encoder: Encoder, weights: dict[str, torch.Tensor], *, source: str) -> None:
