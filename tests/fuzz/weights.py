@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision  # noqa: F401  timm imports it late
 from safetensors.torch import save
 
 from pipeline.encoder import authors
