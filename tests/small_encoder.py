@@ -1,12 +1,15 @@
 """A tiny encoder, for what holds of any: such as that a run goes on to the same bits."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.encoder.backbones import Architecture
 from pipeline.encoder.network import Encoder
 
+Levels = Literal["last", "all"]
+Pooling = Literal["mean", "statistics"]
 
-def small(feature_dim: int = 8, levels: str = "last", pooling: str = "mean") -> Architecture:
+
+def small(feature_dim: int = 8, levels: Levels = "last", pooling: Pooling = "mean") -> Architecture:
     """Three narrow levels for pictures of 32 pixels. Not below 8: with fewer inputs the shortcut's
     convolution writes beyond its memory on processors without AVX-512 (oneDNN of PyTorch 2.12).
     """
@@ -14,7 +17,7 @@ def small(feature_dim: int = 8, levels: str = "last", pooling: str = "mean") -> 
 
 
 def small_encoder(
-    feature_dim: int = 8, levels: str = "last", pooling: str = "mean", **how: Any
+    feature_dim: int = 8, levels: Levels = "last", pooling: Pooling = "mean", **how: Any
 ) -> Encoder:
     """The encoder of that architecture."""
     return Encoder(small(feature_dim, levels, pooling), **how)

@@ -117,7 +117,7 @@ def _measures(inputs: Inputs, refit: Refit) -> dict[str, Callable[[], Result]]:
     mean = f"mixture of the one score (the score as it is: AUC {np.mean(as_it_is):.3f})"
     details = {
         "random_weights": f"{inputs.details['architecture']} as it starts with pretext.start none",
-        "shuffled_exif": "trained for {shuffled_epochs} of {epochs} epochs".format(
+        "shuffled_exif": "trained for {shuffled_epochs} epochs, the encoder for {epochs}".format(
             **inputs.details
         ),
     }

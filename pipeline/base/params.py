@@ -17,7 +17,7 @@ from pipeline.base.schema import Params, Section
 # What reading YAML may raise beside its own errors, as for a date that is none
 _DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 _SHORT = reprlib.Repr()  # of values that stand for others, nine in nine in nine, a full one is GBs
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 70
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
 
 
 def load(*sections: str, path: str | Path = "params.yaml") -> Any:

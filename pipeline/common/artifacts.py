@@ -117,6 +117,13 @@ def _reading(path: str | Path, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except ImportError:
+        raise
+    except MemoryError:
+        raise PipelineError(
+            f"{path}: no memory to read it, or it is damaged; free some, else remove the file and "
+            "run `dvc repro`"
+        ) from None
     except Exception as error:  # readers raise nearly any on damaged bytes
         reason = plain(str(error) or type(error).__name__)
         raise PipelineError(

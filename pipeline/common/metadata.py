@@ -15,9 +15,10 @@ TIFF = (b"II*\0", b"MM\0*")  # how such a file begins, which is itself what EXIF
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 MAXIMUM_PROFILE = 2**20  # bytes of EXIF or XMP in a compressed text of PNG
 # More than any camera or program writes. A decoder goes through each part of a file, byte by byte
-# through what lies between them, and for each scan of a JPEG through all of the picture.
-MAXIMUM_PARTS, MAXIMUM_SCANS = 2**16, 256
+# through what fills the room between them, and for each scan of a JPEG through all of the picture.
+MAXIMUM_PARTS, MAXIMUM_FILL, MAXIMUM_SCANS = 2**16, 2**20, 256
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")  # perhaps behind more \xff, which fill
+_AMONG_PIXELS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # restarts belong to the pixels
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -85,19 +86,20 @@ def _jpeg(data: bytes) -> Parts:
     """Without comments and the segments APP0 to APP15, but for the two that say which colours the
     numbers are: JFIF and Adobe, where libjpeg finds them long enough.
     """
-    kept, place = _Kept(data), 2
+    kept, place, fill, endless = _Kept(data), 2, 0, False
     exif, xmp, c2pa = list[bytes](), list[bytes](), list[bytes]()
-    endless = data.count(b"\xff\xda") > MAXIMUM_SCANS  # among pixels there are no such bytes
     for number in itertools.count():
         if not (marker := _MARKER.search(data, place)):
             break
-        if number == MAXIMUM_PARTS or marker.start() - place > MAXIMUM_PARTS:
+        fill += marker.start() - place
+        if number == MAXIMUM_PARTS or fill > MAXIMUM_FILL:
             endless = True
             break
         code, start = data[marker.end() - 1], marker.end()
         alone = code == 0x01 or 0xD0 <= code <= 0xD7  # a marker without a segment
         end = start if alone else start + max(2, int.from_bytes(data[start : start + 2]))
         if code in (0xD9, 0xDA) or end > len(data):  # the picture's end, or its pixels
+            endless = code == 0xDA and _endless_scans(data, marker.start())
             break
         content = data[start + 2 : end]
         colours = (code == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14) or (
@@ -113,6 +115,22 @@ def _jpeg(data: bytes) -> Parts:
             c2pa.append(content[24 if content[8:12] == b"\0\0\0\1" else 16 :])
         place = end
     return Parts(kept.all(), b"".join(exif), b"".join(xmp), b"".join(c2pa), endless)
+
+
+def _endless_scans(data: bytes, place: int) -> bool:
+    """Whether a JPEG has too many scans from its first one, at `place`, to its end, behind
+    which there can be anything.
+    """
+    scans = 0
+    for _ in range(MAXIMUM_PARTS):
+        marker = _AMONG_PIXELS.search(data, place)
+        if not marker or (code := data[marker.end() - 1]) == 0xD9:
+            return False
+        scans += code == 0xDA
+        if scans > MAXIMUM_SCANS:
+            return True
+        place = marker.end() + max(2, int.from_bytes(data[marker.end() : marker.end() + 2]))
+    return True
 
 
 def _png(data: bytes) -> Parts:
@@ -134,6 +152,8 @@ def _png(data: bytes) -> Parts:
         elif kind == b"iTXt" and content.startswith(_PNG_XMP):
             xmp = content.removeprefix(_PNG_XMP)
         place = end
+        if kind == b"IEND":
+            break
     # Unpacked once: a file can have thousands of texts that become a thousand times as long
     exif = exif or _raw_profile(profile, profile_packed)
     return Parts(kept.all(), exif, _international_text(xmp), endless=number == MAXIMUM_PARTS)
@@ -164,7 +184,9 @@ def _raw_profile(content: bytes, compressed: bool) -> bytes:
 
 
 def _webp(data: bytes) -> Parts:
-    """Without the chunks EXIF, XMP and ICCP, and what the header says of them."""
+    """Without the chunks EXIF, XMP and ICCP, what the header says of them, and what lies behind."""
+    length = int.from_bytes(data[4:8], "little")
+    data = data[: 8 + length + length % 2]
     kept, place, said = _Kept(data[12:]), 12, {b"EXIF": b"", b"XMP ": b"", b"ICCP": b""}
     for number in itertools.count():
         if place + 8 > len(data) or number == MAXIMUM_PARTS:

@@ -94,6 +94,8 @@ class Shards:
         try:
             described = [_describe(path) for path in self._paths]
             (self.shape,) = {shape[1:] for shape, _ in described}  # or a ValueError: several sizes
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # NumPy raises nearly any on damaged bytes
             raise PipelineError(
                 f"{folder}: not readable as shards ({error}); remove it and run `dvc repro`"

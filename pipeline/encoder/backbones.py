@@ -3,7 +3,7 @@
 import difflib
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -20,8 +20,9 @@ class Architecture:
     """What an encoder is built from; stored in its file."""
 
     name: str  # `native`, or a timm model with convolutional levels
-    levels: str = "last"  # that the feature is made of: last | all
-    pooling: str = "mean"  # of all levels: a channel's mean | statistics, its deviation as well
+    levels: Literal["last", "all"] = "last"  # that the feature is made of
+    # Of all levels: a channel's mean, or statistics, its deviation as well
+    pooling: Literal["mean", "statistics"] = "mean"
     feature_dim: int = 768  # of last, outputs of its linear layer
     widths: tuple[int, ...] = (16, 32, 64, 128)  # channels of each level of `native`
     blocks: int = 1  # residual blocks of each level of `native`

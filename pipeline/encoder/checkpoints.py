@@ -135,6 +135,8 @@ def _check_fits(described: Described, weights: dict[str, torch.Tensor], *, sourc
     of any size is built.
     """
     own, numbers = described.architecture, sum(value.numel() for value in weights.values())
+    if own.levels == "last" and own.feature_dim > numbers:
+        raise PipelineError(f"{source}: fewer weights than {own} has; use another file")
     if own.name == NATIVE:
         least = 9 * own.blocks * sum(width * width for width in own.widths)  # of convolutions
         least += own.feature_dim * own.widths[-1] if own.levels == "last" else 0

@@ -47,10 +47,9 @@ def _check_unpacks_to_itself(path: Path) -> None:
     """ValueError for a file that is small and would fill the memory: one that is compressed, which
     torch.save never does, or that asks for any number of zeros as bytes.
     """
-    size = path.stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if sum(one.file_size for one in archive.infolist()) > size:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
                 raise ValueError("it is compressed, and could unpack to any size")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b"bytearray") >= 0:
@@ -86,7 +85,8 @@ def check_plain(weights: Weights, source: Path) -> None:
     """
     for name, value in weights.items():
         plain = value.layout == torch.strided and not value.is_nested and value.device.type == "cpu"
-        counter = name.endswith(COUNTER) and not value.is_floating_point()
+        number = value.is_floating_point() or value.is_complex()
+        counter = name.endswith(COUNTER) and not number
         if not plain or not (counter or value.dtype in FLOATS):
             raise PipelineError(
                 f"{source}: {name}: expected a dense tensor of real floating-point numbers, found "

@@ -97,7 +97,7 @@ def _face(row: dict[str, str]) -> Face:
     landmarks = dict.fromkeys(LANDMARKS, (math.nan, math.nan))
     if any(row.get(name) for name in POINT_COLUMNS):
         numbers = [float(row[name]) for name in POINT_COLUMNS]
-        if not all(map(_is_place, numbers)):
+        if not all(math.isnan(number) or _is_place(number) for number in numbers):
             raise ValueError("a landmark that is nowhere")
         landmarks |= zip(POINTS, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
     return Face((x0, y0, x1, y1), 1.0, tuple(landmarks.values()))

@@ -111,9 +111,8 @@ def _parse_entry(face_id: str, entry: Any) -> tuple[str, tuple[float, ...], tupl
     box = _numbers(entry["bounding_box"], 4)
     if box is None:
         raise Rejection("box_not_four_numbers")
-    x0, y0, x1, y1 = np.array(
-        box, np.float32
-    ).tolist()  # as they are kept, lest a narrow box become empty
+    # As it is kept, lest a narrow box become empty
+    x0, y0, x1, y1 = np.array(box, np.float32).tolist()
     if not (x0 < x1 and y0 < y1 and 0 < x0 + x1 < 2 and 0 < y0 + y1 < 2):
         raise Rejection("box_outside_picture")  # or empty; its centre must lie in the picture
     landmarks = _numbers(entry.get("landmark"), 14) or (math.nan,) * 14

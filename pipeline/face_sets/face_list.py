@@ -48,7 +48,9 @@ def read(path: Path) -> list[ListedFace]:
     faces = [ListedFace(*row) for row in rows[1:]]
     for name in (face.name for face in faces):
         if "\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise PipelineError(f"{path}: {name!r} leads out of the data root; run `dvc repro`")
+            raise PipelineError(
+                f"{path}: {name!r} leads out of the data root; remove it and run `dvc repro`"
+            )
     if len({face.name for face in faces}) < len(faces):
         raise PipelineError(f"{path}: a face stands there twice; remove it and run `dvc repro`")
     return faces

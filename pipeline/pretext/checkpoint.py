@@ -86,6 +86,8 @@ def restore(state: State, content: bytes) -> None:
         tensors = load(content)
         _set(state, plain, tensors)
         check_finite(state, tensors)
+    except torch.OutOfMemoryError:  # a RuntimeError that says nothing about the file
+        raise
     except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise PipelineError(
             f"the checkpoint is none of this run ({str(error).partition(chr(10))[0]:.150}); remove "

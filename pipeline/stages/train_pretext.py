@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     ranked, constant = rankable(faces.tags, faces.ranked, settings.tie_stops)
     faces, validation_set = (each.with_tags(ranked) for each in (faces, validation_set))
     if options.shuffled:
-        epochs = min(p.shuffled.epochs, settings.epochs)
+        epochs = min(p.shuffled.epochs, settings.epochs or p.shuffled.epochs)
         control = {"epochs": epochs, "schedule_epochs": max(1, epochs)}
         settings, faces = settings.model_copy(update=control), shuffle_tags(faces, p.seed)
     encoder = checkpoints.start_encoder(

@@ -141,13 +141,16 @@ def test_what_would_fill_the_memory_or_is_no_weight_is_refused(tmp_path, change,
         start_encoder(str(tmp_path / "a.pth"), Architecture("resnet18", feature_dim=8), seed=1)
 
 
-def test_a_compressed_checkpoint_is_refused(tmp_path):
+@pytest.mark.parametrize("packed_name", ["", "data.pkl"])
+def test_a_compressed_checkpoint_is_refused(tmp_path, packed_name):
+    """All of it, or what is unpickled alone, in which `bytearray` then does not stand as such."""
     torch.save({"model": authors_weights() | {"x": torch.zeros(10**6)}}, tmp_path / "a.pth")
     with (
         zipfile.ZipFile(tmp_path / "a.pth") as plain,
-        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+        zipfile.ZipFile(tmp_path / "b.pth", "w") as packed,
     ):
         for name in plain.namelist():
-            packed.writestr(name, plain.read(name))
+            kind = zipfile.ZIP_DEFLATED if name.endswith(packed_name) else zipfile.ZIP_STORED
+            packed.writestr(name, plain.read(name), kind)
     with pytest.raises(PipelineError, match="could unpack to any size"):
         read_pth(tmp_path / "b.pth")

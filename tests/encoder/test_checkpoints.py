@@ -198,6 +198,8 @@ def test_wrong_start_says_what_is_allowed(start):
         ({"blocks": 0}, "without channels"),
         ({"feature_dim": 10**12}, "fewer weights than"),
         ({"name": "resnet50"}, "do not fit"),
+        ({"name": "resnet18", "feature_dim": 10**17}, "fewer weights than"),
+        ({"pooling": "x"}, "not what an encoder says"),
     ],
 )
 def test_an_architecture_of_any_size_is_refused_before_it_is_built(tmp_path, change, message):

@@ -168,6 +168,16 @@ def test_a_state_with_other_tensors_is_refused(name, value, message):
         restore(started(), save(tensors, metadata=metadata))
 
 
+def test_a_full_gpu_is_not_blamed_on_the_file(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    state, content = started(), to_bytes(advanced())
+    monkeypatch.setattr(torch, "empty_like", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        restore(state, content)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 9, bytes(8), b"\2\0\0\0\0\0\0\0{}"])
 def test_what_is_no_state_is_refused(content):
     with pytest.raises(PipelineError, match="none of this run"):
