@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import os
 import struct
 import zipfile
 from pathlib import Path
@@ -40,7 +39,7 @@ def lists(data: bytes, folder: Path) -> None:
         names = read_list(path, root)
         must(len(set(names)) == len(names), "a name twice")
         for name in names[:4]:
-            inside = os.path.realpath(root / name).startswith(os.path.realpath(root))
+            inside = (root / name).resolve().is_relative_to(root.resolve())
             must(inside, f"{name!r} leads out")
         inspect(names[:4], root)
     elif mode == b"\1":

@@ -15,11 +15,14 @@ TOUCHES = {  # events with a path, by the number of paths in their arguments
     **{"open": 1, "os.listdir": 1, "os.scandir": 1, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1},
     **{"os.rename": 2, "os.truncate": 1, "os.chmod": 1},
 }
-# Of Python, its packages and this code: they may be imported late
+# Folders of Python, its packages and this code: modules may be imported late
 _CODE = tuple(
-    {sys.prefix, sys.base_prefix, os.path.realpath(sys.prefix), *map(os.path.abspath, sys.path)}
+    os.path.join(os.path.realpath(folder), "")
+    for folder in (sys.prefix, sys.base_prefix, *sys.path)
 )
-_SYSTEM = ("/proc/", "/dev/null", "/sys/", "/etc/localtime", "/usr/share/zoneinfo")
+_MODULES = (".py", ".pyc", ".so")
+_LISTS = ("os.listdir", "os.scandir")  # the importer, and ruamel for its plug-ins
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class Violation(AssertionError):
@@ -62,14 +65,22 @@ class Guard:
             return
         if event.startswith(RUNS_CODE) or (event == "exec" and _is_text(arguments[0])):
             self._found.append(f"code: {event} {arguments!r:.80}")
+        reads = event in _LISTS or (event == "open" and not arguments[2] & _WRITES)
         for path in arguments[: TOUCHES.get(event, 0)]:
-            if isinstance(path, str | bytes | Path) and not self._may_touch(os.fsdecode(path)):
+            if isinstance(path, int):  # a file that is open
+                continue
+            real = os.path.realpath(os.fsdecode(path or "."))
+            inside = f"{real}/".startswith(f"{self._folder}/")
+            if not inside and not (reads and _is_code(real)):
                 self._found.append(f"path: {event} {path!r:.80}")
 
-    def _may_touch(self, path: str) -> bool:
-        if path.startswith((*_CODE, *_SYSTEM)):
-            return True
-        return os.path.realpath(path).startswith((self._folder, *_CODE))
+
+def _is_code(real: str) -> bool:
+    """Whether a path without links is what Python reads to import: a module, a package's list."""
+    if f"{real}/" in _CODE:  # where it looks for all packages
+        return True
+    is_package = os.path.isfile(f"{real}/__init__.py")
+    return real.startswith(_CODE) and (is_package or real.endswith(_MODULES))
 
 
 def _is_text(code: Any) -> bool:
