@@ -5,6 +5,7 @@ import io
 import json
 import math
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,9 @@ def encoder_seeds() -> list[bytes]:
 
 
 @functools.cache
-def _own(folder: str = "/dev/shm") -> tuple[bytes, bytes]:
+def _own() -> tuple[bytes, bytes]:
     """An encoder's file, and what it says of itself."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "a.safetensors")
         write_encoder(path, 1, 5)
         content = path.read_bytes()

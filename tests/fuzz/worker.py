@@ -16,7 +16,10 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-import atheris
+try:
+    import atheris
+except ImportError as error:
+    sys.exit(f"{error}: pip install -r requirements-fuzz.txt, or make fuzz")
 
 # Libraries in C are called as the pipeline calls them; of those in Python what reads is followed.
 # (Of a package of which one module is named, all are followed: torch would take a minute.)
@@ -58,7 +61,7 @@ class Session:
                 outcome = "refused"
             finally:
                 self.guard.end()
-        except Exception as error:  # whatever it is, it is a finding
+        except (Exception, SystemExit) as error:  # whatever it is, it is a finding
             outcome = "found"
             self.keep(data, error)
         self.outcomes[outcome] += 1
@@ -71,7 +74,7 @@ class Session:
         if now > self.until:
             os._exit(0)
 
-    def keep(self, data: bytes, error: Exception) -> None:
+    def keep(self, data: bytes, error: BaseException) -> None:
         """Write the first input of a kind of finding, and its traceback."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if "/pipeline/" in frame.filename] or frames
