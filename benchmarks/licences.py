@@ -1,16 +1,23 @@
 """The licences of all installed packages, as the page docs/licences.md."""
 
+import platform
 import re
 from importlib import metadata
 from pathlib import Path
 
+from pipeline.base import terminal
+from pipeline.base.errors import PipelineError
+
 # Those that ask more of who passes the program on than a notice
 ASKS_MORE = re.compile(r"GPL|MPL|Mozilla|EPL|CDDL|NVIDIA|Proprietary|EULA|unknown", re.IGNORECASE)
+COME_WITH_IT = {"pip", "setuptools"}
 HEAD = """# Licences of what is installed
 
-Made by `python -m benchmarks.licences >docs/licences.md` from what the packages in the environment
-say of themselves (their metadata), nothing checked by a lawyer. *Direct*: named in a file
-`requirements*.txt`. The project itself is under Apache-2.0 and ships none of these packages.
+Made by `python -m benchmarks.licences >docs/licences.md` from what packages say of themselves
+(their metadata), nothing checked by a lawyer. They are those of an environment of
+{environment} with all files `requirements*.txt` installed; on others some differ.
+pip and setuptools, which come with an environment, are left out. *Direct*: named in one of these
+files. The project itself is under Apache-2.0 and ships none of these packages.
 """
 
 
@@ -32,22 +39,25 @@ def normal(name: str) -> str:
 
 
 def main() -> None:
-    """Print the page."""
+    """Print the page; PipelineError where a package of one of the files is not installed."""
     required = "\n".join(path.read_text() for path in Path().glob("requirements*.txt"))
     direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", required, re.MULTILINE)}
     found = {normal(p.metadata["Name"]): p for p in metadata.distributions()}
-    rows = [(name, found[name].version, licence_of(found[name])) for name in sorted(found)]
-    print(HEAD)
+    if lacking := ", ".join(sorted(direct - found.keys())):
+        raise PipelineError(f"{lacking}: install all of requirements*.txt here first")
+    names = sorted(found.keys() - COME_WITH_IT)
+    rows = [(name, found[name].version, licence_of(found[name])) for name in names]
+    version = platform.python_version().rpartition(".")[0]
+    print(HEAD.format(environment=f"Python {version} on {platform.system()} {platform.machine()}"))
     print("Not permissive, or not said:\n")
     more = [(name, licence) for name, _, licence in rows if ASKS_MORE.search(licence)]
-    print("\n".join(f"- `{name}`: {licence}" for name, licence in more) + "\n")
+    print("\n".join(f"- `{name}`: {licence}" for name, licence in more))
     for title, chosen in (("Direct", True), ("Through these", False)):
-        print(f"## {title}\n\n| package | version | licence |\n|---|---|---|")
+        print(f"\n## {title}\n\n| package | version | licence |\n|---|---|---|")
         for name, version, licence in rows:
             if (name in direct) == chosen:
                 print(f"| {name} | {version} | {licence} |")
-        print()
 
 
 if __name__ == "__main__":
-    main()
+    terminal.run(main)
