@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import timm  # noqa: F401  imported late otherwise, with all that it imports
 import torch
-import torchvision  # noqa: F401  timm imports it late
 from safetensors.torch import save
 
 from pipeline.encoder import authors
