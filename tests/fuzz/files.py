@@ -178,7 +178,8 @@ def read_model(arrays: dict[str, np.ndarray], folder: Path) -> None:
 
 def archive_seeds() -> list[bytes]:
     table = io.BytesIO()
-    pd.DataFrame({"a": [1.0, math.nan], "b": ["x", "y"]}).to_parquet(table)
+    times = pd.date_range("2020-01-01", periods=2, tz="Europe/Berlin")
+    pd.DataFrame({"a": [1.0, math.nan], "b": ["x", "y"], "c": times}).to_parquet(table)
     npz = io.BytesIO()
     np.savez(npz, sides=np.array("upper"), scores=np.ones(3))
     parts = [_npy(np.ones(3)), _npy(np.array("upper")), _npy(np.ones(2))]

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import zoneinfo
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +22,7 @@ _CODE = tuple(
     for folder in (sys.prefix, sys.base_prefix, *sys.path)
 )
 _MODULES = (".py", ".pyc", ".so")
+_ZONES = tuple(f"{os.path.realpath(folder)}/" for folder in zoneinfo.TZPATH)  # of a table's times
 _LISTS = ("os.listdir", "os.scandir")  # the importer, and ruamel for its plug-ins
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -71,7 +73,8 @@ class Guard:
                 continue
             real = os.path.realpath(os.fsdecode(path or "."))
             inside = f"{real}/".startswith(f"{self._folder}/")
-            if not inside and not (reads and _is_code(real)):
+            known = real.startswith(_ZONES) or _is_code(real)
+            if not inside and not (reads and known):
                 self._found.append(f"path: {event} {path!r:.80}")
 
 

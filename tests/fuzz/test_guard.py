@@ -3,19 +3,21 @@
 import os
 import subprocess
 import sys
+import zoneinfo
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOUCH = """
-import os, sys
+import contextlib, os, sys
 from pathlib import Path
 from tests.fuzz.guard import Guard
 how, path = sys.argv[1:]
 guard = Guard(Path(".fuzz/lists/scratch"), 64, 10)
 guard.begin()
-os.listdir(path) if how == "list" else open(path, how).close()
+with contextlib.suppress(FileNotFoundError):  # asked for all the same
+    os.listdir(path) if how == "list" else open(path, how).close()
 guard.end()
 """
 SCRATCH = ".fuzz/lists/scratch"
@@ -60,6 +62,7 @@ def said(tmp_path_factory):
         ("r", "params.yaml"),
         ("r", f"{SCRATCH}/../../../data.csv"),
         ("w", "package/__init__.py"),
+        ("w", f"{zoneinfo.TZPATH[0]}/Nowhere/Else"),
         ("w", f"{SCRATCH}-of-others"),
         ("r", f"{SCRATCH}-of-others"),
         ("r", ".fuzz/lists/told-1.json"),
@@ -80,6 +83,7 @@ def test_what_lies_outside_the_folder_is_found(said, how, path):
         ("r", "package/__init__.py"),
         ("list", "package"),
         ("r", os.__file__),
+        ("r", f"{zoneinfo.TZPATH[0]}/Europe/Berlin"),
     ],
 )
 def test_its_own_files_and_what_is_imported_late_are_not(said, how, path):
