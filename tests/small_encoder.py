@@ -10,9 +10,7 @@ Pooling = Literal["mean", "statistics"]
 
 
 def small(feature_dim: int = 8, levels: Levels = "last", pooling: Pooling = "mean") -> Architecture:
-    """Three narrow levels for pictures of 32 pixels. Not below 8: with fewer inputs the shortcut's
-    convolution writes beyond its memory on processors without AVX-512 (oneDNN of PyTorch 2.12).
-    """
+    """Three narrow levels for pictures of 32 pixels."""
     return Architecture("native", levels, pooling, feature_dim, widths=(8, 8, 16))
 
 

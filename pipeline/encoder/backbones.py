@@ -43,6 +43,9 @@ class Architecture:
         return {**asdict(self), "widths": list(self.widths)}
 
 
+NARROW = 16  # channels that oneDNN computes at once, 8 without AVX-512
+
+
 class Block(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut: timm's BasicBlock, without timm, which would take
     longer to import than a folder of faces to score.
@@ -52,7 +55,11 @@ class Block(nn.Module):
         self, inputs: int, width: int, stride: int, *, shortcut: bool, drop_path: nn.Module | None
     ) -> None:
         super().__init__()
-        side = [_convolution(inputs, width, 1, stride), nn.BatchNorm2d(width)] if shortcut else []
+        # The gradient of a narrow 1 x 1 convolution with a stride is written beyond its memory on
+        # processors (uxlfoundation/oneDNN#6035): there the pixels between are left out before.
+        self.step = stride if shortcut and inputs < NARROW else 1
+        skip = _convolution(inputs, width, 1, stride // self.step)
+        side = [skip, nn.BatchNorm2d(width)] if shortcut else []
         self.conv1, self.bn1 = _convolution(inputs, width, 3, stride), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _convolution(width, width, 3), nn.BatchNorm2d(width)
         self.downsample, self.drop_path = nn.Sequential(*side), drop_path
@@ -62,7 +69,7 @@ class Block(nn.Module):
         beside = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.drop_path is not None:
             beside = self.drop_path(beside)
-        return relu(beside.add_(self.downsample(x)), inplace=True)
+        return relu(beside.add_(self.downsample(x[..., :: self.step, :: self.step])), inplace=True)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
