@@ -69,7 +69,9 @@ class Block(nn.Module):
         beside = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.drop_path is not None:
             beside = self.drop_path(beside)
-        return relu(beside.add_(self.downsample(x[..., :: self.step, :: self.step])), inplace=True)
+        if self.step > 1:
+            x = x[..., :: self.step, :: self.step]
+        return relu(beside.add_(self.downsample(x)), inplace=True)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
