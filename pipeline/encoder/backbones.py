@@ -58,8 +58,10 @@ class Block(nn.Module):
         # The gradient of a narrow 1 x 1 convolution with a stride is written beyond its memory on
         # processors (uxlfoundation/oneDNN#6035): there the pixels between are left out before.
         self.step = stride if shortcut and inputs < NARROW else 1
-        skip = _convolution(inputs, width, 1, stride // self.step)
-        side = [skip, nn.BatchNorm2d(width)] if shortcut else []
+        side = list[nn.Module]()
+        if shortcut:  # made only then: each draws random weights
+            skip = _convolution(inputs, width, 1, stride // self.step)
+            side = [skip, nn.BatchNorm2d(width)]
         self.conv1, self.bn1 = _convolution(inputs, width, 3, stride), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _convolution(width, width, 3), nn.BatchNorm2d(width)
         self.downsample, self.drop_path = nn.Sequential(*side), drop_path
