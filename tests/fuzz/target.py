@@ -14,7 +14,7 @@ class Target(NamedTuple):
     run: Callable[[bytes, Path], None]
     seeds: Callable[[], list[bytes]]
     megabytes: int = 64  # that an input may cost beside what the process has
-    seconds: float = 2.0  # that it may take
+    seconds: float = 2.0  # of processor time that it may take
     longest: int = 4096  # bytes of an input
 
 
