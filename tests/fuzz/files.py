@@ -1,5 +1,7 @@
 """Targets: lists, landmarks, shards, parameters, and the arrays and tables of a trained model."""
 
+import functools
+import hashlib
 import io
 import json
 import math
@@ -10,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from pipeline.base import params as parameters
 from pipeline.calibration.decisions import Decisions
 from pipeline.common import artifacts, shards
+from pipeline.common.names import HEADS
 from pipeline.density.density import Density
 from pipeline.detect.crops import Given
 from pipeline.exif.faces import read_boxes
@@ -23,6 +27,7 @@ from pipeline.face_sets.inspection import inspect
 from pipeline.face_sets.listing import read_list
 from pipeline.manipulation.negatives import Chunk, Settings, make
 from tests.fuzz.target import Target, must, put
+from tests.small_features import normal
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (68, 2), }"
@@ -32,7 +37,7 @@ def lists(data: bytes, folder: Path) -> None:
     root, mode, path = folder / "root", data[:1], put(folder / "list", data[1:])
     if not (root / "out.png").is_symlink():
         (root / "data").mkdir(parents=True)
-        (root / "a.png").write_bytes(b"none")
+        (root / "a.png").write_bytes(_picture())
         (root / "out").symlink_to("/etc")
         (root / "out.png").symlink_to("/etc/passwd")
     if mode == b"\0":
@@ -56,15 +61,24 @@ def lists(data: bytes, folder: Path) -> None:
         Given(path).expected("a.png")
 
 
+@functools.cache
+def _picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def list_seeds() -> list[bytes]:
     boxes = (
         b"path,box_x0,box_y0,box_x1,box_y1\na.png,1,2,30,40.5\na.png,1,2,30,40.5\nb.png,0,0,9,9\n"
     )
-    digest = b"0" * 64
+    digest = hashlib.sha256(_picture()).hexdigest().encode()
     return [
+        b"\0./a.png\r\ndata/b.jpg\n\n",
         b"\0./a.png\r\ndata/b.jpg\n\nout/x.png\n",
         b"\0\xef\xbb\xbfa.png\nout.png\n../a.png\n",
-        b"\1name,person,sha256\na.png,p," + digest + b"\nb.png,q," + digest + b"\n",
+        b"\1name,person,sha256\na.png,p," + digest + b"\nb.png,q," + b"0" * 64 + b"\n",
+        b"\1name,person,sha256\na.png,p," + digest + b"\n",
         b"\2" + boxes,
         b"\3" + boxes,
         b'\2path,box_x0,box_y0,box_x1,box_y1,nose_x\n"a,b.png",1,2,3e5,4,7\n',
@@ -157,14 +171,12 @@ def archives(data: bytes, folder: Path) -> None:
     elif mode == b"\1":  # arrays one after the other, in an archive that is whole
         path = folder / "b.npz"
         with zipfile.ZipFile(path, "w") as archive:
-            for name, part in zip(
-                ("scores", "sides", "features.law"), content.split(b"||"), strict=False
-            ):
+            for name, part in zip(_density(), content.split(b"||"), strict=False):
                 archive.writestr(f"{name}.npy", part)
         read_model(artifacts.read_npz(path), folder)
     elif mode == b"\2":
         found = artifacts.read_json(put(folder / "a.json", content))
-        arrays = {name: np.zeros(4) for name in ("head_means", "head_deviations")}
+        arrays = {name: np.zeros(len(HEADS)) for name in ("head_means", "head_deviations")}
         Decisions.from_contents(found, {"scores": np.ones((1, 9)), **arrays}, ("a", "b"))
     else:
         artifacts.read_table(put(folder / "a.parquet", content))
@@ -176,13 +188,18 @@ def read_model(arrays: dict[str, np.ndarray], folder: Path) -> None:
     must(density.mixtures, "no mixture")
 
 
+def _density() -> dict[str, Any]:
+    """The arrays of a model of two features."""
+    return Density({"features": normal(2)}).to_arrays()
+
+
 def archive_seeds() -> list[bytes]:
     table = io.BytesIO()
     times = pd.date_range("2020-01-01", periods=2, tz="Europe/Berlin")
     pd.DataFrame({"a": [1.0, math.nan], "b": ["x", "y"], "c": times}).to_parquet(table)
     npz = io.BytesIO()
-    np.savez(npz, sides=np.array("upper"), scores=np.ones(3))
-    parts = [_npy(np.ones(3)), _npy(np.array("upper")), _npy(np.ones(2))]
+    np.savez(npz, **_density())
+    parts = [_npy(array) for array in _density().values()]
     rate = {"false_alarm_rate": 0.05, "threshold": 1.5}
     saved = {
         "rates": {"fpr_5": rate},

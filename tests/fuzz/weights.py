@@ -63,7 +63,7 @@ def encoder_seeds() -> list[bytes]:
     return [
         b"\0" + content,
         b"\1" + text,
-        b"\2" + content[8 : 8 + length],
+        b"\2" + content[8 : 8 + length] + b"\0\0" + content[8 + length :],
         b"\2" + short + bytes(6),
     ]
 
