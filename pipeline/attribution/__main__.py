@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     command_line.parser(__doc__).parse_args(argv)
     p = params.load("data", "exif")
     metainfo = None if p.exif.source == "photos" else Layout(Path(p.data.root)).metainfo
+    found = list(rows(FACES, metainfo))  # all, before anything is written
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([cell(text) for text in row] for row in rows(FACES, metainfo))
+    writer.writerows([cell(text) for text in row] for row in [COLUMNS, *found])
 
 
 def rows(faces: Path, metainfo: Path | None) -> Iterator[tuple[str, ...]]:
