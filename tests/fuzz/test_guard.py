@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(
 def root(tmp_path_factory):
     """A folder with code and, below it, that of the guard: as both lie by default."""
     root = tmp_path_factory.mktemp("code").resolve()
-    (root / SCRATCH / "root").mkdir(parents=True)
-    (root / SCRATCH / "root/out").symlink_to("/etc")
+    (root / SCRATCH / "data").mkdir(parents=True)
+    (root / SCRATCH / "data/out").symlink_to("/etc")
     (root / SCRATCH / "a.npy").touch()
     (root / f"{SCRATCH}-of-others").touch()
     (root / "package").mkdir()
@@ -63,8 +63,8 @@ def touching(path, how, root):
     ("how", "path"),
     [
         ("r", f"{SCRATCH}/../../../../../../../../../../etc/passwd"),
-        ("r", f"{SCRATCH}/root/out/passwd"),
-        ("list", f"{SCRATCH}/root/out"),
+        ("r", f"{SCRATCH}/data/out/passwd"),
+        ("list", f"{SCRATCH}/data/out"),
         ("r", "params.yaml"),
         ("r", f"{SCRATCH}/../../../data.csv"),
         ("w", "package/__init__.py"),
@@ -84,7 +84,7 @@ def test_what_lies_outside_the_folder_is_found(root, how, path):
     ("how", "path"),
     [
         ("r", f"{SCRATCH}/a.npy"),
-        ("w", f"{SCRATCH}/root/../new"),
+        ("w", f"{SCRATCH}/data/../new"),
         ("list", SCRATCH),
         ("r", "package/__init__.py"),
         ("list", "package"),

@@ -2,8 +2,10 @@
 test_kills.py, several processes in test_processes.py.
 """
 
+import resource
 import shutil
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -17,14 +19,7 @@ def template(tmp_path_factory) -> Iterator[SmallRepository]:
     """Inputs, and no run yet."""
     folder = tmp_path_factory.mktemp("killed")
     yield SmallRepository.make(folder / "template")
-    shutil.rmtree(folder)  # checkpoints are large
-
-
-def limit_files() -> None:
-    """No file over 30 MB, as on a disk that is nearly full: a checkpoint of this encoder has 59."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000_000, 30_000_000))
+    shutil.rmtree(folder)
 
 
 def test_a_killed_run_that_meets_a_full_disk_says_so_and_resumes_to_the_same_bytes(template):
@@ -37,7 +32,9 @@ def test_a_killed_run_that_meets_a_full_disk_says_so_and_resumes_to_the_same_byt
         trainer.kill()
     before = run.checkpoint.read_bytes()
     assert run.outs() == {}
-    code, output = run.run(preexec_fn=limit_files)
+    room = len(before) // 2  # bytes of a file, as on a disk that is nearly full
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room))
+    code, output = run.run(preexec_fn=limit)
     assert code == 1 and "Traceback" not in output
     assert "models/.resume/" in output and "make room" in output and "run again" in output
     assert run.checkpoint.read_bytes() == before
