@@ -52,7 +52,8 @@ ENDS_WITHIN = 20.0  # seconds from the kill to the end of the last process
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """A git and dvc repository in which nothing has run."""
-    repository = SmallRepository.make(tmp_path_factory.mktemp("kills") / "template")
+    folder = tmp_path_factory.mktemp("kills") / "template"
+    repository = SmallRepository.make(folder, epochs=24)  # a fast machine is still training then
     (repository.folder / "dvc.yaml").write_text(GRAPH, encoding="utf-8")
     ignored = "__pycache__/\n/models/\n/metrics/\n/trainer.log\n/output.txt\n/.site/\n"
     (repository.folder / ".gitignore").write_text(ignored)
@@ -60,7 +61,7 @@ def template(tmp_path_factory):
         subprocess.run(command, cwd=repository.folder, env=repository.environment, check=True)
     (repository.folder / ".dvcignore").write_text("__pycache__/\n/models/.resume/\n")
     yield repository
-    shutil.rmtree(repository.folder.parent)  # checkpoints are large
+    shutil.rmtree(repository.folder.parent)
 
 
 @pytest.fixture(scope="module")
